@@ -1,0 +1,1 @@
+"""infermesh: a model server, sidecars, a gateway and workers, described once."""

@@ -1,0 +1,1 @@
+"""Generated stubs of the protobuf package grpc.reflection.v1alpha."""

@@ -1,0 +1,29 @@
+//! What executes a batch.
+
+use bytes::Bytes;
+use infermesh_wire::{Error, Shape};
+
+/// An owned tensor: row-major little-endian elements, `BYTES` elements with their length in front.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    pub shape: Shape,
+    pub data: Bytes,
+}
+
+/// A tensor of a batch on its way into a backend. `data` is aligned to the element size.
+#[derive(Debug, Clone)]
+pub struct TensorView<'a> {
+    pub shape: Shape,
+    pub data: &'a [u8],
+}
+
+/// One instance of a model. It runs one batch at a time.
+pub trait Backend: Send {
+    /// Executes a batch: inputs and outputs in the order of the model's signature.
+    fn run(&mut self, inputs: &[TensorView<'_>]) -> Result<Vec<Tensor>, Error>;
+
+    /// Whether `run` may be called on a network thread: it never waits for anything but its own arithmetic.
+    fn may_run_inline(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,19 @@
+//! Dynamic batching: requests queue up per model version, form batches, run on an instance and are split again.
+//!
+//! `queue` decides (a pure state machine over a clock that the caller supplies), `scheduler` owns threads and
+//! instances, `batch` moves tensors, `mailbox` carries answers home, `stats` counts.
+
+pub mod backend;
+pub mod batch;
+pub mod mailbox;
+pub mod queue;
+pub mod request;
+pub mod scheduler;
+pub mod stats;
+
+pub use backend::{Backend, Tensor, TensorView};
+pub use mailbox::Mailbox;
+pub use queue::Policy;
+pub use request::{Answer, Outcome, Request};
+pub use scheduler::{Drive, Scheduler, Signature};
+pub use stats::Stats;

@@ -1,0 +1,45 @@
+//! A request while it is in the batcher's hands.
+
+use crate::{Mailbox, Tensor};
+use infermesh_wire::Error;
+use smallvec::SmallVec;
+use std::{sync::Arc, time::Instant};
+use tokio::sync::oneshot;
+
+/// One caller's share of a batch: outputs in the order of the model's signature.
+#[derive(Debug)]
+pub struct Answer {
+    pub outputs: SmallVec<[Tensor; 2]>,
+}
+
+pub type Outcome = Result<Answer, Error>;
+
+/// A validated request. Whoever holds the receiving end of `reply` and drops it has given the request up.
+#[derive(Debug)]
+pub struct Request {
+    /// In the order of the model's signature.
+    pub inputs: SmallVec<[Tensor; 2]>,
+    /// Size of the first dimension, 1 where the model does not batch.
+    pub rows: usize,
+    /// Not executed after this moment.
+    pub deadline: Option<Instant>,
+    pub enqueued: Instant,
+    pub reply: oneshot::Sender<Outcome>,
+    /// Of the thread that awaits the reply.
+    pub mailbox: Arc<Mailbox>,
+}
+
+impl Request {
+    /// Whether nobody waits for the answer any more.
+    pub fn is_abandoned(&self, now: Instant) -> bool {
+        self.reply.is_closed() || self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Whether both may share a batch: all dimensions but the first are equal.
+    pub fn stacks_with(&self, other: &Request) -> bool {
+        self.inputs
+            .iter()
+            .zip(&other.inputs)
+            .all(|(mine, theirs)| mine.shape.get(1..) == theirs.shape.get(1..))
+    }
+}

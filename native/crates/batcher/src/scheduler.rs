@@ -1,0 +1,332 @@
+//! Brings batches and instances together.
+//!
+//! An instance runs on its own thread, or, while the model's batches are short, on the network thread that received
+//! the requests: a hand-over between threads and back costs more than such a batch takes. The network thread does it
+//! at the end of its turn (`Drive::Here`), so that everything it has read by then shares the batch.
+
+use crate::{
+    Answer, Backend, Outcome, Policy, Request, Stats,
+    batch::{Scratch, check_rows, split},
+    mailbox,
+    queue::{Next, Queue},
+    stats::Phases,
+};
+use infermesh_wire::{Code, DataType, Error};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+/// Batches up to this long run on the network thread. Two hand-overs cost 20 to 100 us on the machines measured
+/// (docs/performance.md); beyond that, blocking the thread's other connections costs more than it saves.
+const INLINE_LIMIT: Duration = Duration::from_micros(150);
+
+/// Element types of a model's tensors, in the order of its signature.
+#[derive(Debug, Clone, Default)]
+pub struct Signature {
+    pub inputs: Vec<DataType>,
+    pub outputs: Vec<DataType>,
+}
+
+/// What the submitting thread has to do for its request to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Drive {
+    /// Call `run_here` at the end of the turn.
+    Here,
+    /// Nothing: another thread does it.
+    Elsewhere,
+}
+
+pub struct Scheduler {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// One per instance: woken when there may be work for it.
+    work: Vec<Condvar>,
+    signature: Signature,
+    stats: Stats,
+    /// Moving average of a batch's duration.
+    duration_ns: AtomicU64,
+}
+
+struct State {
+    queue: Queue,
+    /// `None` while the instance runs.
+    instances: Vec<Option<Instance>>,
+    /// Threads that sleep, and whether until a batch is due or until they are woken.
+    asleep: Vec<Option<Sleep>>,
+    /// A network thread has promised to call `run_here`.
+    drive_promised: bool,
+    closed: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sleep {
+    Idle,
+    UntilDue,
+}
+
+struct Instance {
+    backend: Box<dyn Backend>,
+    scratch: Scratch,
+}
+
+impl Scheduler {
+    /// Starts one thread per instance, named after the model. Fails with INTERNAL if the system refuses a thread.
+    pub fn start(
+        name: &str,
+        policy: Policy,
+        signature: Signature,
+        backends: Vec<Box<dyn Backend>>,
+    ) -> Result<Self, Error> {
+        let count = backends.len();
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                queue: Queue::new(policy),
+                instances: backends
+                    .into_iter()
+                    .map(|backend| Some(Instance { backend, scratch: Scratch::default() }))
+                    .collect(),
+                asleep: vec![None; count],
+                drive_promised: false,
+                closed: false,
+            }),
+            work: (0..count).map(|_| Condvar::new()).collect(),
+            signature,
+            stats: Stats::default(),
+            // Unknown is long: the first batches run on the instance's thread until the average says otherwise.
+            duration_ns: AtomicU64::new(2 * INLINE_LIMIT.as_nanos() as u64),
+        });
+        let scheduler = Self { shared: shared.clone(), threads: Mutex::default() };
+        for index in 0..count {
+            let shared = shared.clone();
+            let thread = thread::Builder::new()
+                .name(format!("{name}/{index}"))
+                .spawn(move || shared.serve(index))
+                .map_err(|error| Error::internal(format!("no thread for an instance of '{name}': {error}")))?;
+            scheduler.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        }
+        Ok(scheduler)
+    }
+
+    pub fn stats(&self) -> &Stats {
+        &self.shared.stats
+    }
+
+    /// Requests that wait.
+    pub fn pending(&self) -> usize {
+        self.shared.lock().queue.len()
+    }
+
+    /// Queues a request. Fails with UNAVAILABLE if the queue is full or the model is being unloaded.
+    pub fn submit(&self, request: Request) -> Result<Drive, Error> {
+        let shared = &*self.shared;
+        let now = request.enqueued;
+        let mut state = shared.lock();
+        if state.closed {
+            return Err(Error::new(Code::Unavailable, "the model is being unloaded"));
+        }
+        if let Err(error) = state.queue.push(request, now) {
+            drop(state);
+            shared.stats.failed(1, Duration::ZERO);
+            return Err(error);
+        }
+        if state.drive_promised {
+            return Ok(Drive::Elsewhere);
+        }
+        if shared.is_short() && state.queue.policy().is_immediate() && state.inline_instance().is_some() {
+            state.drive_promised = true;
+            return Ok(Drive::Here);
+        }
+        shared.wake_one(&mut state);
+        Ok(Drive::Elsewhere)
+    }
+
+    /// Runs one batch on the calling thread, as promised by `Drive::Here`. To be called again if it says so.
+    pub fn run_here(&self) -> Drive {
+        let shared = &*self.shared;
+        let mut state = shared.lock();
+        state.drive_promised = false;
+        // All instances may be busy by now; the one that becomes free first goes on with the queue.
+        let Some(index) = state.inline_instance() else { return Drive::Elsewhere };
+        let Next::Run(batch) = state.queue.next(Instant::now()) else { return Drive::Elsewhere };
+        let Some(mut instance) = state.instances[index].take() else { return Drive::Elsewhere };
+        drop(state);
+
+        shared.run(&mut instance, batch);
+
+        let mut state = shared.lock();
+        state.instances[index] = Some(instance);
+        if state.closed {
+            // Threads that wait for this instance in order to end, or to go on with the queue.
+            shared.work.iter().for_each(Condvar::notify_one);
+            return Drive::Elsewhere;
+        }
+        if state.queue.is_empty() || state.drive_promised {
+            return Drive::Elsewhere;
+        }
+        if shared.is_short() {
+            state.drive_promised = true;
+            return Drive::Here;
+        }
+        shared.wake_one(&mut state);
+        Drive::Elsewhere
+    }
+
+    /// Admits nothing more, lets everything accepted finish, ends the threads.
+    pub fn close(&self) {
+        self.shared.lock().closed = true;
+        self.shared.work.iter().for_each(Condvar::notify_all);
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A panic was already reported by the thread itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl State {
+    fn inline_instance(&self) -> Option<usize> {
+        self.instances.iter().position(|slot| slot.as_ref().is_some_and(|it| it.backend.may_run_inline()))
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_short(&self) -> bool {
+        self.duration_ns.load(Relaxed) <= INLINE_LIMIT.as_nanos() as u64
+    }
+
+    /// Wakes a sleeping thread whose instance is free, if what waits can concern it.
+    fn wake_one(&self, state: &mut State) {
+        let enough = state.queue.rows() >= state.queue.policy().interesting_rows();
+        for index in 0..state.asleep.len() {
+            if state.instances[index].is_none() {
+                continue;
+            }
+            match state.asleep[index] {
+                Some(Sleep::Idle) => {}
+                // It wakes by itself when the batch is due; earlier only if the batch may be complete.
+                Some(Sleep::UntilDue) if enough => {}
+                Some(Sleep::UntilDue) => return,
+                None => continue,
+            }
+            state.asleep[index] = None;
+            self.work[index].notify_one();
+            return;
+        }
+    }
+
+    /// The loop of an instance's thread.
+    fn serve(&self, index: usize) {
+        let mut state = self.lock();
+        loop {
+            let next = match state.instances[index] {
+                Some(_) if !state.drive_promised || state.closed => state.queue.next(Instant::now()),
+                // It runs on a network thread or is about to.
+                _ => Next::Empty,
+            };
+            match next {
+                Next::Run(batch) => {
+                    let Some(mut instance) = state.instances[index].take() else { continue };
+                    if !state.queue.is_empty() {
+                        self.wake_one(&mut state);
+                    }
+                    drop(state);
+                    self.run(&mut instance, batch);
+                    state = self.lock();
+                    state.instances[index] = Some(instance);
+                }
+                Next::Wait(until) => {
+                    state.asleep[index] = Some(Sleep::UntilDue);
+                    let timeout = until.saturating_duration_since(Instant::now());
+                    state = self.work[index]
+                        .wait_timeout(state, timeout)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0;
+                    state.asleep[index] = None;
+                }
+                Next::Empty if state.closed && state.instances[index].is_some() && state.queue.is_empty() => return,
+                Next::Empty => {
+                    state.asleep[index] = Some(Sleep::Idle);
+                    state = self.work[index].wait(state).unwrap_or_else(PoisonError::into_inner);
+                    state.asleep[index] = None;
+                }
+            }
+        }
+    }
+
+    /// Executes a batch and answers its requests.
+    fn run(&self, instance: &mut Instance, batch: Vec<Request>) {
+        let started = Instant::now();
+        let rows = batch.iter().map(|request| request.rows).sum();
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.execute(instance, &batch, rows, started)))
+            .unwrap_or_else(|_| Err(Error::internal("the backend panicked")));
+        let finished = Instant::now();
+        self.learn(finished - started);
+
+        let mut total = Duration::ZERO;
+        let mut queued = Duration::ZERO;
+        for request in &batch {
+            total += finished.saturating_duration_since(request.enqueued);
+            queued += started.saturating_duration_since(request.enqueued);
+        }
+        let outcomes: Vec<Outcome> = match outcome {
+            Ok((shares, phases)) => {
+                self.stats.executed(batch.len(), rows, queued, total, phases);
+                shares.into_iter().map(|outputs| Ok(Answer { outputs })).collect()
+            }
+            Err(error) => {
+                self.stats.failed(batch.len(), total);
+                batch.iter().map(|_| Err(error.clone())).collect()
+            }
+        };
+        mailbox::post_all(
+            batch.into_iter().zip(outcomes).map(|(request, outcome)| (request.mailbox, request.reply, outcome)),
+        );
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn execute(
+        &self,
+        instance: &mut Instance,
+        batch: &[Request],
+        rows: usize,
+        started: Instant,
+    ) -> Result<(Vec<smallvec::SmallVec<[crate::Tensor; 2]>>, Phases), Error> {
+        let inputs = instance.scratch.gather(batch, &self.signature.inputs);
+        let gathered = Instant::now();
+        let outputs = instance.backend.run(&inputs)?;
+        let ran = Instant::now();
+        if batch.len() > 1 {
+            check_rows(&outputs, rows)?;
+        }
+        let shares = split(batch, &outputs, &self.signature.outputs)?;
+        let phases = Phases { input: gathered - started, infer: ran - gathered, output: ran.elapsed() };
+        Ok((shares, phases))
+    }
+
+    fn learn(&self, duration: Duration) {
+        let average = self.duration_ns.load(Relaxed);
+        let sample = duration.as_nanos().min(u128::from(u64::MAX / 16)) as u64;
+        self.duration_ns.store(average - average / 8 + sample / 8, Relaxed);
+    }
+}

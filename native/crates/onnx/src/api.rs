@@ -1,0 +1,83 @@
+//! The C library, opened once per process.
+
+use infermesh_wire::Error;
+use ort_sys::{ORT_API_VERSION, OrtApi, OrtApiBase, OrtEnv, OrtLoggingLevel, OrtStatusPtr};
+use std::{
+    ffi::{CStr, CString},
+    path::Path,
+    ptr,
+    sync::{Mutex, PoisonError},
+};
+
+/// The function table and the environment that every session shares. Lives as long as the process: ONNX Runtime does
+/// not support being unloaded.
+#[derive(Clone, Copy)]
+pub struct Api {
+    pub table: &'static OrtApi,
+    pub env: *const OrtEnv,
+}
+
+// SAFETY: the table is immutable, and ONNX Runtime documents its environment as usable from any thread.
+unsafe impl Send for Api {}
+// SAFETY: as above.
+unsafe impl Sync for Api {}
+
+static OPENED: Mutex<Option<Api>> = Mutex::new(None);
+
+impl Api {
+    /// Opens the library, or returns the one that is open: a process holds one ONNX Runtime.
+    pub fn open(library: &Path) -> Result<Self, Error> {
+        let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(api) = *opened {
+            return Ok(api);
+        }
+        let api = Self::load(library)?;
+        *opened = Some(api);
+        Ok(api)
+    }
+
+    fn load(path: &Path) -> Result<Self, Error> {
+        let shown = path.display();
+        // SAFETY: loading runs the library's initialisers; the path names an installed ONNX Runtime.
+        let library = unsafe { libloading::Library::new(path) }
+            .map_err(|error| Error::internal(format!("cannot open ONNX Runtime at {shown}: {error}")))?;
+        let library = Box::leak(Box::new(library));
+        // SAFETY: the symbol has this signature in every release of ONNX Runtime.
+        let base = unsafe {
+            let entry = library
+                .get::<unsafe extern "system" fn() -> *const OrtApiBase>(b"OrtGetApiBase\0")
+                .map_err(|error| Error::internal(format!("{shown} is not ONNX Runtime: {error}")))?;
+            &*entry()
+        };
+        // SAFETY: both functions are valid in a non-null base; the version string is static.
+        let (table, version) = unsafe { ((base.GetApi)(ORT_API_VERSION), CStr::from_ptr((base.GetVersionString)())) };
+        // SAFETY: a non-null table lives as long as the library, which is never closed.
+        let table = unsafe { table.as_ref() }.ok_or_else(|| {
+            Error::internal(format!(
+                "{shown} is ONNX Runtime {}, need 1.{ORT_API_VERSION} or later",
+                version.to_string_lossy()
+            ))
+        })?;
+        let mut env = ptr::null_mut();
+        let name = CString::from(c"infermesh");
+        // SAFETY: out-pointer and name are valid for the call.
+        let status = unsafe {
+            (table.CreateEnv)(OrtLoggingLevel::ORT_LOGGING_LEVEL_ERROR, name.as_ptr(), &mut env)
+        };
+        let api = Self { table, env };
+        api.check(status)?;
+        Ok(api)
+    }
+
+    /// Turns a status into a result; INTERNAL with ONNX Runtime's own words.
+    pub fn check(&self, status: OrtStatusPtr) -> Result<(), Error> {
+        if status.0.is_null() {
+            return Ok(());
+        }
+        // SAFETY: a non-null status is valid until released, and its message with it.
+        let message = unsafe { CStr::from_ptr((self.table.GetErrorMessage)(status.0)) }.to_string_lossy().into_owned();
+        // SAFETY: the status is ours and not used again.
+        unsafe { (self.table.ReleaseStatus)(status.0) };
+        Err(Error::internal(message))
+    }
+}

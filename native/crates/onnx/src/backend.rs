@@ -1,0 +1,38 @@
+//! A configured model as the batcher runs it.
+
+use crate::{api::Api, describe::complete, options::Options, session::Session};
+use infermesh_batcher::{Backend, Tensor, TensorView};
+use infermesh_wire::{Error, proto::inference::ModelConfig};
+use std::{path::Path, sync::Arc};
+
+/// One version of a model: its completed configuration and its instances.
+pub struct Loaded {
+    pub config: ModelConfig,
+    pub instances: Vec<Box<dyn Backend>>,
+}
+
+/// Loads a model file and completes what its configuration leaves out.
+///
+/// Instances share one session: ONNX Runtime runs it from several threads, and the weights are held once.
+/// Fails with what is wrong with the file or the configuration.
+pub fn load(library: &Path, path: &Path, config: ModelConfig) -> Result<Loaded, Error> {
+    let api = Api::open(library)?;
+    let options = Options::from_config(api, &config)?;
+    let session = Arc::new(Session::load(api, path, &options)?);
+    let config = complete(config, &session)?;
+    let count: i32 = config.instance_group.iter().map(|group| group.count.max(1)).sum();
+    let instances = (0..count).map(|_| Box::new(Instance(session.clone())) as Box<dyn Backend>).collect();
+    Ok(Loaded { config, instances })
+}
+
+struct Instance(Arc<Session>);
+
+impl Backend for Instance {
+    fn run(&mut self, inputs: &[TensorView<'_>]) -> Result<Vec<Tensor>, Error> {
+        self.0.run(inputs)
+    }
+
+    fn may_run_inline(&self) -> bool {
+        true
+    }
+}

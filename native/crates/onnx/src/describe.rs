@@ -1,0 +1,127 @@
+//! What a model file says about itself, written into its configuration.
+
+use crate::session::{Port, Session};
+use infermesh_wire::{
+    DataType, Error,
+    proto::inference::{ModelConfig, ModelDynamicBatching, ModelInput, ModelInstanceGroup, ModelOutput, model_config, model_instance_group::Kind},
+};
+
+/// Rows per batch where nobody says otherwise and the model has a batch dimension.
+const DEFAULT_MAX_BATCH_SIZE: i32 = 64;
+
+/// Fills in inputs, outputs, batch size, batching and instances where the configuration is silent, and checks what it
+/// does say against the model. Fails with INVALID_ARGUMENT naming the tensor, what was found and what is expected.
+pub fn complete(mut config: ModelConfig, session: &Session) -> Result<ModelConfig, Error> {
+    let silent = config.input.is_empty() && config.output.is_empty();
+    let batches = session.inputs.iter().chain(&session.outputs).all(|port| port.shape.first() == Some(&-1));
+    if silent && config.max_batch_size == 0 && batches {
+        config.max_batch_size = DEFAULT_MAX_BATCH_SIZE;
+        if config.scheduling_choice.is_none() {
+            config.scheduling_choice =
+                Some(model_config::SchedulingChoice::DynamicBatching(ModelDynamicBatching::default()));
+        }
+    }
+    let batched = config.max_batch_size > 0;
+    if batched && !batches {
+        return Err(Error::invalid(format!(
+            "max_batch_size is {} but the first dimension of the model's tensors does not vary: {}",
+            config.max_batch_size,
+            shapes(session)
+        )));
+    }
+    for input in &config.input {
+        check("input", &input.name, input.data_type, &input.dims, &session.inputs, batched)?;
+    }
+    for output in &config.output {
+        check("output", &output.name, output.data_type, &output.dims, &session.outputs, batched)?;
+    }
+    if let Some(missing) = session
+        .inputs
+        .iter()
+        .find(|port| !config.input.is_empty() && config.input.iter().all(|input| input.name != port.name))
+    {
+        return Err(Error::invalid(format!("the model has an input '{}' that the configuration does not name", missing.name)));
+    }
+
+    // The model's own order, which is the order in which the backend is called.
+    config.input = session
+        .inputs
+        .iter()
+        .map(|port| match config.input.iter().find(|input| input.name == port.name) {
+            Some(input) => input.clone(),
+            None => ModelInput {
+                name: port.name.clone(),
+                data_type: port.datatype.to_config() as i32,
+                dims: dims(port, batched),
+                ..Default::default()
+            },
+        })
+        .collect();
+    config.output = session
+        .outputs
+        .iter()
+        .map(|port| match config.output.iter().find(|output| output.name == port.name) {
+            Some(output) => output.clone(),
+            None => ModelOutput {
+                name: port.name.clone(),
+                data_type: port.datatype.to_config() as i32,
+                dims: dims(port, batched),
+                ..Default::default()
+            },
+        })
+        .collect();
+    if config.instance_group.is_empty() {
+        config.instance_group.push(ModelInstanceGroup {
+            name: config.name.clone(),
+            kind: Kind::Cpu as i32,
+            count: 1,
+            ..Default::default()
+        });
+    }
+    Ok(config)
+}
+
+fn dims(port: &Port, batched: bool) -> Vec<i64> {
+    port.shape[usize::from(batched)..].to_vec()
+}
+
+fn check(
+    what: &str,
+    name: &str,
+    data_type: i32,
+    configured: &[i64],
+    ports: &[Port],
+    batched: bool,
+) -> Result<(), Error> {
+    let Some(port) = ports.iter().find(|port| port.name == name) else {
+        let known: Vec<_> = ports.iter().map(|port| port.name.as_str()).collect();
+        return Err(Error::invalid(format!("the model has no {what} '{name}'; it has {}", known.join(", "))));
+    };
+    if DataType::from_config(data_type) != Some(port.datatype) {
+        return Err(Error::invalid(format!(
+            "{what} '{name}' is configured as {} but the model has {}",
+            DataType::from_config(data_type).map_or("an invalid type", DataType::name),
+            port.datatype.name()
+        )));
+    }
+    let actual = dims(port, batched);
+    let fits = configured.len() == actual.len()
+        && configured.iter().zip(&actual).all(|(&wanted, &found)| wanted == found || wanted == -1 || found == -1);
+    if !fits {
+        return Err(Error::invalid(format!(
+            "{what} '{name}' is configured with dims {configured:?} but the model has {actual:?}{}",
+            if batched { " after the batch dimension" } else { "" }
+        )));
+    }
+    Ok(())
+}
+
+fn shapes(session: &Session) -> String {
+    let shown: Vec<_> = session
+        .inputs
+        .iter()
+        .chain(&session.outputs)
+        .map(|port| format!("{} {:?}", port.name, &port.shape[..]))
+        .collect();
+    shown.join(", ")
+}

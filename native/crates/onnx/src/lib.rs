@@ -1,0 +1,11 @@
+//! The `onnxruntime` backend. It calls the C library that the installed onnxruntime wheel carries, so a batch never
+//! enters the interpreter and any execution provider of that wheel can be used.
+
+mod api;
+mod backend;
+mod describe;
+mod options;
+mod session;
+mod value;
+
+pub use backend::{Loaded, load};

@@ -1,0 +1,190 @@
+//! Session options from a model configuration, under the keys that Triton's onnxruntime backend uses.
+//!
+//! `parameters`: `intra_op_thread_count`, `inter_op_thread_count`, `execution_mode` (0 sequential, 1 parallel),
+//! `enable_mem_arena`, `enable_mem_pattern` (0 or 1), and any ONNX Runtime session entry by its own name
+//! (`session.intra_op.allow_spinning`, ...). `optimization.graph.level`: -1 basic, 1 extended, 2 none; all otherwise.
+//! `optimization.execution_accelerators` and `instance_group.kind` choose execution providers.
+
+use crate::api::Api;
+use infermesh_wire::{
+    Error,
+    proto::inference::{ModelConfig, model_instance_group::Kind, model_optimization_policy::execution_accelerators::Accelerator},
+};
+use ort_sys::{ExecutionMode, GraphOptimizationLevel, OrtSessionOptions};
+use std::{collections::BTreeMap, ffi::CString, ptr};
+
+pub struct Options {
+    api: Api,
+    pub raw: *mut OrtSessionOptions,
+}
+
+impl Drop for Options {
+    fn drop(&mut self) {
+        // SAFETY: ours, released once.
+        unsafe { (self.api.table.ReleaseSessionOptions)(self.raw) }
+    }
+}
+
+impl Options {
+    /// Fails with INVALID_ARGUMENT naming a parameter that cannot be used, or with the provider's own error.
+    pub fn from_config(api: Api, config: &ModelConfig) -> Result<Self, Error> {
+        let mut raw = ptr::null_mut();
+        // SAFETY: the out-pointer is valid for the call.
+        api.check(unsafe { (api.table.CreateSessionOptions)(&mut raw) })?;
+        let options = Self { api, raw };
+        options.graph_level(config)?;
+        // A server's threads share the cores with the network's: one that spins while it waits takes a core away.
+        options.entry("session.intra_op.allow_spinning", "0")?;
+        options.entry("session.inter_op.allow_spinning", "0")?;
+        options.parameters(config)?;
+        options.providers(config)?;
+        Ok(options)
+    }
+
+    fn graph_level(&self, config: &ModelConfig) -> Result<(), Error> {
+        let level = config.optimization.as_ref().and_then(|it| it.graph.as_ref()).map_or(0, |graph| graph.level);
+        let level = match level {
+            -1 => GraphOptimizationLevel::ORT_ENABLE_BASIC,
+            1 => GraphOptimizationLevel::ORT_ENABLE_EXTENDED,
+            2 => GraphOptimizationLevel::ORT_DISABLE_ALL,
+            _ => GraphOptimizationLevel::ORT_ENABLE_ALL,
+        };
+        // SAFETY: the options are valid.
+        self.api.check(unsafe { (self.api.table.SetSessionGraphOptimizationLevel)(self.raw, level) })
+    }
+
+    fn parameters(&self, config: &ModelConfig) -> Result<(), Error> {
+        let table = self.api.table;
+        for (key, parameter) in config.parameters.iter().collect::<BTreeMap<_, _>>() {
+            let value = parameter.string_value.trim();
+            let number = || {
+                value.parse::<i32>().ok().filter(|number| *number >= 0).ok_or_else(|| {
+                    Error::invalid(format!("parameter '{key}' is '{value}', expected a number of at least 0"))
+                })
+            };
+            let status = match key.as_str() {
+                // SAFETY, for each arm: the options are valid.
+                // SAFETY: as above.
+                "intra_op_thread_count" => unsafe { (table.SetIntraOpNumThreads)(self.raw, number()?) },
+                // SAFETY: as above.
+                "inter_op_thread_count" => unsafe { (table.SetInterOpNumThreads)(self.raw, number()?) },
+                "execution_mode" => {
+                    let mode = match number()? {
+                        0 => ExecutionMode::ORT_SEQUENTIAL,
+                        _ => ExecutionMode::ORT_PARALLEL,
+                    };
+                    // SAFETY: as above.
+                    unsafe { (table.SetSessionExecutionMode)(self.raw, mode) }
+                }
+                "enable_mem_arena" => match number()? {
+                    // SAFETY: as above.
+                    0 => unsafe { (table.DisableCpuMemArena)(self.raw) },
+                    // SAFETY: as above.
+                    _ => unsafe { (table.EnableCpuMemArena)(self.raw) },
+                },
+                "enable_mem_pattern" => match number()? {
+                    // SAFETY: as above.
+                    0 => unsafe { (table.DisableMemPattern)(self.raw) },
+                    // SAFETY: as above.
+                    _ => unsafe { (table.EnableMemPattern)(self.raw) },
+                },
+                key if key.contains('.') => {
+                    self.entry(key, value)?;
+                    continue;
+                }
+                _ => {
+                    return Err(Error::invalid(format!(
+                        "parameter '{key}' is not known to the onnxruntime backend; known are intra_op_thread_count, \
+                         inter_op_thread_count, execution_mode, enable_mem_arena, enable_mem_pattern and session \
+                         entries such as session.intra_op.allow_spinning"
+                    )));
+                }
+            };
+            self.api.check(status)?;
+        }
+        Ok(())
+    }
+
+    fn providers(&self, config: &ModelConfig) -> Result<(), Error> {
+        let accelerators = config.optimization.as_ref().and_then(|it| it.execution_accelerators.as_ref());
+        let wants_gpu = config.instance_group.iter().any(|group| group.kind == Kind::Gpu as i32);
+        if let Some(accelerators) = accelerators {
+            for accelerator in &accelerators.gpu_execution_accelerator {
+                self.provider(accelerator)?;
+            }
+            for accelerator in &accelerators.cpu_execution_accelerator {
+                self.provider(accelerator)?;
+            }
+        }
+        if wants_gpu {
+            self.provider(&Accelerator { name: "CUDA".into(), ..Default::default() })?;
+        }
+        Ok(())
+    }
+
+    /// Providers run what they can in the order they are named; the rest falls to the CPU.
+    fn provider(&self, accelerator: &Accelerator) -> Result<(), Error> {
+        let table = self.api.table;
+        let parameters: BTreeMap<_, _> = accelerator.parameters.iter().collect();
+        let keys = parameters.keys().map(|key| c_string(key)).collect::<Result<Vec<_>, _>>()?;
+        let values = parameters.values().map(|value| c_string(value)).collect::<Result<Vec<_>, _>>()?;
+        let key_pointers: Vec<_> = keys.iter().map(|key| key.as_ptr()).collect();
+        let value_pointers: Vec<_> = values.iter().map(|value| value.as_ptr()).collect();
+        let (keys, values, count) = (key_pointers.as_ptr(), value_pointers.as_ptr(), key_pointers.len());
+        let result = match accelerator.name.to_ascii_lowercase().as_str() {
+            "cuda" => {
+                let mut options = ptr::null_mut();
+                // SAFETY: pointers are valid for the calls; the options are released below.
+                self.api.check(unsafe { (table.CreateCUDAProviderOptions)(&mut options) })?;
+                // SAFETY: as above.
+                let result = self
+                    .api
+                    .check(unsafe { (table.UpdateCUDAProviderOptions)(options, keys, values, count) })
+                    // SAFETY: as above.
+                    .and_then(|()| self.api.check(unsafe {
+                        (table.SessionOptionsAppendExecutionProvider_CUDA_V2)(self.raw, options)
+                    }));
+                // SAFETY: ours, released once.
+                unsafe { (table.ReleaseCUDAProviderOptions)(options) };
+                result
+            }
+            "tensorrt" => {
+                let mut options = ptr::null_mut();
+                // SAFETY: pointers are valid for the calls; the options are released below.
+                self.api.check(unsafe { (table.CreateTensorRTProviderOptions)(&mut options) })?;
+                // SAFETY: as above.
+                let result = self
+                    .api
+                    .check(unsafe { (table.UpdateTensorRTProviderOptions)(options, keys, values, count) })
+                    // SAFETY: as above.
+                    .and_then(|()| self.api.check(unsafe {
+                        (table.SessionOptionsAppendExecutionProvider_TensorRT_V2)(self.raw, options)
+                    }));
+                // SAFETY: ours, released once.
+                unsafe { (table.ReleaseTensorRTProviderOptions)(options) };
+                result
+            }
+            "cpu" => Ok(()),
+            _ => {
+                let name = c_string(&accelerator.name)?;
+                // SAFETY: names and arrays are valid for the call.
+                self.api.check(unsafe {
+                    (table.SessionOptionsAppendExecutionProvider)(self.raw, name.as_ptr(), keys, values, count)
+                })
+            }
+        };
+        result.map_err(|error| {
+            Error::invalid(format!("execution provider '{}' cannot be used here: {}", accelerator.name, error.message))
+        })
+    }
+
+    fn entry(&self, key: &str, value: &str) -> Result<(), Error> {
+        let (key, value) = (c_string(key)?, c_string(value)?);
+        // SAFETY: both strings live until the call returns, which copies them.
+        self.api.check(unsafe { (self.api.table.AddSessionConfigEntry)(self.raw, key.as_ptr(), value.as_ptr()) })
+    }
+}
+
+fn c_string(text: &str) -> Result<CString, Error> {
+    CString::new(text).map_err(|_| Error::invalid("the configuration holds a string with a zero byte"))
+}

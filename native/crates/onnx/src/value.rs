@@ -1,0 +1,259 @@
+//! Tensors as ONNX Runtime holds them.
+
+use crate::api::Api;
+use bytes::{BufMut, Bytes, BytesMut};
+use infermesh_batcher::{Tensor, TensorView};
+use infermesh_wire::{DataType, Error, Shape, datatype::elements};
+use ort_sys::{
+    ONNXTensorElementDataType as Element, OrtAllocatorType, OrtMemType, OrtMemoryInfo, OrtTensorTypeAndShapeInfo,
+    OrtValue,
+};
+use std::{ffi::CString, ptr};
+
+/// The protocol's name for an element type; `None` for those that v2 cannot carry.
+pub fn datatype(element: Element) -> Option<DataType> {
+    use Element::*;
+    Some(match element {
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL => DataType::Bool,
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8 => DataType::Uint8,
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT16 => DataType::Uint16,
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT32 => DataType::Uint32,
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT64 => DataType::Uint64,
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8 => DataType::Int8,
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_INT16 => DataType::Int16,
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32 => DataType::Int32,
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 => DataType::Int64,
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16 => DataType::Fp16,
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT => DataType::Fp32,
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE => DataType::Fp64,
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING => DataType::Bytes,
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16 => DataType::Bf16,
+        _ => return None,
+    })
+}
+
+pub fn element(datatype: DataType) -> Element {
+    use Element::*;
+    match datatype {
+        DataType::Bool => ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL,
+        DataType::Uint8 => ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8,
+        DataType::Uint16 => ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT16,
+        DataType::Uint32 => ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT32,
+        DataType::Uint64 => ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT64,
+        DataType::Int8 => ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8,
+        DataType::Int16 => ONNX_TENSOR_ELEMENT_DATA_TYPE_INT16,
+        DataType::Int32 => ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32,
+        DataType::Int64 => ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64,
+        DataType::Fp16 => ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16,
+        DataType::Fp32 => ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT,
+        DataType::Fp64 => ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE,
+        DataType::Bytes => ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING,
+        DataType::Bf16 => ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16,
+    }
+}
+
+/// Where the host's memory is, in ONNX Runtime's terms.
+pub struct HostMemory {
+    api: Api,
+    info: *mut OrtMemoryInfo,
+}
+
+// SAFETY: an OrtMemoryInfo is an immutable description.
+unsafe impl Send for HostMemory {}
+// SAFETY: as above.
+unsafe impl Sync for HostMemory {}
+
+impl HostMemory {
+    pub fn new(api: Api) -> Result<Self, Error> {
+        let mut info = ptr::null_mut();
+        // SAFETY: the out-pointer is valid for the call.
+        api.check(unsafe {
+            (api.table.CreateCpuMemoryInfo)(OrtAllocatorType::OrtArenaAllocator, OrtMemType::OrtMemTypeDefault, &mut info)
+        })?;
+        Ok(Self { api, info })
+    }
+}
+
+impl Drop for HostMemory {
+    fn drop(&mut self) {
+        // SAFETY: ours, released once.
+        unsafe { (self.api.table.ReleaseMemoryInfo)(self.info) }
+    }
+}
+
+/// An owned OrtValue.
+pub struct Value {
+    api: Api,
+    pub raw: *mut OrtValue,
+}
+
+// SAFETY: a tensor value is plain memory with an owner; nothing in it is bound to a thread.
+unsafe impl Send for Value {}
+// SAFETY: shared access only reads the tensor.
+unsafe impl Sync for Value {}
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        // SAFETY: ours, released once.
+        unsafe { (self.api.table.ReleaseValue)(self.raw) }
+    }
+}
+
+impl Value {
+    /// Takes over what ONNX Runtime handed out.
+    ///
+    /// # Safety
+    /// `raw` is a valid OrtValue that nobody else releases.
+    pub unsafe fn from_raw(api: Api, raw: *mut OrtValue) -> Self {
+        Self { api, raw }
+    }
+
+    /// An input. Fixed-size elements stay where they are, so `view` must outlive the value's use; strings are copied.
+    pub fn of_view(api: Api, memory: &HostMemory, view: &TensorView<'_>, datatype: DataType) -> Result<Self, Error> {
+        if datatype == DataType::Bytes {
+            return Self::of_strings(api, view);
+        }
+        let mut raw = ptr::null_mut();
+        // SAFETY: shape and data are valid for their lengths; ONNX Runtime does not write to inputs. It checks that
+        // the length fits the shape.
+        api.check(unsafe {
+            (api.table.CreateTensorWithDataAsOrtValue)(
+                memory.info,
+                view.data.as_ptr().cast_mut().cast(),
+                view.data.len(),
+                view.shape.as_ptr(),
+                view.shape.len(),
+                element(datatype),
+                &mut raw,
+            )
+        })?;
+        Ok(Self { api, raw })
+    }
+
+    fn of_strings(api: Api, view: &TensorView<'_>) -> Result<Self, Error> {
+        let strings: Vec<CString> = elements(view.data)
+            .map(|element| {
+                let element = element.ok_or_else(|| Error::invalid("a BYTES tensor is cut short"))?;
+                CString::new(element).map_err(|_| {
+                    Error::invalid("a BYTES element holds a zero byte, which ONNX string tensors cannot carry")
+                })
+            })
+            .collect::<Result<_, Error>>()?;
+        let pointers: Vec<_> = strings.iter().map(|string| string.as_ptr()).collect();
+        let mut allocator = ptr::null_mut();
+        let mut raw = ptr::null_mut();
+        // SAFETY: the default allocator needs no release; shape is valid for its length.
+        api.check(unsafe { (api.table.GetAllocatorWithDefaultOptions)(&mut allocator) })?;
+        // SAFETY: as above.
+        api.check(unsafe {
+            (api.table.CreateTensorAsOrtValue)(
+                allocator,
+                view.shape.as_ptr(),
+                view.shape.len(),
+                element(DataType::Bytes),
+                &mut raw,
+            )
+        })?;
+        let value = Self { api, raw };
+        // SAFETY: the strings are NUL-terminated and live until the call returns, which copies them.
+        api.check(unsafe { (api.table.FillStringTensor)(value.raw, pointers.as_ptr(), pointers.len()) })?;
+        Ok(value)
+    }
+
+    /// The tensor behind an output; the bytes of fixed-size elements are not copied, they keep the value alive.
+    pub fn into_tensor(self, datatype: DataType) -> Result<Tensor, Error> {
+        let (shape, count) = self.shape()?;
+        let data = match datatype.size() {
+            None => self.strings(count)?,
+            Some(size) => {
+                let mut start = ptr::null_mut();
+                // SAFETY: the value is a tensor of fixed-size elements, its buffer lives as long as the value.
+                self.api.check(unsafe { (self.api.table.GetTensorMutableData)(self.raw, &mut start) })?;
+                match count * size {
+                    0 => Bytes::new(),
+                    length => Bytes::from_owner(Buffer { start: start.cast_const().cast(), length, _value: self }),
+                }
+            }
+        };
+        Ok(Tensor { shape, data })
+    }
+
+    fn shape(&self) -> Result<(Shape, usize), Error> {
+        let table = self.api.table;
+        let mut info = ptr::null_mut();
+        // SAFETY: the value is valid; the out-pointer receives an object that the guard releases.
+        self.api.check(unsafe { (table.GetTensorTypeAndShape)(self.raw, &mut info) })?;
+        let info = ShapeInfo { api: self.api, raw: info };
+        let (shape, count) = info.read()?;
+        Ok((shape, count))
+    }
+
+    fn strings(&self, count: usize) -> Result<Bytes, Error> {
+        let table = self.api.table;
+        let mut total = 0;
+        // SAFETY: the value is a string tensor of `count` elements; both buffers have the sizes that are passed.
+        self.api.check(unsafe { (table.GetStringTensorDataLength)(self.raw, &mut total) })?;
+        let (mut text, mut offsets) = (vec![0u8; total], vec![0usize; count]);
+        // SAFETY: as above.
+        self.api.check(unsafe {
+            (table.GetStringTensorContent)(self.raw, text.as_mut_ptr().cast(), total, offsets.as_mut_ptr(), count)
+        })?;
+        let mut serialised = BytesMut::with_capacity(total + 4 * count);
+        for (index, &from) in offsets.iter().enumerate() {
+            let to = offsets.get(index + 1).copied().unwrap_or(total);
+            serialised.put_u32_le((to - from) as u32);
+            serialised.put_slice(&text[from..to]);
+        }
+        Ok(serialised.freeze())
+    }
+}
+
+/// An output's memory together with the value that owns it.
+struct Buffer {
+    start: *const u8,
+    length: usize,
+    _value: Value,
+}
+
+// SAFETY: the buffer is only read, and its owner may move between threads.
+unsafe impl Send for Buffer {}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: the value owns `length` initialised bytes at `start` and outlives the borrow.
+        unsafe { std::slice::from_raw_parts(self.start, self.length) }
+    }
+}
+
+/// An owned OrtTensorTypeAndShapeInfo.
+struct ShapeInfo {
+    api: Api,
+    raw: *mut OrtTensorTypeAndShapeInfo,
+}
+
+impl ShapeInfo {
+    fn read(&self) -> Result<(Shape, usize), Error> {
+        let mut count = 0;
+        // SAFETY: the info is valid until dropped.
+        self.api.check(unsafe { (self.api.table.GetTensorShapeElementCount)(self.raw, &mut count) })?;
+        Ok((dimensions(self.api, self.raw)?, count))
+    }
+}
+
+impl Drop for ShapeInfo {
+    fn drop(&mut self) {
+        // SAFETY: ours, released once.
+        unsafe { (self.api.table.ReleaseTensorTypeAndShapeInfo)(self.raw) }
+    }
+}
+
+/// The dimensions in `info`, -1 for those that vary.
+pub fn dimensions(api: Api, info: *const OrtTensorTypeAndShapeInfo) -> Result<Shape, Error> {
+    let mut rank = 0;
+    // SAFETY: the caller's info is valid; the shape has room for `rank` dimensions.
+    api.check(unsafe { (api.table.GetDimensionsCount)(info, &mut rank) })?;
+    let mut shape = Shape::from_elem(0, rank);
+    // SAFETY: as above.
+    api.check(unsafe { (api.table.GetDimensions)(info, shape.as_mut_ptr(), rank) })?;
+    Ok(shape)
+}

@@ -1,0 +1,66 @@
+//! The one error model of the data plane. An edge (gRPC, HTTP, CLI) maps `Code` to its own vocabulary.
+
+use std::{borrow::Cow, fmt};
+
+/// What went wrong, in gRPC's numbering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Code {
+    Cancelled = 1,
+    InvalidArgument = 3,
+    DeadlineExceeded = 4,
+    NotFound = 5,
+    ResourceExhausted = 8,
+    Unimplemented = 12,
+    Internal = 13,
+    Unavailable = 14,
+}
+
+/// Who has to act for the error to go away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The request itself is wrong or was given up.
+    Caller,
+    /// This process could not serve it.
+    Process,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    pub code: Code,
+    pub message: Cow<'static, str>,
+}
+
+impl Error {
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::InvalidArgument, message)
+    }
+
+    pub fn internal(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::Internal, message)
+    }
+
+    pub fn source(&self) -> Source {
+        match self.code {
+            Code::Internal | Code::Unavailable | Code::ResourceExhausted => Source::Process,
+            _ => Source::Caller,
+        }
+    }
+
+    /// Whether the request certainly did not run, so that sending it again can do no harm.
+    pub fn retry_is_safe(&self) -> bool {
+        self.code == Code::Unavailable
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}

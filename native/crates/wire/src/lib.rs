@@ -1,0 +1,36 @@
+//! What travels: the protocol's messages, its data types, its gRPC framing and its errors.
+//!
+//! `proto` holds the generated messages, used where speed does not matter. The two messages that every inference
+//! pays for have their own code: `request` reads a `ModelInferRequest` in place, `response` writes a
+//! `ModelInferResponse` around tensors that stay where the backend put them.
+
+pub mod contents;
+pub mod datatype;
+pub mod error;
+pub mod framing;
+pub mod reader;
+pub mod request;
+pub mod response;
+
+pub use datatype::DataType;
+pub use error::{Code, Error, Source};
+
+/// A tensor's dimensions; inline up to six of them.
+pub type Shape = smallvec::SmallVec<[i64; 6]>;
+
+/// Generated from `protos/`.
+#[allow(clippy::all)]
+pub mod proto {
+    pub mod inference {
+        include!(concat!(env!("OUT_DIR"), "/inference.rs"));
+    }
+    pub mod health {
+        include!(concat!(env!("OUT_DIR"), "/grpc.health.v1.rs"));
+    }
+    pub mod reflection {
+        include!(concat!(env!("OUT_DIR"), "/grpc.reflection.v1.rs"));
+    }
+}
+
+/// A serialised `FileDescriptorSet` of every proto that the server serves, for reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

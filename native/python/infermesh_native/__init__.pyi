@@ -1,0 +1,72 @@
+"""The data plane: a gRPC inference server whose request path never enters the interpreter.
+
+Python hands over whole models and settings; a request is received, batched, executed and answered in Rust. A model
+configuration crosses the boundary as a serialised ``inference.ModelConfig``, so both sides share one schema.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import final
+
+__version__: str
+
+class ModelError(Exception):
+    """A model could not be loaded; the message names the file, what was found and what was expected."""
+
+#: One tensor as the python backend sees it: (name, datatype, shape, little-endian row-major bytes).
+Tensor = tuple[str, str, tuple[int, ...], memoryview]
+
+@final
+class Server:
+    """One model server: a registry of models and the listeners in front of it.
+
+    Loading and serving may overlap: a listener answers ``ServerLive`` at once, ``ServerReady`` after ``set_ready``.
+    """
+
+    def __new__(
+        cls,
+        *,
+        version: str,
+        name: str = "infermesh",
+        io_threads: int = 0,
+        max_message_bytes: int = 2_147_483_647,
+    ) -> Server:
+        """Start the I/O threads (0: one per core). No socket is opened yet."""
+
+    def listen_tcp(self, host: str, port: int) -> tuple[str, int]:
+        """Bind and serve; port 0 picks a free one. Returns the bound address.
+
+        Raises OSError if the address cannot be bound.
+        """
+
+    def listen_unix(self, path: str) -> None:
+        """Bind and serve a unix socket; a stale socket file is replaced. Raises OSError."""
+
+    def load_onnx(self, version: int, path: str, config: bytes, library: str) -> bytes:
+        """Load one version of a model with ONNX Runtime and make it ready; replaces the same version.
+
+        ``config`` is a serialised ``inference.ModelConfig``; fields it leaves out are completed from the model.
+        ``library`` is the path of libonnxruntime. Blocks without the GIL. Returns the completed configuration.
+
+        Raises ModelError.
+        """
+
+    def load_python(
+        self, version: int, config: bytes, instances: Sequence[Callable[[list[Tensor]], list[Tensor]]]
+    ) -> bytes:
+        """Serve one version of a model with Python callables, one per instance.
+
+        Each is called with the GIL held, from its own thread, once per batch, with the batch's inputs, and returns
+        its outputs; an exception fails that batch with INTERNAL and its message. Raises ModelError.
+        """
+
+    def unload(self, name: str, version: int) -> bool:
+        """Stop admitting requests to the version, let accepted ones finish, release it. False if unknown."""
+
+    def set_unavailable(self, name: str, version: int, reason: str) -> None:
+        """List a version in the repository index as UNAVAILABLE with a reason; requests to it are refused."""
+
+    def set_ready(self, ready: bool) -> None:
+        """What ServerReady and the health service report from now on."""
+
+    def drain(self, timeout: float) -> bool:
+        """Refuse new requests, finish accepted ones, close the listeners; False if ``timeout`` seconds ran out."""

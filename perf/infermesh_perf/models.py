@@ -1,0 +1,139 @@
+"""The models under test: each is built from a seed, so every peer serves the same bytes on every machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from infermesh_perf.resnet import build_resnet50
+
+# Written into the files in place of the onnx package's newest, so that an older ONNX Runtime of a peer loads them.
+OPSET = 17
+IR_VERSION = 8
+
+
+@dataclass(frozen=True)
+class Load:
+    """What the client does at once: `streams` requests in flight, each carrying `rows` samples."""
+
+    rows: int
+    streams: int
+
+    def __str__(self) -> str:
+        """Short form for tables, such as `16 streams x 8 rows`."""
+        row = "row" if self.rows == 1 else "rows"
+        stream = "stream" if self.streams == 1 else "streams"
+        return f"{self.streams} {stream} x {self.rows} {row}"
+
+
+@dataclass(frozen=True)
+class Model:
+    """One FP32 model with one input and one output, both with the batch as first dimension.
+
+    `loads` is empty for a model whose cost is the path and not the arithmetic: the command line chooses its streams.
+    A model with loads is compute-bound, and is reported as a share of ONNX Runtime alone over `alone_rows`.
+    """
+
+    name: str
+    build: Callable[[], onnx.ModelProto]
+    input_name: str
+    input_shape: tuple[int, ...]
+    output_name: str
+    output_shape: tuple[int, ...]
+    max_batch_size: int
+    loads: tuple[Load, ...] = ()
+    alone_rows: tuple[int, ...] = ()
+
+    @property
+    def compute_bound(self) -> bool:
+        """Whether arithmetic, and not the path of the request, is what limits this model."""
+        return bool(self.loads)
+
+    def sample(self, rows: int) -> NDArray[np.float32]:
+        """The same `rows` inputs on every call, standard normal."""
+        generator = np.random.default_rng(rows)
+        return generator.standard_normal((rows, *self.input_shape)).astype(np.float32)
+
+    def save(self, directory: Path) -> Path:
+        """Writes `NAME.onnx` into `directory` unless it is there, and returns its path."""
+        path = directory / f"{self.name}.onnx"
+        if not path.exists():
+            directory.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".partial")
+            onnx.save(self.build(), str(partial))
+            # Renamed only when whole: an interrupted run must not leave half a model for the next one.
+            partial.rename(path)
+        return path
+
+
+def build_perceptron(name: str, widths: tuple[int, ...]) -> onnx.ModelProto:
+    """Dense layers of the given widths with ReLU between them and a softmax behind the last; `x` in, `y` out."""
+    generator = np.random.default_rng(7)
+    nodes, weights = [], []
+    last = "x"
+    for layer, (fan_in, fan_out) in enumerate(zip(widths, widths[1:], strict=False)):
+        scale = np.sqrt(2 / fan_in)
+        kernel = (generator.standard_normal((fan_in, fan_out)) * scale).astype(np.float32)
+        weights.append(numpy_helper.from_array(kernel, f"w{layer}"))
+        weights.append(numpy_helper.from_array(np.zeros(fan_out, dtype=np.float32), f"b{layer}"))
+        nodes.append(helper.make_node("Gemm", [last, f"w{layer}", f"b{layer}"], [f"h{layer}"]))
+        last = f"h{layer}"
+        if layer < len(widths) - 2:
+            nodes.append(helper.make_node("Relu", [last], [f"a{layer}"]))
+            last = f"a{layer}"
+    nodes.append(helper.make_node("Softmax", [last], ["y"], axis=1))
+    graph = helper.make_graph(
+        nodes,
+        name,
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", widths[0]])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", widths[-1]])],
+        weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+MODELS: dict[str, Model] = {
+    model.name: model
+    for model in (
+        Model(
+            name="perceptron",
+            build=lambda: build_perceptron("perceptron", (64, 64, 10)),
+            input_name="x",
+            input_shape=(64,),
+            output_name="y",
+            output_shape=(10,),
+            max_batch_size=64,
+        ),
+        Model(
+            name="mlp",
+            build=lambda: build_perceptron("mlp", (512, 1024, 1024, 10)),
+            input_name="x",
+            input_shape=(512,),
+            output_name="y",
+            output_shape=(10,),
+            max_batch_size=64,
+            loads=(Load(rows=1, streams=64), Load(rows=16, streams=16)),
+            alone_rows=(1, 8, 16, 32, 64),
+        ),
+        Model(
+            name="resnet50",
+            build=build_resnet50,
+            input_name="x",
+            input_shape=(3, 224, 224),
+            output_name="y",
+            output_shape=(1000,),
+            # Beyond 8 rows ONNX Runtime gets slower on small machines: a larger batch would only cost every peer.
+            max_batch_size=8,
+            loads=(Load(rows=1, streams=16), Load(rows=8, streams=4)),
+            alone_rows=(1, 2, 4, 8, 16),
+        ),
+    )
+}

@@ -1,0 +1,100 @@
+"""A small client of the v2 service: readiness, and one real call whose answer is compared with ONNX Runtime's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import grpc
+import numpy as np
+import onnxruntime
+from infermesh.proto.inference import grpc_service_pb2 as pb
+
+from infermesh_perf.bodies import decode_answer, infer_request
+from infermesh_perf.errors import RunError
+from infermesh_perf.models import Model
+
+SERVICE = "/inference.GRPCInferenceService/"
+# Another batch size may take another kernel, which adds in another order.
+TOLERANCE = 1e-4
+
+
+class Client:
+    """One plaintext channel to a v2 server on this machine; used as a context manager."""
+
+    def __init__(self, port: int) -> None:
+        # A refused connection must be tried again at once: gRPC's own first pause is a second, far longer than
+        # what the time to ready measures.
+        self._channel = grpc.insecure_channel(
+            f"127.0.0.1:{port}",
+            options=[
+                ("grpc.initial_reconnect_backoff_ms", 20),
+                ("grpc.min_reconnect_backoff_ms", 20),
+                ("grpc.max_reconnect_backoff_ms", 20),
+                ("grpc.max_receive_message_length", -1),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.enable_http_proxy", 0),
+            ],
+        )
+
+    def __enter__(self) -> Client:
+        """The client itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes the channel."""
+        self._channel.close()
+
+    def ready(self, model: str, timeout: float) -> bool:
+        """Whether ServerReady and ModelReady both answer true, each within `timeout` seconds.
+
+        Both are asked, since a server may call itself ready before it has looked at its models. Any gRPC error
+        counts as not ready.
+        """
+        try:
+            server = self._call("ServerReady", pb.ServerReadyRequest().SerializeToString(), timeout)
+            if not pb.ServerReadyResponse.FromString(server).ready:
+                return False
+            question = pb.ModelReadyRequest(name=model).SerializeToString()
+            return pb.ModelReadyResponse.FromString(self._call("ModelReady", question, timeout)).ready
+        except grpc.RpcError:
+            return False
+
+    def infer(self, request: bytes, timeout: float = 60) -> bytes:
+        """One ModelInfer with serialized messages in and out.
+
+        Raises RunError with the status and its message when the server refuses.
+        """
+        try:
+            return self._call("ModelInfer", request, timeout)
+        except grpc.RpcError as error:
+            status = error.code().name if isinstance(error, grpc.Call) else "UNKNOWN"
+            details = error.details() if isinstance(error, grpc.Call) else str(error)
+            raise RunError(f"ModelInfer answered {status}: {details}") from error
+
+    def _call(self, method: str, request: bytes, timeout: float) -> bytes:
+        call = self._channel.unary_unary(SERVICE + method)
+        answer: bytes = call(request, timeout=timeout)
+        return answer
+
+
+def check_answer(port: int, model: Model, path: Path, rows: int) -> int:
+    """Asks the server at `port` once and compares its answer with ONNX Runtime on the same file.
+
+    Returns the size of the serialized answer in bytes, by which refused requests show later under load.
+    Raises RunError when the call fails or a value is off by more than TOLERANCE.
+    """
+    values = model.sample(rows)
+    with Client(port) as client:
+        message = client.infer(infer_request(model, values))
+    try:
+        found = decode_answer(message, model)
+    except ValueError as error:
+        raise RunError(f"{model.name}: {error}") from error
+    reference = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    wanted = reference.run([model.output_name], {model.input_name: values})[0]
+    if found.shape != wanted.shape or not np.allclose(found, wanted, atol=TOLERANCE, rtol=TOLERANCE):
+        raise RunError(f"{model.name}: the answer for {rows} rows differs from ONNX Runtime's")
+    return len(message)

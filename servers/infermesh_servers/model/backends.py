@@ -1,0 +1,49 @@
+"""The backends there are and how a model's files and configuration choose one."""
+
+from collections.abc import Iterable
+
+from infermesh.proto.inference.model_config_pb2 import ModelConfig
+
+ONNXRUNTIME = "onnxruntime"
+PYTHON = "python"
+
+#: Backend to the file that a version directory holds for it.
+BACKENDS = {ONNXRUNTIME: "model.onnx", PYTHON: "model.py"}
+
+#: Triton's older field, still found in many repositories, to the backend it means.
+PLATFORMS = {"onnxruntime_onnx": ONNXRUNTIME}
+
+
+def choose_backend(config: ModelConfig | None, file_names: Iterable[str]) -> str:
+    """Return the backend of a model: as configured, or as its version directories' files say.
+
+    Raises ValueError with what was found and expected if they say nothing, or both.
+    """
+    if config is not None:
+        configured = config.backend or PLATFORMS.get(config.platform)
+        if configured:
+            return configured
+        for backend, file_name in BACKENDS.items():
+            if config.default_model_filename.endswith(file_name.removeprefix("model")):
+                return backend
+    names = set(file_names)
+    found = [backend for backend, file_name in BACKENDS.items() if file_name in names]
+    if len(found) == 1:
+        return found[0]
+    expected = " or ".join(BACKENDS.values())
+    if found:
+        raise ValueError(f"found both {expected}, expected one of them, or backend in config.pbtxt")
+    held = f"only {', '.join(sorted(names))}" if names else "no file"
+    raise ValueError(f"found {held} in its version directories, expected {expected}")
+
+
+def model_file_name(config: ModelConfig | None, backend: str) -> str:
+    """Return the name of the model file inside a version directory."""
+    if config is not None and config.default_model_filename:
+        return config.default_model_filename
+    return BACKENDS[backend]
+
+
+def instance_count(config: ModelConfig) -> int:
+    """Return how many instances a configuration asks for: a group without a count is one, as is no group."""
+    return sum(group.count or 1 for group in config.instance_group) or 1

@@ -1,0 +1,128 @@
+"""What a model configuration must keep beyond its schema."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from infermesh.proto.inference import model_config_pb2
+from infermesh.proto.inference.model_config_pb2 import ModelConfig, ModelInput, ModelOutput
+
+from infermesh_servers.model.backends import BACKENDS, PLATFORMS
+from infermesh_servers.model.positions import Path
+
+
+@dataclass(frozen=True)
+class BrokenRule:
+    """One mistake: where it is and a sentence ``field: found ..., expected ...``."""
+
+    path: Path
+    text: str
+
+    def line(self, lines: Mapping[Path, int]) -> int:
+        """Return the line of the field, or of the nearest one around it if it is not written itself."""
+        for length in range(len(self.path), 0, -1):
+            if self.path[:length] in lines:
+                return lines[self.path[:length]]
+        return 1
+
+
+def broken_rules(config: ModelConfig, model_name: str) -> list[BrokenRule]:
+    """Return every mistake in a configuration that belongs to the directory ``model_name``."""
+    return [
+        *_identity(config, model_name),
+        *_tensors("input", config.input),
+        *_tensors("output", config.output),
+        *_batching(config),
+        *_serving(config),
+    ]
+
+
+def _identity(config: ModelConfig, model_name: str) -> Iterator[BrokenRule]:
+    if config.name and config.name != model_name:
+        yield BrokenRule(
+            ("name",), f'name: found "{config.name}", expected "{model_name}", the name of its directory'
+        )
+    if config.backend and config.backend not in BACKENDS:
+        expected = " or ".join(f'"{name}"' for name in BACKENDS)
+        yield BrokenRule(("backend",), f'backend: found "{config.backend}", expected {expected}')
+    if config.platform and config.platform not in PLATFORMS:
+        expected = " or ".join(f'"{name}"' for name in PLATFORMS)
+        yield BrokenRule(("platform",), f'platform: found "{config.platform}", expected {expected}')
+    implied = PLATFORMS.get(config.platform)
+    if implied and config.backend in BACKENDS and config.backend != implied:
+        yield BrokenRule(
+            ("platform",),
+            f'platform: found "{config.platform}" beside backend "{config.backend}", expected one of them',
+        )
+
+
+def _tensors(kind: str, tensors: Sequence[ModelInput | ModelOutput]) -> Iterator[BrokenRule]:
+    names: set[str] = set()
+    for index, tensor in enumerate(tensors):
+        at = (kind, index)
+        called = f'{kind} "{tensor.name}"' if tensor.name else f"{kind} number {index + 1}"
+        if not tensor.name:
+            yield BrokenRule((*at, "name"), f"{kind}.name: found none in {called}, expected a name")
+        elif tensor.name in names:
+            yield BrokenRule(
+                (*at, "name"), f'{kind}.name: found "{tensor.name}" twice, expected each name once'
+            )
+        names.add(tensor.name)
+        if tensor.data_type == model_config_pb2.TYPE_INVALID:
+            yield BrokenRule(
+                (*at, "data_type"),
+                f"{kind}.data_type: found none in {called}, expected a type such as TYPE_FP32",
+            )
+        for dim in tensor.dims:
+            if dim < -1 or dim == 0:
+                yield BrokenRule(
+                    (*at, "dims"),
+                    f"{kind}.dims: found {dim} in {called}, expected 1 or more, or -1 for any size",
+                )
+
+
+def _batching(config: ModelConfig) -> Iterator[BrokenRule]:
+    most = config.max_batch_size
+    if most < 0:
+        yield BrokenRule(
+            ("max_batch_size",),
+            f"max_batch_size: found {most}, expected 0 for a model without a batch dimension, or 1 or more",
+        )
+    if not most:
+        # A model may leave its batch size to be completed when it is loaded; only then is the rest known.
+        return
+    for index, size in enumerate(config.dynamic_batching.preferred_batch_size):
+        if not 1 <= size <= most:
+            yield BrokenRule(
+                ("dynamic_batching", 0, "preferred_batch_size", index),
+                f"preferred_batch_size: found {size}, expected 1 to max_batch_size, which is {most}",
+            )
+
+
+def _serving(config: ModelConfig) -> Iterator[BrokenRule]:
+    for index, group in enumerate(config.instance_group):
+        if group.count < 0:
+            yield BrokenRule(
+                ("instance_group", index, "count"),
+                f"instance_group.count: found {group.count}, expected 1 or more",
+            )
+    for version in config.version_policy.specific.versions:
+        if version < 1:
+            yield BrokenRule(
+                ("version_policy", 0, "specific", 0, "versions"),
+                f"version_policy.specific.versions: found {version}, expected 1 or more",
+            )
+    if config.version_policy.HasField("specific") and not config.version_policy.specific.versions:
+        yield BrokenRule(
+            ("version_policy", 0, "specific"),
+            "version_policy.specific: found no versions, expected at least one",
+        )
+    for field in ("sequence_batching", "ensemble_scheduling"):
+        if config.WhichOneof("scheduling_choice") == field:
+            yield BrokenRule(
+                (field,), f"{field}: found, expected dynamic_batching or none: this is not supported yet"
+            )
+    if config.model_transaction_policy.decoupled:
+        yield BrokenRule(
+            ("model_transaction_policy", 0, "decoupled"),
+            "model_transaction_policy.decoupled: found true, expected false: this is not supported yet",
+        )

@@ -1,0 +1,48 @@
+"""What a rescan of the repository means: which versions to load again, which to let go."""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from infermesh_servers.model.repository import ModelEntry, ModelVersion
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps in the order they are to be taken: a new version is ready before an old one goes."""
+
+    #: Models that have become unreadable; what is served of them stays as it is.
+    broken: tuple[ModelEntry, ...] = ()
+    load: tuple[tuple[ModelEntry, ModelVersion], ...] = ()
+    unload: tuple[tuple[str, int], ...] = ()
+
+
+def plan(
+    old: Mapping[str, ModelEntry], new: Mapping[str, ModelEntry], known: Mapping[str, AbstractSet[int]]
+) -> Plan:
+    """Compare two scans. ``known`` are the versions that the server lists now, ready or not, by model.
+
+    A version is loaded if it is new, if one of its files changed, or if its model's configuration did. One
+    that failed is tried again when something about it changes, not before.
+    """
+    broken: list[ModelEntry] = []
+    load: list[tuple[ModelEntry, ModelVersion]] = []
+    unload: list[tuple[str, int]] = []
+    for name, entry in new.items():
+        if entry.problems:
+            if old.get(name) != entry:
+                broken.append(entry)
+            continue
+        load.extend((entry, version) for version in _changed(old.get(name), entry))
+        chosen = {version.number for version in entry.versions}
+        unload.extend((name, number) for number in sorted(known.get(name, set()) - chosen))
+    for name in sorted(known.keys() - new.keys()):
+        unload.extend((name, number) for number in sorted(known[name]))
+    return Plan(tuple(broken), tuple(load), tuple(unload))
+
+
+def _changed(old: ModelEntry | None, new: ModelEntry) -> list[ModelVersion]:
+    if old is None or old.problems or (old.config_stamp, old.backend) != (new.config_stamp, new.backend):
+        return list(new.versions)
+    before = {version.number: version.stamp for version in old.versions}
+    return [version for version in new.versions if before.get(version.number) != version.stamp]

@@ -1,0 +1,161 @@
+"""The server process from its first line of log to its exit."""
+
+import logging
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import infermesh_native
+from infermesh.errors import InfermeshError
+from infermesh.logs import LogFormat, configure, ecs
+
+from infermesh_servers.model.loader import Loader, Outcome, State
+from infermesh_servers.model.manager import Manager, Poller
+from infermesh_servers.model.onnxruntime_library import find_library
+from infermesh_servers.model.options import EVERY_MODEL, ModelControlMode, ServeOptions
+from infermesh_servers.model.repository import scan
+from infermesh_servers.model.shutdown import Shutdown
+from infermesh_servers.model.table import print_table
+
+_log = logging.getLogger(__name__)
+
+
+def run(options: ServeOptions) -> None:
+    """Serve until SIGTERM or SIGINT, then drain.
+
+    Raises ConfigurationError if the repository cannot be read, and InfermeshError if an address cannot be
+    bound, if a model failed under ``exit_on_error``, or if the drain ran out of time.
+    """
+    # Before any socket is bound: a mistyped path should not answer as a live server first.
+    scan(options.repository)
+    service_version = version("infermesh-servers")
+    log_format = configure(
+        options.log_format, {"service.name": "infermesh-serve", "service.version": service_version}
+    )
+    shutdown = Shutdown()
+    shutdown.install()
+    server = infermesh_native.Server(version=service_version, io_threads=options.io_threads)
+    listeners = _listen(server, options)
+
+    manager = Manager(options.repository, Loader(server, find_library), stop=lambda: shutdown.requested)
+    _load(manager, options)
+    if log_format is LogFormat.TEXT and (outcomes := manager.outcomes()):
+        print_table(outcomes)
+    if options.exit_on_error and (names := _failed(manager.outcomes())):
+        server.drain(0.0)
+        raise InfermeshError(f"cannot load {names}, and --exit-on-error was given")
+
+    readiness = Readiness(server, manager, listeners, strict=options.strict_readiness)
+    poller = None
+    if not shutdown.requested:
+        readiness.update()
+        if options.model_control_mode is ModelControlMode.POLL:
+            poller = Poller(manager, options.repository_poll_secs, readiness.update)
+            poller.start()
+
+    signal = shutdown.wait()
+    if poller is not None:
+        poller.stop()
+    _drain(server, signal.name, options.exit_timeout_secs)
+
+
+class Readiness:
+    """Tells the server, and whoever reads the log, whether it is ready; says so only when that changes."""
+
+    def __init__(
+        self, server: infermesh_native.Server, manager: Manager, listeners: Sequence[str], *, strict: bool
+    ) -> None:
+        self._server = server
+        self._manager = manager
+        self._listeners = " and ".join(listeners)
+        self._strict = strict
+        self._last: bool | None = None
+
+    def update(self) -> None:
+        """Compare with what is loaded now."""
+        ready = not self._strict or self._manager.all_ready()
+        if ready == self._last:
+            return
+        self._last = ready
+        self._server.set_ready(ready)
+        if ready:
+            _log.info("Ready on %s", self._listeners, extra=ecs("server-ready"))
+            return
+        outcomes = self._manager.outcomes()
+        failed = sum(outcome.state is not State.READY for outcome in outcomes)
+        _log.warning(
+            "Serving on %s, but not ready: %d of %d model versions cannot be loaded "
+            "(--no-strict-readiness reports ready all the same)",
+            self._listeners,
+            failed,
+            len(outcomes),
+            extra=ecs("server-not-ready"),
+        )
+
+
+def _listen(server: infermesh_native.Server, options: ServeOptions) -> list[str]:
+    """Bind what was asked for and return it as URLs that a client on this machine can use."""
+    urls: list[str] = []
+    try:
+        if options.tcp_port is not None:
+            host, port = server.listen_tcp(options.grpc_address, options.tcp_port)
+            urls.append(f"grpc://{_reachable(host)}:{port}")
+            _log.info(
+                "Listening on %s port %d",
+                host,
+                port,
+                extra=ecs("server-listening", server__address=host, server__port=port),
+            )
+        if options.grpc_socket is not None:
+            server.listen_unix(str(options.grpc_socket))
+            urls.append(f"unix:{options.grpc_socket}")
+            _log.info(
+                "Listening on unix socket %s",
+                options.grpc_socket,
+                extra=ecs("server-listening", server__address=str(options.grpc_socket)),
+            )
+    except OSError as error:
+        where = options.grpc_socket if urls or options.tcp_port is None else None
+        where = where or f"{options.grpc_address}:{options.tcp_port}"
+        raise InfermeshError(
+            f"cannot listen on {where}: {error}",
+            hint="--grpc-port 0 picks a free port" if urls == [] and options.tcp_port else None,
+        ) from error
+    return urls
+
+
+def _reachable(host: str) -> str:
+    """Return an address that can be connected to: nobody connects to a wildcard."""
+    wildcards = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+    return wildcards.get(host) or (f"[{host}]" if ":" in host else host)
+
+
+def _load(manager: Manager, options: ServeOptions) -> None:
+    explicit = options.model_control_mode is ModelControlMode.EXPLICIT
+    if explicit and EVERY_MODEL not in options.load_models:
+        for name in dict.fromkeys(options.load_models):
+            manager.load(name)
+        return
+    manager.refresh()
+    if not manager.outcomes():
+        _log.warning(
+            "The model repository %s is empty: nothing to serve",
+            options.repository,
+            extra=ecs("repository-empty"),
+        )
+
+
+def _failed(outcomes: Sequence[Outcome]) -> str:
+    """Return the names of the models that could not be loaded, or an empty string."""
+    names = dict.fromkeys(outcome.name for outcome in outcomes if outcome.state is not State.READY)
+    return ", ".join(names)
+
+
+def _drain(server: infermesh_native.Server, signal_name: str, timeout: float) -> None:
+    _log.info("%s: finishing accepted requests", signal_name, extra=ecs("server-draining"))
+    server.set_ready(False)
+    if not server.drain(timeout):
+        raise InfermeshError(
+            f"requests were still running {timeout:g} s after {signal_name} and were cut off",
+            hint="--exit-timeout-secs gives them longer",
+        )
+    _log.info("Stopped: every accepted request was answered", extra=ecs("server-stopped"))
