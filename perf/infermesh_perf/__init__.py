@@ -1,1 +1,1 @@
-"""Measures infermesh beside its peers: the same models, bodies, client and machine, in one interleaved run."""
+"""Measures infermesh beside its peers: same models, bodies, client and machine, in one interleaved run."""

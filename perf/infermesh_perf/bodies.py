@@ -37,11 +37,11 @@ def decode_answer(message: bytes, model: Model) -> NDArray[np.float32]:
     Raises ValueError when the answer lacks the model's output or its size does not fit its shape.
     """
     response = pb.ModelInferResponse.FromString(message)
-    for position, output in enumerate(response.outputs):
-        if output.name == model.output_name:
-            break
-    else:
-        raise ValueError(f"answer has outputs {[o.name for o in response.outputs]}, not {model.output_name!r}")
+    names = [output.name for output in response.outputs]
+    if model.output_name not in names:
+        raise ValueError(f"the answer has outputs {names}, not {model.output_name!r}")
+    position = names.index(model.output_name)
+    output = response.outputs[position]
     if response.raw_output_contents:
         flat = np.frombuffer(response.raw_output_contents[position], dtype="<f4")
     else:

@@ -13,7 +13,10 @@ from pathlib import Path
 
 from infermesh_perf.errors import SetupError
 
-VERSIONS = "import importlib.metadata as m, json; print(json.dumps({d.name: d.version for d in m.distributions()}))"
+VERSIONS = """
+import importlib.metadata, json
+print(json.dumps({each.name: each.version for each in importlib.metadata.distributions()}))
+"""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Environment:
 
         Raises SetupError when the lock file is missing or a package cannot be installed.
         """
+        wanted = self._wanted()
         if self.installed:
             return
         shutil.rmtree(self.directory / "venv", ignore_errors=True)
@@ -61,7 +65,7 @@ class Environment:
         else:
             pip = [str(self.python), "-m", "pip", "install", "--quiet", "--no-deps"]
         self._run([*pip, "--require-hashes", "-r", str(self.lock)])
-        self._stamp.write_text(self._wanted())
+        self._stamp.write_text(wanted)
 
     def versions(self, *names: str) -> dict[str, str]:
         """The versions of the named packages and of the interpreter."""

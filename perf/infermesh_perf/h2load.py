@@ -1,7 +1,7 @@
 """Runs h2load, nghttp2's load generator, and reads what it prints.
 
-It is the neutral client: it belongs to none of the peers, and one of its threads sends far more than any of them
-answers. It knows HTTP/2 but not gRPC: a refused call, whose status is in the trailers, counts as a success there.
+It is the neutral client: it belongs to none of the peers, and one of its threads sends far more than any of
+them answers. It knows HTTP/2 but not gRPC: a refused call, whose status is in a trailer, is a success to it.
 `Sample.refused` finds those by the bytes that came back.
 """
 
@@ -36,7 +36,7 @@ class Sample:
     data_bytes: int
 
     def refused(self, answer_size: int) -> bool:
-        """Whether some answers were shorter than a message of `answer_size` bytes: gRPC errors carry no message."""
+        """Whether some answers carried less than a message of `answer_size` bytes, as gRPC errors do."""
         return self.data_bytes < self.succeeded * (answer_size + PREFIX.size)
 
 
@@ -62,8 +62,8 @@ def version(tool: str) -> str:
 def run(tool: str, port: int, body: Path, streams: int, seconds: float, warm_up: float) -> Sample:
     """Loads the server on loopback `port` over one connection with `streams` requests in flight.
 
-    `seconds` are measured after `warm_up` seconds; h2load takes whole seconds only, so both are rounded up. Only
-    without warm-up does `data_bytes` belong to the same requests as the other figures.
+    `seconds` are measured after `warm_up` seconds; h2load takes whole seconds only, so both are rounded up.
+    Only without warm-up does `data_bytes` belong to the same requests as the other figures.
     Raises RunError when h2load fails, reports failed requests, or finishes none.
     """
     command = [
@@ -101,7 +101,7 @@ def parse(output: str) -> Sample:
     return Sample(
         requests_per_second=float(rate[1]),
         succeeded=succeeded,
-        # "failed" counts errored and timed-out requests too, except where a server answered in time with an error.
+        # Of these three counts the first should hold the others; which it does has changed between releases.
         failed=max(failed, errored + late),
         fastest=_seconds(times[1]),
         slowest=_seconds(times[2]),

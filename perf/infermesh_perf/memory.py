@@ -12,8 +12,8 @@ KIB = 1024
 class Memory:
     """Bytes held by a process tree.
 
-    `resident` sums VmRSS, which counts a page once per process that maps it; `proportional` sums Pss, which counts
-    it once. A server of several processes is treated fairly only by the second.
+    `resident` sums VmRSS, which counts a page once per process that maps it; `proportional` sums Pss, which
+    counts it once. A server of several processes is treated fairly only by the second.
     """
 
     resident: int

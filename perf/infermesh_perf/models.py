@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from infermesh_perf.resnet import build_resnet50
 
-# Written into the files in place of the onnx package's newest, so that an older ONNX Runtime of a peer loads them.
+# In place of the onnx package's newest, so that an older ONNX Runtime of a peer loads the files.
 OPSET = 17
 IR_VERSION = 8
 
@@ -26,18 +27,17 @@ class Load:
     streams: int
 
     def __str__(self) -> str:
-        """Short form for tables, such as `16 streams x 8 rows`."""
-        row = "row" if self.rows == 1 else "rows"
-        stream = "stream" if self.streams == 1 else "streams"
-        return f"{self.streams} {stream} x {self.rows} {row}"
+        """Short form for tables, such as `16 x 8 rows`."""
+        return f"{self.streams} x {self.rows} row{'s' if self.rows > 1 else ''}"
 
 
 @dataclass(frozen=True)
 class Model:
     """One FP32 model with one input and one output, both with the batch as first dimension.
 
-    `loads` is empty for a model whose cost is the path and not the arithmetic: the command line chooses its streams.
-    A model with loads is compute-bound, and is reported as a share of ONNX Runtime alone over `alone_rows`.
+    `loads` is empty for a model whose cost is the path and not the arithmetic: the command line chooses its
+    streams. One with loads is compute-bound, and reported as a share of ONNX Runtime alone at `alone_rows`.
+    `least_seconds` is how long one run must last to hold enough requests.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Model:
     max_batch_size: int
     loads: tuple[Load, ...] = ()
     alone_rows: tuple[int, ...] = ()
+    least_seconds: float = 0
 
     @property
     def compute_bound(self) -> bool:
@@ -73,11 +74,11 @@ class Model:
 
 
 def build_perceptron(name: str, widths: tuple[int, ...]) -> onnx.ModelProto:
-    """Dense layers of the given widths with ReLU between them and a softmax behind the last; `x` in, `y` out."""
+    """Dense layers of the given widths, ReLU between them and a softmax behind the last; `x` in, `y` out."""
     generator = np.random.default_rng(7)
     nodes, weights = [], []
     last = "x"
-    for layer, (fan_in, fan_out) in enumerate(zip(widths, widths[1:], strict=False)):
+    for layer, (fan_in, fan_out) in enumerate(pairwise(widths)):
         scale = np.sqrt(2 / fan_in)
         kernel = (generator.standard_normal((fan_in, fan_out)) * scale).astype(np.float32)
         weights.append(numpy_helper.from_array(kernel, f"w{layer}"))
@@ -130,10 +131,11 @@ MODELS: dict[str, Model] = {
             input_shape=(3, 224, 224),
             output_name="y",
             output_shape=(1000,),
-            # Beyond 8 rows ONNX Runtime gets slower on small machines: a larger batch would only cost every peer.
+            # Beyond 8 rows ONNX Runtime gets slower on small machines: a larger batch would cost every peer.
             max_batch_size=8,
             loads=(Load(rows=1, streams=16), Load(rows=8, streams=4)),
             alone_rows=(1, 2, 4, 8, 16),
+            least_seconds=10,
         ),
     )
 }

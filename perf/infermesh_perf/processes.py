@@ -23,7 +23,7 @@ STOP_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Command:
-    """What starts a server that has one model: arguments, what it adds to the environment, and where it runs."""
+    """What starts a server that has one model; `environment` is added to this process's own."""
 
     arguments: tuple[str, ...]
     model: str

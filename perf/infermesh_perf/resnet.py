@@ -13,8 +13,8 @@ from onnx import numpy_helper, shape_inference
 def build_resnet50() -> onnx.ModelProto:
     """ResNet-50 with a free batch dimension: `x` [N, 3, 224, 224] in, `y` [N, 1000] probabilities out.
 
-    The shipped graph has batch 1, fills every weight with one constant at run time and lists its initializers as
-    inputs, which forbids ONNX Runtime to fold them. Here the weights are drawn from a seed and are constants.
+    The shipped graph has batch 1, fills every weight with one constant at run time and lists its initializers
+    as inputs, which forbids ONNX Runtime to fold them. Here the weights come from a seed and are constants.
 
     Raises FileNotFoundError when the installed `onnx` ships no such graph.
     """
@@ -65,7 +65,7 @@ def _weight(name: str, shape: tuple[int, ...], generator: np.random.Generator) -
         scale = np.sqrt(2 / fan_in) if len(shape) == 4 else 0.01
         return (generator.standard_normal(shape) * scale).astype(np.float32)
     if name.endswith(("_s_0", "_riv_0")):
-        # Scale below 1 where a branch joins the trunk, or 16 additions let the activations grow without bound.
+        # Below 1 where a branch joins the trunk: 16 additions would let the activations grow without bound.
         return np.full(shape, 0.25 if "branch2c_bn_s" in name else 1.0, dtype=np.float32)
     return np.zeros(shape, dtype=np.float32)
 

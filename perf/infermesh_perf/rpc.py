@@ -1,9 +1,10 @@
-"""A small client of the v2 service: readiness, and one real call whose answer is compared with ONNX Runtime's."""
+"""A small client of the v2 service: readiness, and one call whose answer is held against ONNX Runtime."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import grpc
 import numpy as np
@@ -23,8 +24,8 @@ class Client:
     """One plaintext channel to a v2 server on this machine; used as a context manager."""
 
     def __init__(self, port: int) -> None:
-        # A refused connection must be tried again at once: gRPC's own first pause is a second, far longer than
-        # what the time to ready measures.
+        # A refused connection must be tried again at once: gRPC's own first pause is a second, far longer
+        # than what the time to ready measures.
         self._channel = grpc.insecure_channel(
             f"127.0.0.1:{port}",
             options=[
@@ -50,8 +51,8 @@ class Client:
     def ready(self, model: str, timeout: float) -> bool:
         """Whether ServerReady and ModelReady both answer true, each within `timeout` seconds.
 
-        Both are asked, since a server may call itself ready before it has looked at its models. Any gRPC error
-        counts as not ready.
+        Both are asked, since a server may call itself ready before it has looked at its models. Any gRPC
+        error counts as not ready.
         """
         try:
             server = self._call("ServerReady", pb.ServerReadyRequest().SerializeToString(), timeout)
@@ -70,14 +71,13 @@ class Client:
         try:
             return self._call("ModelInfer", request, timeout)
         except grpc.RpcError as error:
-            status = error.code().name if isinstance(error, grpc.Call) else "UNKNOWN"
-            details = error.details() if isinstance(error, grpc.Call) else str(error)
-            raise RunError(f"ModelInfer answered {status}: {details}") from error
+            # What a blocking call raises is a call as well, which its declared type does not say.
+            call: Any = error
+            raise RunError(f"ModelInfer answered {call.code().name}: {call.details()}") from error
 
     def _call(self, method: str, request: bytes, timeout: float) -> bytes:
-        call = self._channel.unary_unary(SERVICE + method)
-        answer: bytes = call(request, timeout=timeout)
-        return answer
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(SERVICE + method)
+        return call(request, timeout=timeout)
 
 
 def check_answer(port: int, model: Model, path: Path, rows: int) -> int:

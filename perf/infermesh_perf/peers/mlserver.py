@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from infermesh_perf.environment import Environment
 from infermesh_perf.models import Model
@@ -13,12 +14,12 @@ from infermesh_perf.peers.base import Peer, fresh, place
 from infermesh_perf.processes import Command, free_ports
 
 MODEL_FILE = Path(__file__).parent / "assets" / "mlserver_model.py"
-# A batch is held this many seconds for more requests: as short as it can be and still gather what waits already.
+# A batch is held this many seconds for more requests: short, yet long enough to gather what waits already.
 BATCH_SECONDS = 0.001
 
 
 class MLServer(Peer):
-    """MLServer in one process, without its access log and metrics, which would cost it a third of its speed."""
+    """MLServer in one process, without its access log and metrics, which cost it speed."""
 
     name = "mlserver"
 
@@ -58,7 +59,7 @@ class MLServer(Peer):
             "parallel_workers": settings["parallel_workers"],
             "grpc_max_message_length": -1,
         }
-        model_settings = {
+        model_settings: dict[str, Any] = {
             "name": model.name,
             "implementation": f"{MODEL_FILE.stem}.OnnxModel",
             "parameters": {
@@ -67,7 +68,7 @@ class MLServer(Peer):
             },
         }
         if model.compute_bound:
-            # Gathering costs more than a small model's whole answer, so that one is served request by request.
+            # Gathering costs more than a small model's whole answer: that one is served request by request.
             model_settings["max_batch_size"] = model.max_batch_size
             model_settings["max_batch_time"] = BATCH_SECONDS
         (repository / "settings.json").write_text(json.dumps(server_settings))

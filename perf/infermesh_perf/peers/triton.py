@@ -11,7 +11,7 @@ from pathlib import Path
 from infermesh_perf.environment import Environment
 from infermesh_perf.errors import SetupError
 from infermesh_perf.models import Model
-from infermesh_perf.peers.base import Peer, fresh, parameter, place, triton_config
+from infermesh_perf.peers.base import Peer, fresh, place, triton_config
 from infermesh_perf.processes import Command, free_ports
 
 STUB = "triton_python_backend_stub"
@@ -19,7 +19,7 @@ MODEL_FILE = Path(__file__).parent / "assets" / "triton_model.py"
 
 
 class Triton(Peer):
-    """Triton with a Python-backend model that calls ONNX Runtime; its ONNX backend is in no package of PyPI."""
+    """Triton with a Python-backend model that calls ONNX Runtime; its ONNX backend is in no wheel."""
 
     name = "triton"
 
@@ -48,7 +48,7 @@ class Triton(Peer):
         return self._environment.versions("nvidia-pytriton", "onnxruntime", "numpy")
 
     def settings(self, model: Model) -> dict[str, int]:
-        """One instance is fastest for a small model: each further one is a process that splits the batches."""
+        """One instance for a small model: each further one is a process that splits the batches."""
         cores = len(os.sched_getaffinity(0))
         return {"instances": 1, "intra_op_threads": cores if model.compute_bound else 1}
 
@@ -58,9 +58,7 @@ class Triton(Peer):
         settings = self.settings(model)
         place(onnx, repository / model.name / "1" / "model.onnx")
         shutil.copyfile(MODEL_FILE, repository / model.name / "1" / "model.py")
-        extra = f"backend: \"python\"\ninstance_group [ {{ count: {settings['instances']} kind: KIND_CPU }} ]\n"
-        extra += parameter("intra_op_thread_count", settings["intra_op_threads"])
-        (repository / model.name / "config.pbtxt").write_text(triton_config(model, extra))
+        (repository / model.name / "config.pbtxt").write_text(triton_config(model, "python", **settings))
         (port,) = free_ports(1)
         server = self._server
         return Command(

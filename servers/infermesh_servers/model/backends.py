@@ -32,7 +32,10 @@ def choose_backend(config: ModelConfig | None, file_names: Iterable[str]) -> str
         return found[0]
     expected = " or ".join(BACKENDS.values())
     if found:
-        raise ValueError(f"found both {expected}, expected one of them, or backend in config.pbtxt")
+        found_files = [BACKENDS[backend] for backend in found]
+        raise ValueError(
+            f"found both {' and '.join(found_files)}, expected one of them, or backend in config.pbtxt"
+        )
     held = f"only {', '.join(sorted(names))}" if names else "no file"
     raise ValueError(f"found {held} in its version directories, expected {expected}")
 

@@ -73,7 +73,10 @@ def serve(
         ),
     ] = LogFormat.AUTO,
 ) -> None:
-    """Serve the models of a repository over gRPC (Open Inference Protocol v2)."""
+    """Serve a model repository over gRPC.
+
+    Clients speak the Open Inference Protocol v2: tritonclient, KServe, or stubs generated from its .proto.
+    """
     options = ServeOptions(
         repository=repository,
         grpc_address=grpc_address,

@@ -28,10 +28,6 @@ class Manager:
         #: The last outcome of every version that the server lists, by model.
         self._outcomes: dict[str, dict[int, Outcome]] = {}
 
-    def load_all(self) -> list[Outcome]:
-        """Load whatever the repository holds; raises ConfigurationError if it cannot be read."""
-        return self.refresh()
-
     def refresh(self) -> list[Outcome]:
         """Scan again and load what is new or changed, then unload what is gone; returns what was attempted.
 
@@ -55,6 +51,11 @@ class Manager:
             outcomes = self._carry_out(plan({}, {name: entry}, {name: served} if served else {}))
             self._seen[name] = entry
             return outcomes
+
+    def holds(self, name: str) -> bool:
+        """Return whether the repository has a directory for a model of this name."""
+        # A name with a separator in it would reach outside the repository.
+        return name not in ("", ".", "..") and Path(name).name == name and (self._repository / name).is_dir()
 
     def unload(self, name: str) -> bool:
         """Unload every version of a model; False if the server does not list it."""
@@ -82,8 +83,7 @@ class Manager:
 
     def _entry(self, name: str) -> ModelEntry:
         directory = self._repository / name
-        # A name with a separator in it would reach outside the repository.
-        if name in ("", ".", "..") or Path(name).name != name or not directory.is_dir():
+        if not self.holds(name):
             problem = f"found no model '{name}', expected a directory {name} in {self._repository}"
             return ModelEntry(name, directory, None, None, (), (), problems=(problem,))
         return scan_model(directory)

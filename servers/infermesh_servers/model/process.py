@@ -1,13 +1,16 @@
 """The server process from its first line of log to its exit."""
 
 import logging
+import threading
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 
 import infermesh_native
 from infermesh.errors import InfermeshError
 from infermesh.logs import LogFormat, configure, ecs
 
+from infermesh_servers.model.control import RepositoryControl
 from infermesh_servers.model.loader import Loader, Outcome, State
 from infermesh_servers.model.manager import Manager, Poller
 from infermesh_servers.model.onnxruntime_library import find_library
@@ -37,6 +40,11 @@ def run(options: ServeOptions) -> None:
     listeners = _listen(server, options)
 
     manager = Manager(options.repository, Loader(server, find_library), stop=lambda: shutdown.requested)
+    readiness = Readiness(server, manager, listeners, strict=options.strict_readiness)
+    if options.model_control_mode is ModelControlMode.EXPLICIT:
+        # Before the first load: a client that asks during it waits for the manager, instead of being refused.
+        control = RepositoryControl(manager, readiness.update)
+        server.allow_control(control.load, control.unload)
     _load(manager, options)
     if log_format is LogFormat.TEXT and (outcomes := manager.outcomes()):
         print_table(outcomes)
@@ -44,10 +52,9 @@ def run(options: ServeOptions) -> None:
         server.drain(0.0)
         raise InfermeshError(f"cannot load {names}, and --exit-on-error was given")
 
-    readiness = Readiness(server, manager, listeners, strict=options.strict_readiness)
     poller = None
     if not shutdown.requested:
-        readiness.update()
+        readiness.start()
         if options.model_control_mode is ModelControlMode.POLL:
             poller = Poller(manager, options.repository_poll_secs, readiness.update)
             poller.start()
@@ -69,9 +76,21 @@ class Readiness:
         self._listeners = " and ".join(listeners)
         self._strict = strict
         self._last: bool | None = None
+        self._started = False
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """The first load is over: from now on readiness is what is loaded."""
+        self._started = True
+        self.update()
 
     def update(self) -> None:
-        """Compare with what is loaded now."""
+        """Compare with what is loaded now; called from whichever thread changed it."""
+        with self._lock:
+            if self._started:
+                self._compare()
+
+    def _compare(self) -> None:
         ready = not self._strict or self._manager.all_ready()
         if ready == self._last:
             return
@@ -95,32 +114,36 @@ class Readiness:
 def _listen(server: infermesh_native.Server, options: ServeOptions) -> list[str]:
     """Bind what was asked for and return it as URLs that a client on this machine can use."""
     urls: list[str] = []
-    try:
-        if options.tcp_port is not None:
-            host, port = server.listen_tcp(options.grpc_address, options.tcp_port)
-            urls.append(f"grpc://{_reachable(host)}:{port}")
-            _log.info(
-                "Listening on %s port %d",
-                host,
-                port,
-                extra=ecs("server-listening", server__address=host, server__port=port),
-            )
-        if options.grpc_socket is not None:
-            server.listen_unix(str(options.grpc_socket))
-            urls.append(f"unix:{options.grpc_socket}")
-            _log.info(
-                "Listening on unix socket %s",
-                options.grpc_socket,
-                extra=ecs("server-listening", server__address=str(options.grpc_socket)),
-            )
-    except OSError as error:
-        where = options.grpc_socket if urls or options.tcp_port is None else None
-        where = where or f"{options.grpc_address}:{options.tcp_port}"
-        raise InfermeshError(
-            f"cannot listen on {where}: {error}",
-            hint="--grpc-port 0 picks a free port" if urls == [] and options.tcp_port else None,
-        ) from error
+    if options.tcp_port is not None:
+        urls.append(_listen_tcp(server, options.grpc_address, options.tcp_port))
+    if options.grpc_socket is not None:
+        urls.append(_listen_unix(server, options.grpc_socket))
     return urls
+
+
+def _listen_tcp(server: infermesh_native.Server, address: str, port: int) -> str:
+    try:
+        host, bound = server.listen_tcp(address, port)
+    except OSError as error:
+        raise InfermeshError(
+            f"cannot listen on {address}:{port}: {error}", hint="--grpc-port 0 picks a free port"
+        ) from error
+    _log.info(
+        "Listening on %s port %d",
+        host,
+        bound,
+        extra=ecs("server-listening", server__address=host, server__port=bound),
+    )
+    return f"grpc://{_reachable(host)}:{bound}"
+
+
+def _listen_unix(server: infermesh_native.Server, path: Path) -> str:
+    try:
+        server.listen_unix(str(path))
+    except OSError as error:
+        raise InfermeshError(f"cannot listen on the unix socket {path}: {error}") from error
+    _log.info("Listening on unix socket %s", path, extra=ecs("server-listening", server__address=str(path)))
+    return f"unix:{path}"
 
 
 def _reachable(host: str) -> str:

@@ -66,12 +66,14 @@ class Instance:
         """
         batch = {name: to_array(datatype, shape, data) for name, datatype, shape, data in inputs}
         try:
-            answer = self._model.infer(batch)
+            # Whatever a person wrote: its type is a promise that nobody has checked.
+            answer: Any = self._model.infer(batch)
         except Exception as error:
             _log.exception("model '%s' failed a batch", self._name, extra=ecs("inference-failed"))
             raise BatchError(f"model '{self._name}': {type(error).__name__}: {error}") from error
         if not isinstance(answer, Mapping):
-            raise self._failure(f"infer returned {_kind(answer)}, expected a dict of arrays by output name")
+            found = type(answer).__name__
+            raise self._failure(f"infer returned {found}, expected a dict of arrays by output name")
         size = inputs[0][2][0] if self._batched and inputs else None
         return [self._output(spec, answer, size) for spec in self._outputs]
 
@@ -81,7 +83,8 @@ class Instance:
             raise self._failure(f"output '{spec.name}' is missing, found {found}")
         array = answer[spec.name]
         if not isinstance(array, np.ndarray):
-            raise self._failure(f"output '{spec.name}' is {_kind(array)}, expected a numpy array")
+            found = type(array).__name__
+            raise self._failure(f"output '{spec.name}' is of type {found}, expected a numpy array")
         self._check_type(spec, array)
         self._check_shape(spec, array, size)
         try:
@@ -122,8 +125,8 @@ def load_instances(file: Path, version: int, config: ModelConfig) -> tuple[Model
     source = python_model.import_model(file, config.name)
     config = python_model.complete(config, source.model)
     # A type that this installation lacks is found now, not in the first batch.
-    for tensor in (*config.input, *config.output):
-        numpy_type(wire_name(tensor.data_type))
+    for data_type in (*(x.data_type for x in config.input), *(y.data_type for y in config.output)):
+        numpy_type(wire_name(data_type))
     parameters = {key: value.string_value for key, value in config.parameters.items()}
     contexts = [
         ModelContext(config.name, version, file.parent, parameters, index)
@@ -137,7 +140,3 @@ def _close(close: Any, name: str) -> None:
         close()
     except Exception:
         _log.exception("model '%s' failed to close", name, extra=ecs("model-close-failed"))
-
-
-def _kind(value: object) -> str:
-    return f"of type {type(value).__name__}"

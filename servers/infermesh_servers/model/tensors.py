@@ -48,7 +48,8 @@ def numpy_type(datatype: str) -> np.dtype[Any]:
         raise ConfigurationError(
             "BF16 needs the package ml_dtypes, which gives numpy that type", hint="install ml_dtypes"
         ) from error
-    return np.dtype(bfloat16)
+    found: np.dtype[Any] = np.dtype(bfloat16)
+    return found
 
 
 def to_array(datatype: str, shape: Sequence[int], data: memoryview) -> NDArray[Any]:

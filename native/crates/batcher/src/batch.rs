@@ -124,7 +124,11 @@ fn row_ends(output: &Tensor, datatype: DataType) -> Result<RowEnds, Error> {
         for _ in 0..per_row {
             match elements.next() {
                 Some(Some(element)) => at += 4 + element.len(),
-                _ => return Err(Error::internal("the model returned fewer BYTES elements than its shape says")),
+                _ => {
+                    return Err(Error::internal(
+                        "the model returned fewer BYTES elements than its shape says",
+                    ));
+                }
             }
         }
         ends.push(at);

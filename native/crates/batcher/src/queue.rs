@@ -272,8 +272,7 @@ mod tests {
 
     #[test]
     fn the_largest_preferred_size_runs_at_once() {
-        let mut bench =
-            Bench::new(Policy { preferred_batch_sizes: vec![2, 4], ..dynamic(8, 1_000) });
+        let mut bench = Bench::new(Policy { preferred_batch_sizes: vec![2, 4], ..dynamic(8, 1_000) });
         (0..5).for_each(|_| bench.push(0, 1));
         assert_eq!(bench.next(0), Ok(vec![1; 4]));
         assert_eq!(bench.next(0), Err(Some(1_000)));

@@ -112,7 +112,9 @@ impl Scheduler {
             let thread = thread::Builder::new()
                 .name(format!("{name}/{index}"))
                 .spawn(move || shared.serve(index))
-                .map_err(|error| Error::internal(format!("no thread for an instance of '{name}': {error}")))?;
+                .map_err(|error| {
+                    Error::internal(format!("no thread for an instance of '{name}': {error}"))
+                })?;
             scheduler.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
         Ok(scheduler)
@@ -264,7 +266,9 @@ impl Shared {
                         .0;
                     state.asleep[index] = None;
                 }
-                Next::Empty if state.closed && state.instances[index].is_some() && state.queue.is_empty() => return,
+                Next::Empty if state.closed && state.instances[index].is_some() && state.queue.is_empty() => {
+                    return;
+                }
                 Next::Empty => {
                     state.asleep[index] = Some(Sleep::Idle);
                     state = self.work[index].wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -300,7 +304,10 @@ impl Shared {
             }
         };
         mailbox::post_all(
-            batch.into_iter().zip(outcomes).map(|(request, outcome)| (request.mailbox, request.reply, outcome)),
+            batch
+                .into_iter()
+                .zip(outcomes)
+                .map(|(request, outcome)| (request.mailbox, request.reply, outcome)),
         );
     }
 

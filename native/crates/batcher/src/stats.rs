@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Phases {
 
 #[derive(Debug, Clone, Default)]
 pub struct Counters {
+    /// When the last batch was answered.
+    pub last: Option<Instant>,
     /// Rows.
     pub inferences: u64,
     /// Batches.
@@ -58,6 +60,7 @@ impl Stats {
         let Phases { input, infer, output } = phases;
         let each = requests as u32;
         let mut counters = self.lock();
+        counters.last = Some(Instant::now());
         counters.inferences += rows as u64;
         counters.executions += 1;
         counters.success.add(requests, total);

@@ -50,7 +50,8 @@ impl Api {
             &*entry()
         };
         // SAFETY: both functions are valid in a non-null base; the version string is static.
-        let (table, version) = unsafe { ((base.GetApi)(ORT_API_VERSION), CStr::from_ptr((base.GetVersionString)())) };
+        let (table, version) =
+            unsafe { ((base.GetApi)(ORT_API_VERSION), CStr::from_ptr((base.GetVersionString)())) };
         // SAFETY: a non-null table lives as long as the library, which is never closed.
         let table = unsafe { table.as_ref() }.ok_or_else(|| {
             Error::internal(format!(
@@ -61,9 +62,8 @@ impl Api {
         let mut env = ptr::null_mut();
         let name = CString::from(c"infermesh");
         // SAFETY: out-pointer and name are valid for the call.
-        let status = unsafe {
-            (table.CreateEnv)(OrtLoggingLevel::ORT_LOGGING_LEVEL_ERROR, name.as_ptr(), &mut env)
-        };
+        let status =
+            unsafe { (table.CreateEnv)(OrtLoggingLevel::ORT_LOGGING_LEVEL_ERROR, name.as_ptr(), &mut env) };
         let api = Self { table, env };
         api.check(status)?;
         Ok(api)
@@ -75,7 +75,8 @@ impl Api {
             return Ok(());
         }
         // SAFETY: a non-null status is valid until released, and its message with it.
-        let message = unsafe { CStr::from_ptr((self.table.GetErrorMessage)(status.0)) }.to_string_lossy().into_owned();
+        let message =
+            unsafe { CStr::from_ptr((self.table.GetErrorMessage)(status.0)) }.to_string_lossy().into_owned();
         // SAFETY: the status is ours and not used again.
         unsafe { (self.table.ReleaseStatus)(status.0) };
         Err(Error::internal(message))

@@ -3,7 +3,10 @@
 use crate::session::{Port, Session};
 use infermesh_wire::{
     DataType, Error,
-    proto::inference::{ModelConfig, ModelDynamicBatching, ModelInput, ModelInstanceGroup, ModelOutput, model_config, model_instance_group::Kind},
+    proto::inference::{
+        ModelConfig, ModelDynamicBatching, ModelInput, ModelInstanceGroup, ModelOutput, model_config,
+        model_instance_group::Kind,
+    },
 };
 
 /// Rows per batch where nobody says otherwise and the model has a batch dimension.
@@ -40,7 +43,10 @@ pub fn complete(mut config: ModelConfig, session: &Session) -> Result<ModelConfi
         .iter()
         .find(|port| !config.input.is_empty() && config.input.iter().all(|input| input.name != port.name))
     {
-        return Err(Error::invalid(format!("the model has an input '{}' that the configuration does not name", missing.name)));
+        return Err(Error::invalid(format!(
+            "the model has an input '{}' that the configuration does not name",
+            missing.name
+        )));
     }
 
     // The model's own order, which is the order in which the backend is called.
@@ -106,7 +112,10 @@ fn check(
     }
     let actual = dims(port, batched);
     let fits = configured.len() == actual.len()
-        && configured.iter().zip(&actual).all(|(&wanted, &found)| wanted == found || wanted == -1 || found == -1);
+        && configured
+            .iter()
+            .zip(&actual)
+            .all(|(&wanted, &found)| wanted == found || wanted == -1 || found == -1);
     if !fits {
         return Err(Error::invalid(format!(
             "{what} '{name}' is configured with dims {configured:?} but the model has {actual:?}{}",

@@ -8,7 +8,10 @@
 use crate::api::Api;
 use infermesh_wire::{
     Error,
-    proto::inference::{ModelConfig, model_instance_group::Kind, model_optimization_policy::execution_accelerators::Accelerator},
+    proto::inference::{
+        ModelConfig, model_instance_group::Kind,
+        model_optimization_policy::execution_accelerators::Accelerator,
+    },
 };
 use ort_sys::{ExecutionMode, GraphOptimizationLevel, OrtSessionOptions};
 use std::{collections::BTreeMap, ffi::CString, ptr};
@@ -42,7 +45,8 @@ impl Options {
     }
 
     fn graph_level(&self, config: &ModelConfig) -> Result<(), Error> {
-        let level = config.optimization.as_ref().and_then(|it| it.graph.as_ref()).map_or(0, |graph| graph.level);
+        let level =
+            config.optimization.as_ref().and_then(|it| it.graph.as_ref()).map_or(0, |graph| graph.level);
         let level = match level {
             -1 => GraphOptimizationLevel::ORT_ENABLE_BASIC,
             1 => GraphOptimizationLevel::ORT_ENABLE_EXTENDED,
@@ -141,9 +145,11 @@ impl Options {
                     .api
                     .check(unsafe { (table.UpdateCUDAProviderOptions)(options, keys, values, count) })
                     // SAFETY: as above.
-                    .and_then(|()| self.api.check(unsafe {
-                        (table.SessionOptionsAppendExecutionProvider_CUDA_V2)(self.raw, options)
-                    }));
+                    .and_then(|()| {
+                        self.api.check(unsafe {
+                            (table.SessionOptionsAppendExecutionProvider_CUDA_V2)(self.raw, options)
+                        })
+                    });
                 // SAFETY: ours, released once.
                 unsafe { (table.ReleaseCUDAProviderOptions)(options) };
                 result
@@ -157,9 +163,11 @@ impl Options {
                     .api
                     .check(unsafe { (table.UpdateTensorRTProviderOptions)(options, keys, values, count) })
                     // SAFETY: as above.
-                    .and_then(|()| self.api.check(unsafe {
-                        (table.SessionOptionsAppendExecutionProvider_TensorRT_V2)(self.raw, options)
-                    }));
+                    .and_then(|()| {
+                        self.api.check(unsafe {
+                            (table.SessionOptionsAppendExecutionProvider_TensorRT_V2)(self.raw, options)
+                        })
+                    });
                 // SAFETY: ours, released once.
                 unsafe { (table.ReleaseTensorRTProviderOptions)(options) };
                 result
@@ -169,19 +177,29 @@ impl Options {
                 let name = c_string(&accelerator.name)?;
                 // SAFETY: names and arrays are valid for the call.
                 self.api.check(unsafe {
-                    (table.SessionOptionsAppendExecutionProvider)(self.raw, name.as_ptr(), keys, values, count)
+                    (table.SessionOptionsAppendExecutionProvider)(
+                        self.raw,
+                        name.as_ptr(),
+                        keys,
+                        values,
+                        count,
+                    )
                 })
             }
         };
         result.map_err(|error| {
-            Error::invalid(format!("execution provider '{}' cannot be used here: {}", accelerator.name, error.message))
+            Error::invalid(format!(
+                "execution provider '{}' cannot be used here: {}",
+                accelerator.name, error.message
+            ))
         })
     }
 
     fn entry(&self, key: &str, value: &str) -> Result<(), Error> {
         let (key, value) = (c_string(key)?, c_string(value)?);
         // SAFETY: both strings live until the call returns, which copies them.
-        self.api.check(unsafe { (self.api.table.AddSessionConfigEntry)(self.raw, key.as_ptr(), value.as_ptr()) })
+        self.api
+            .check(unsafe { (self.api.table.AddSessionConfigEntry)(self.raw, key.as_ptr(), value.as_ptr()) })
     }
 }
 

@@ -48,7 +48,10 @@ impl Names {
     fn of(ports: &[Port]) -> Result<Self, Error> {
         let owned = ports
             .iter()
-            .map(|port| CString::new(port.name.as_str()).map_err(|_| Error::internal("a tensor name holds a zero byte")))
+            .map(|port| {
+                CString::new(port.name.as_str())
+                    .map_err(|_| Error::internal("a tensor name holds a zero byte"))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self { pointers: owned.iter().map(|name| name.as_ptr()).collect(), _owned: owned })
     }
@@ -57,7 +60,8 @@ impl Names {
 impl Session {
     /// Loads a model file. Fails with ONNX Runtime's own words, or INVALID_ARGUMENT for tensors v2 cannot carry.
     pub fn load(api: Api, path: &Path, options: &Options) -> Result<Self, Error> {
-        let file = CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::invalid("the path holds a zero byte"))?;
+        let file = CString::new(path.as_os_str().as_bytes())
+            .map_err(|_| Error::invalid("the path holds a zero byte"))?;
         let mut raw = ptr::null_mut();
         // SAFETY: path and options are valid for the call.
         api.check(unsafe { (api.table.CreateSession)(api.env, file.as_ptr(), options.raw, &mut raw) })?;
@@ -101,7 +105,8 @@ impl Session {
             )
         })?;
         // SAFETY: after success each output is a value that is ours; all are owned before one can fail.
-        let outputs: Vec<_> = outputs.into_iter().map(|raw| unsafe { Value::from_raw(self.api, raw) }).collect();
+        let outputs: Vec<_> =
+            outputs.into_iter().map(|raw| unsafe { Value::from_raw(self.api, raw) }).collect();
         outputs.into_iter().zip(&self.outputs).map(|(value, port)| value.into_tensor(port.datatype)).collect()
     }
 
@@ -151,8 +156,9 @@ impl Session {
         let mut element = ONNXTensorElementDataType::ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
         // SAFETY: as above.
         self.api.check(unsafe { (table.GetTensorElementType)(tensor, &mut element) })?;
-        let datatype = datatype(element)
-            .ok_or_else(|| Error::invalid(format!("tensor '{name}' has element type {element:?}, which v2 cannot carry")))?;
+        let datatype = datatype(element).ok_or_else(|| {
+            Error::invalid(format!("tensor '{name}' has element type {element:?}, which v2 cannot carry"))
+        })?;
         Ok(Port { name, datatype, shape: dimensions(self.api, tensor)? })
     }
 

@@ -5,8 +5,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use infermesh_batcher::{Tensor, TensorView};
 use infermesh_wire::{DataType, Error, Shape, datatype::elements};
 use ort_sys::{
-    ONNXTensorElementDataType as Element, OrtAllocatorType, OrtMemType, OrtMemoryInfo, OrtTensorTypeAndShapeInfo,
-    OrtValue,
+    ONNXTensorElementDataType as Element, OrtAllocatorType, OrtMemType, OrtMemoryInfo,
+    OrtTensorTypeAndShapeInfo, OrtValue,
 };
 use std::{ffi::CString, ptr};
 
@@ -68,7 +68,11 @@ impl HostMemory {
         let mut info = ptr::null_mut();
         // SAFETY: the out-pointer is valid for the call.
         api.check(unsafe {
-            (api.table.CreateCpuMemoryInfo)(OrtAllocatorType::OrtArenaAllocator, OrtMemType::OrtMemTypeDefault, &mut info)
+            (api.table.CreateCpuMemoryInfo)(
+                OrtAllocatorType::OrtArenaAllocator,
+                OrtMemType::OrtMemTypeDefault,
+                &mut info,
+            )
         })?;
         Ok(Self { api, info })
     }
@@ -109,7 +113,12 @@ impl Value {
     }
 
     /// An input. Fixed-size elements stay where they are, so `view` must outlive the value's use; strings are copied.
-    pub fn of_view(api: Api, memory: &HostMemory, view: &TensorView<'_>, datatype: DataType) -> Result<Self, Error> {
+    pub fn of_view(
+        api: Api,
+        memory: &HostMemory,
+        view: &TensorView<'_>,
+        datatype: DataType,
+    ) -> Result<Self, Error> {
         if datatype == DataType::Bytes {
             return Self::of_strings(api, view);
         }
@@ -135,7 +144,9 @@ impl Value {
             .map(|element| {
                 let element = element.ok_or_else(|| Error::invalid("a BYTES tensor is cut short"))?;
                 CString::new(element).map_err(|_| {
-                    Error::invalid("a BYTES element holds a zero byte, which ONNX string tensors cannot carry")
+                    Error::invalid(
+                        "a BYTES element holds a zero byte, which ONNX string tensors cannot carry",
+                    )
                 })
             })
             .collect::<Result<_, Error>>()?;
@@ -171,7 +182,9 @@ impl Value {
                 self.api.check(unsafe { (self.api.table.GetTensorMutableData)(self.raw, &mut start) })?;
                 match count * size {
                     0 => Bytes::new(),
-                    length => Bytes::from_owner(Buffer { start: start.cast_const().cast(), length, _value: self }),
+                    length => {
+                        Bytes::from_owner(Buffer { start: start.cast_const().cast(), length, _value: self })
+                    }
                 }
             }
         };
@@ -196,7 +209,13 @@ impl Value {
         let (mut text, mut offsets) = (vec![0u8; total], vec![0usize; count]);
         // SAFETY: as above.
         self.api.check(unsafe {
-            (table.GetStringTensorContent)(self.raw, text.as_mut_ptr().cast(), total, offsets.as_mut_ptr(), count)
+            (table.GetStringTensorContent)(
+                self.raw,
+                text.as_mut_ptr().cast(),
+                total,
+                offsets.as_mut_ptr(),
+                count,
+            )
         })?;
         let mut serialised = BytesMut::with_capacity(total + 4 * count);
         for (index, &from) in offsets.iter().enumerate() {

@@ -1,1 +1,24 @@
+//! `infermesh_native`: the data plane as Python sees it. Nothing else in the workspace knows Python.
 
+mod backend;
+mod control;
+mod server;
+
+use pyo3::prelude::*;
+
+pyo3::create_exception!(
+    infermesh_native,
+    ModelError,
+    pyo3::exceptions::PyException,
+    "A model could not be loaded."
+);
+
+#[pymodule]
+mod _native {
+    #[pymodule_export]
+    use super::{ModelError, server::Server};
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+}

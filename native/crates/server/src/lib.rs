@@ -1,1 +1,25 @@
+//! A gRPC server for the Open Inference Protocol v2.
+//!
+//! One way through: `listener` accepts, `connection` speaks HTTP/2, `call` frames messages, `route` picks a method;
+//! an inference goes on to `infer` (or `stream`), `validate`, the model's scheduler in `registry`, and back. `describe`,
+//! `statistics`, `health` and `reflection` answer questions about the server.
 
+mod call;
+mod connection;
+mod describe;
+mod health;
+mod infer;
+mod listener;
+mod model;
+mod reflection;
+mod registry;
+mod route;
+mod server;
+mod statistics;
+mod stream;
+mod thread;
+mod validate;
+
+pub use model::Version;
+pub use registry::{Control, Registry};
+pub use server::{Server, Settings};

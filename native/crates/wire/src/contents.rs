@@ -101,7 +101,8 @@ mod tests {
 
     #[test]
     fn values_become_little_endian() {
-        let contents = InferTensorContents { int_contents: vec![1, -2], ..Default::default() }.encode_to_vec();
+        let contents =
+            InferTensorContents { int_contents: vec![1, -2], ..Default::default() }.encode_to_vec();
         assert_eq!(&to_raw(&[&contents], DataType::Int16, "x").unwrap()[..], [1, 0, 0xfe, 0xff]);
         assert_eq!(&to_raw(&[&contents], DataType::Int8, "x").unwrap()[..], [1, 0xfe]);
     }

@@ -80,7 +80,9 @@ impl Encoding {
         let mut inflated = Vec::new();
         let bound = limit as u64 + 1;
         let result = match self {
-            Self::Identity => return Err(Error::invalid("a message is compressed but grpc-encoding is identity")),
+            Self::Identity => {
+                return Err(Error::invalid("a message is compressed but grpc-encoding is identity"));
+            }
             Self::Gzip => flate2::read::GzDecoder::new(data).take(bound).read_to_end(&mut inflated),
             Self::Deflate => flate2::read::ZlibDecoder::new(data).take(bound).read_to_end(&mut inflated),
         };
@@ -93,7 +95,10 @@ impl Encoding {
 }
 
 pub fn too_large(size: usize, limit: usize) -> Error {
-    Error::new(Code::ResourceExhausted, format!("the message is larger than the limit ({size} vs. {limit} bytes)"))
+    Error::new(
+        Code::ResourceExhausted,
+        format!("the message is larger than the limit ({size} vs. {limit} bytes)"),
+    )
 }
 
 #[cfg(test)]

@@ -185,14 +185,16 @@ mod tests {
             prop::collection::vec(input, 0..6),
             prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..6),
         )
-            .prop_map(|((model_name, model_version, id), parameters, inputs, raw)| pb::ModelInferRequest {
-                model_name,
-                model_version,
-                id,
-                parameters,
-                inputs,
-                raw_input_contents: raw.into_iter().map(Into::into).collect(),
-                ..Default::default()
+            .prop_map(|((model_name, model_version, id), parameters, inputs, raw)| {
+                pb::ModelInferRequest {
+                    model_name,
+                    model_version,
+                    id,
+                    parameters,
+                    inputs,
+                    raw_input_contents: raw.into_iter().map(Into::into).collect(),
+                    ..Default::default()
+                }
             })
     }
 

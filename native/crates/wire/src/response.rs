@@ -119,7 +119,9 @@ fn shape_len(shape: &Shape) -> usize {
 }
 
 fn description_len(output: &OutputTensor<'_>) -> usize {
-    field_len(output.name.len()) + field_len(output.datatype.name().len()) + field_len(shape_len(output.shape))
+    field_len(output.name.len())
+        + field_len(output.datatype.name().len())
+        + field_len(shape_len(output.shape))
 }
 
 fn put_description(buffer: &mut impl BufMut, output: &OutputTensor<'_>) {

@@ -13,7 +13,7 @@ from mlserver.codecs import NumpyCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
 
-class OnnxModel(MLModel):
+class OnnxModel(MLModel):  # type: ignore[misc]  # not installed where this is checked
     """One ONNX file with one input and one output; thread counts come from the model's `extra` parameters."""
 
     async def load(self) -> bool:

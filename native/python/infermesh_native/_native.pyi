@@ -1,19 +1,12 @@
-"""The data plane: a gRPC inference server whose request path never enters the interpreter.
-
-Python hands over whole models and settings; a request is received, batched, executed and answered in Rust. A model
-configuration crosses the boundary as a serialised ``inference.ModelConfig``, so both sides share one schema.
-"""
-
 from collections.abc import Callable, Sequence
 from typing import final
+
+from infermesh_native import Tensor
 
 __version__: str
 
 class ModelError(Exception):
     """A model could not be loaded; the message names the file, what was found and what was expected."""
-
-#: One tensor as the python backend sees it: (name, datatype, shape, little-endian row-major bytes).
-Tensor = tuple[str, str, tuple[int, ...], memoryview]
 
 @final
 class Server:
@@ -64,6 +57,17 @@ class Server:
 
     def set_unavailable(self, name: str, version: int, reason: str) -> None:
         """List a version in the repository index as UNAVAILABLE with a reason; requests to it are refused."""
+
+    def allow_control(
+        self,
+        load: Callable[[str, dict[str, bool | int | str | bytes | None]], None],
+        unload: Callable[[str, bool], None],
+    ) -> None:
+        """Let clients load and unload models through the repository RPCs.
+
+        ``load(name, parameters)`` and ``unload(name, dependents)`` are called from a thread of the server's; KeyError
+        becomes NOT_FOUND, ValueError INVALID_ARGUMENT, anything else INTERNAL.
+        """
 
     def set_ready(self, ready: bool) -> None:
         """What ServerReady and the health service report from now on."""

@@ -1,0 +1,1 @@
+"""Handwritten digits: trained, exported to ONNX, served by infermesh, checked against scikit-learn."""

@@ -1,0 +1,128 @@
+//! The `Server` class.
+
+use crate::{
+    ModelError,
+    backend::{Ports, PythonBackend},
+    control::PythonControl,
+};
+use infermesh_batcher::Backend;
+use infermesh_server::{Settings, Version};
+use infermesh_wire::{DataType, Error, proto::inference::ModelConfig};
+use prost::Message;
+use pyo3::{exceptions::PyOSError, prelude::*, types::PyBytes};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+#[pyclass(frozen, module = "infermesh_native")]
+pub struct Server(infermesh_server::Server);
+
+#[pymethods]
+impl Server {
+    #[new]
+    #[pyo3(signature = (*, version, name = "infermesh".to_owned(), io_threads = 0, max_message_bytes = i32::MAX as usize))]
+    fn new(version: String, name: String, io_threads: usize, max_message_bytes: usize) -> PyResult<Self> {
+        let settings = Settings { name, version, io_threads, max_message_bytes };
+        Ok(Self(infermesh_server::Server::start(settings).map_err(model_error)?))
+    }
+
+    fn listen_tcp(&self, host: &str, port: u16) -> PyResult<(String, u16)> {
+        let address = self.0.listen_tcp(host, port).map_err(os_error)?;
+        Ok((address.ip().to_string(), address.port()))
+    }
+
+    fn listen_unix(&self, path: PathBuf) -> PyResult<()> {
+        self.0.listen_unix(&path).map_err(os_error)
+    }
+
+    fn load_onnx<'py>(
+        &self,
+        py: Python<'py>,
+        version: i64,
+        path: PathBuf,
+        config: &[u8],
+        library: PathBuf,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let config = decode(config)?;
+        let completed = py
+            .detach(|| {
+                let loaded = infermesh_onnx::load(&library, &path, config)?;
+                let completed = loaded.config.encode_to_vec();
+                self.0.insert(Version::start(version, loaded.config, loaded.instances)?);
+                Ok(completed)
+            })
+            .map_err(model_error)?;
+        Ok(PyBytes::new(py, &completed))
+    }
+
+    fn load_python<'py>(
+        &self,
+        py: Python<'py>,
+        version: i64,
+        config: &[u8],
+        instances: Vec<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let config = decode(config)?;
+        let completed = config.encode_to_vec();
+        py.detach(|| {
+            let ports = ports(&config)?;
+            let backends = instances
+                .into_iter()
+                .map(|callable| {
+                    Box::new(PythonBackend { callable, ports: ports.clone() }) as Box<dyn Backend>
+                })
+                .collect();
+            self.0.insert(Version::start(version, config, backends)?);
+            Ok(())
+        })
+        .map_err(model_error)?;
+        Ok(PyBytes::new(py, &completed))
+    }
+
+    fn unload(&self, py: Python<'_>, name: &str, version: i64) -> bool {
+        py.detach(|| self.0.registry().unload(name, version))
+    }
+
+    fn set_unavailable(&self, py: Python<'_>, name: &str, version: i64, reason: &str) {
+        py.detach(|| self.0.registry().set_unavailable(name, version, reason));
+    }
+
+    fn set_ready(&self, ready: bool) {
+        self.0.registry().set_ready(ready);
+    }
+
+    fn allow_control(&self, load: Py<PyAny>, unload: Py<PyAny>) {
+        self.0.allow_control(Arc::new(PythonControl { load, unload }));
+    }
+
+    fn drain(&self, py: Python<'_>, timeout: f64) -> bool {
+        let limit = Duration::try_from_secs_f64(timeout).unwrap_or(Duration::MAX);
+        py.detach(|| self.0.drain(limit))
+    }
+}
+
+fn ports(config: &ModelConfig) -> Result<Ports, Error> {
+    let port = |name: &str, data_type: i32| {
+        DataType::from_config(data_type)
+            .map(|datatype| (name.to_owned(), datatype))
+            .ok_or_else(|| Error::invalid(format!("tensor '{name}' has no data_type in the configuration")))
+    };
+    Ok(Ports {
+        inputs: config.input.iter().map(|it| port(&it.name, it.data_type)).collect::<Result<_, _>>()?,
+        outputs: config.output.iter().map(|it| port(&it.name, it.data_type)).collect::<Result<_, _>>()?,
+    })
+}
+
+fn decode(config: &[u8]) -> PyResult<ModelConfig> {
+    ModelConfig::decode(bytes::Bytes::copy_from_slice(config))
+        .map_err(|error| ModelError::new_err(format!("not a serialised inference.ModelConfig: {error}")))
+}
+
+fn model_error(error: Error) -> PyErr {
+    ModelError::new_err(error.to_string())
+}
+
+fn os_error(error: std::io::Error) -> PyErr {
+    match error.raw_os_error() {
+        Some(number) => PyOSError::new_err((number, error.to_string())),
+        None => PyOSError::new_err(error.to_string()),
+    }
+}

@@ -1,0 +1,98 @@
+//! One HTTP/2 connection: its limits, its requests, its end.
+
+use crate::{
+    call::{Body, Call},
+    route,
+    thread::{Accepted, Local},
+};
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::pin,
+    rc::Rc,
+    task::Poll,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    task::spawn_local,
+    time::timeout,
+};
+
+/// A client that connects must speak HTTP/2 within this time.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Requests under way on one connection.
+const MAX_STREAMS: u32 = 2048;
+
+/// Unread bytes that a client may send ahead, for one request and in all. A 4 MB tensor needs no pause.
+const STREAM_WINDOW: u32 = 8 << 20;
+const CONNECTION_WINDOW: u32 = 32 << 20;
+
+/// A larger frame saves a copy: a message that fits one frame is used where it was received.
+const MAX_FRAME: u32 = 1 << 20;
+
+const MAX_HEADER_BYTES: u32 = 16 << 10;
+
+/// Bytes of one request's answer that may wait in the connection's buffer.
+const SEND_BUFFER: usize = 4 << 20;
+
+pub fn spawn(local: Rc<Local>, accepted: Accepted) {
+    let alive = local.shared.connections.subscribe();
+    spawn_local(async move {
+        // An error ends this connection and no other; there is nobody left to tell.
+        let _ = match accepted {
+            Accepted::Tcp(stream) => serve_tcp(local, stream).await,
+            Accepted::Unix(stream) => serve_unix(local, stream).await,
+        };
+        drop(alive);
+    });
+}
+
+async fn serve_tcp(local: Rc<Local>, stream: std::net::TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    serve(local, TcpStream::from_std(stream)?).await
+}
+
+async fn serve_unix(local: Rc<Local>, stream: std::os::unix::net::UnixStream) -> io::Result<()> {
+    serve(local, UnixStream::from_std(stream)?).await
+}
+
+async fn serve(local: Rc<Local>, io: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    let mut builder = h2::server::Builder::new();
+    builder
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(MAX_FRAME)
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .max_send_buffer_size(SEND_BUFFER);
+    let handshake = builder.handshake::<_, Body>(io);
+    let mut connection = match timeout(HANDSHAKE_TIMEOUT, handshake).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return Err(io::Error::other(error)),
+        Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+    };
+
+    let mut draining = local.shared.draining.subscribe();
+    let mut drain = pin!(async move { drop(draining.wait_for(|draining| *draining).await) });
+    let mut is_closing = false;
+    poll_fn(|context| {
+        if !is_closing && drain.as_mut().poll(context).is_ready() {
+            is_closing = true;
+            connection.graceful_shutdown();
+        }
+        loop {
+            match connection.poll_accept(context) {
+                Poll::Ready(Some(Ok((request, respond)))) => {
+                    spawn_local(route::handle(local.clone(), Call::new(request, respond)));
+                }
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await;
+    Ok(())
+}

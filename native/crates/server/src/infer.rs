@@ -1,0 +1,108 @@
+//! One inference: validate, queue, wait, write the answer.
+
+use crate::{
+    call::Body,
+    model::Version,
+    thread::Local,
+    validate::{Valid, validate},
+};
+use bytes::Bytes;
+use infermesh_batcher::{Drive, Outcome, Request};
+use infermesh_wire::{
+    Error,
+    request::InferRequest,
+    response::{OutputTensor, Pieces},
+};
+use smallvec::SmallVec;
+use std::{sync::Arc, time::Instant};
+use tokio::{
+    sync::oneshot,
+    task::{spawn_local, yield_now},
+};
+
+/// `ModelInfer`.
+pub async fn unary(local: &Local, message: Bytes, deadline: Option<Instant>) -> Result<Body, Error> {
+    let request = InferRequest::decode(&message)?;
+    Ok(submit(local, &request, &message, deadline)?.answer().await?.write().into())
+}
+
+/// An inference that was accepted.
+pub struct Pending {
+    version: Arc<Version>,
+    outputs: SmallVec<[usize; 4]>,
+    id: String,
+    answer: oneshot::Receiver<Outcome>,
+}
+
+/// An inference that is done.
+pub struct Done {
+    version: Arc<Version>,
+    outputs: SmallVec<[usize; 4]>,
+    id: String,
+    tensors: SmallVec<[infermesh_batcher::Tensor; 2]>,
+}
+
+/// Queues a request with its model. Dropping what it returns gives the request up.
+pub fn submit(
+    local: &Local,
+    request: &InferRequest<'_>,
+    message: &Bytes,
+    deadline: Option<Instant>,
+) -> Result<Pending, Error> {
+    let version = local.shared.registry.find(request.model_name, request.model_version)?;
+    let Valid { inputs, rows, outputs } = validate(&version, request, message)?;
+    let (reply, answer) = oneshot::channel();
+    let queued =
+        Request { inputs, rows, deadline, enqueued: Instant::now(), reply, mailbox: local.mailbox.clone() };
+    if version.scheduler.submit(queued)? == Drive::Here {
+        spawn_local(drive(version.clone()));
+    }
+    Ok(Pending { version, outputs, id: request.id.to_owned(), answer })
+}
+
+/// Runs after every task that is ready now, so that all requests read in this turn share the batch.
+async fn drive(version: Arc<Version>) {
+    while version.scheduler.run_here() == Drive::Here {
+        yield_now().await;
+    }
+}
+
+impl Pending {
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub async fn answer(self) -> Result<Done, Error> {
+        let Self { version, outputs, id, answer } = self;
+        // The batcher drops a request without an answer only when it is past its deadline.
+        let outcome = answer
+            .await
+            .map_err(|_| Error::new(infermesh_wire::Code::DeadlineExceeded, "Deadline Exceeded"))?;
+        Ok(Done { tensors: outcome?.outputs, version, outputs, id })
+    }
+}
+
+impl Done {
+    /// The framed `ModelInferResponse`.
+    pub fn write(&self) -> Pieces {
+        self.version.writer.write(&self.id, &[], &self.tensors())
+    }
+
+    /// The framed `ModelStreamInferResponse`; `parameters` are serialised map entries.
+    pub fn write_streamed(&self, parameters: &[Vec<u8>]) -> Pieces {
+        self.version.writer.write_streamed(&self.id, parameters, &self.tensors())
+    }
+
+    fn tensors(&self) -> SmallVec<[OutputTensor<'_>; 4]> {
+        let wanted = self.outputs.iter().filter_map(|&index| {
+            let (port, tensor) = (self.version.outputs.get(index)?, self.tensors.get(index)?);
+            Some(OutputTensor {
+                name: &port.name,
+                datatype: port.datatype,
+                shape: &tensor.shape,
+                data: tensor.data.clone(),
+            })
+        });
+        wanted.collect()
+    }
+}

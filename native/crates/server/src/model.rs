@@ -1,0 +1,111 @@
+//! One version of a model, as the request path sees it.
+
+use infermesh_batcher::{Backend, Policy, Scheduler, Signature, queue::DEFAULT_MAX_QUEUE_SIZE};
+use infermesh_wire::{
+    DataType, Error, Shape,
+    proto::inference::{ModelConfig, model_config::SchedulingChoice},
+    response::ResponseWriter,
+};
+use std::time::Duration;
+
+/// An input or output. `shape` includes the batch dimension (-1) where the model batches.
+#[derive(Debug, Clone)]
+pub struct Port {
+    pub name: String,
+    pub datatype: DataType,
+    pub shape: Shape,
+}
+
+pub struct Version {
+    pub name: String,
+    pub number: i64,
+    pub config: ModelConfig,
+    pub inputs: Vec<Port>,
+    pub outputs: Vec<Port>,
+    pub writer: ResponseWriter,
+    pub scheduler: Scheduler,
+}
+
+impl Version {
+    /// Puts a loaded model behind a scheduler. `config` is complete: every tensor is named, typed and shaped.
+    ///
+    /// Fails with INVALID_ARGUMENT naming what in the configuration cannot be served.
+    pub fn start(number: i64, config: ModelConfig, backends: Vec<Box<dyn Backend>>) -> Result<Self, Error> {
+        let batched = config.max_batch_size > 0;
+        let inputs = config
+            .input
+            .iter()
+            .map(|input| port(&input.name, input.data_type, &input.dims, batched))
+            .collect::<Result<Vec<_>, _>>()?;
+        let outputs = config
+            .output
+            .iter()
+            .map(|output| port(&output.name, output.data_type, &output.dims, batched))
+            .collect::<Result<Vec<_>, _>>()?;
+        let types = |ports: &[Port]| ports.iter().map(|port| port.datatype).collect();
+        let signature = Signature { inputs: types(&inputs), outputs: types(&outputs) };
+        let scheduler = Scheduler::start(&config.name, policy(&config)?, signature, backends)?;
+        Ok(Self {
+            name: config.name.clone(),
+            number,
+            writer: ResponseWriter::new(&config.name, &number.to_string()),
+            inputs,
+            outputs,
+            scheduler,
+            config,
+        })
+    }
+
+    pub fn is_batched(&self) -> bool {
+        self.config.max_batch_size > 0
+    }
+}
+
+fn port(name: &str, data_type: i32, dims: &[i64], batched: bool) -> Result<Port, Error> {
+    let datatype = DataType::from_config(data_type)
+        .ok_or_else(|| Error::invalid(format!("tensor '{name}' has no data_type in the configuration")))?;
+    let batch = batched.then_some(-1);
+    Ok(Port {
+        name: name.to_owned(),
+        datatype,
+        shape: batch.into_iter().chain(dims.iter().copied()).collect(),
+    })
+}
+
+fn policy(config: &ModelConfig) -> Result<Policy, Error> {
+    let max_batch_size = usize::try_from(config.max_batch_size).map_err(|_| {
+        Error::invalid(format!("max_batch_size is {}, expected 0 or more", config.max_batch_size))
+    })?;
+    let plain = Policy { max_batch_size, ..Policy::default() };
+    match &config.scheduling_choice {
+        None => Ok(plain),
+        Some(SchedulingChoice::DynamicBatching(dynamic)) => {
+            let mut preferred_batch_sizes = dynamic
+                .preferred_batch_size
+                .iter()
+                .map(|&size| usize::try_from(size).ok().filter(|size| (1..=max_batch_size).contains(size)).ok_or(size))
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|size| {
+                    Error::invalid(format!(
+                        "preferred_batch_size {size} is not between 1 and max_batch_size, which is {max_batch_size}"
+                    ))
+                })?;
+            preferred_batch_sizes.sort_unstable();
+            let limit =
+                dynamic.default_queue_policy.as_ref().map_or(0, |queue| queue.max_queue_size as usize);
+            Ok(Policy {
+                dynamic: max_batch_size > 0,
+                preferred_batch_sizes,
+                max_queue_delay: Duration::from_micros(dynamic.max_queue_delay_microseconds),
+                max_queue_size: if limit > 0 { limit } else { DEFAULT_MAX_QUEUE_SIZE },
+                ..plain
+            })
+        }
+        Some(SchedulingChoice::SequenceBatching(_)) => {
+            Err(Error::invalid("sequence_batching is not supported yet"))
+        }
+        Some(SchedulingChoice::EnsembleScheduling(_)) => {
+            Err(Error::invalid("ensemble_scheduling is not supported yet"))
+        }
+    }
+}

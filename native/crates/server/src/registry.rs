@@ -1,0 +1,140 @@
+//! The models that are there, by name and version.
+
+use crate::model::Version;
+use infermesh_wire::{Code, Error, proto::inference::ModelRepositoryParameter};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+use tokio::sync::watch;
+
+/// Loads and unloads models on a client's wish; absent where the repository is not under such control. Called on a
+/// thread that may block.
+pub trait Control: Send + Sync {
+    fn load(&self, name: &str, parameters: HashMap<String, ModelRepositoryParameter>) -> Result<(), Error>;
+    fn unload(&self, name: &str, dependents: bool) -> Result<(), Error>;
+}
+
+#[derive(Clone)]
+pub enum Entry {
+    Ready(Arc<Version>),
+    /// With the reason.
+    Unavailable(String),
+}
+
+pub struct Registry {
+    models: RwLock<BTreeMap<String, BTreeMap<i64, Entry>>>,
+    ready: watch::Sender<bool>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self { models: RwLock::default(), ready: watch::Sender::new(false) }
+    }
+}
+
+impl Registry {
+    /// Makes a version ready; one of the same number that it replaces finishes what it has accepted.
+    pub fn insert(&self, version: Version) {
+        let (name, number) = (version.name.clone(), version.number);
+        let replaced = self.write().entry(name).or_default().insert(number, Entry::Ready(Arc::new(version)));
+        close(replaced);
+    }
+
+    pub fn set_unavailable(&self, name: &str, number: i64, reason: &str) {
+        let entry = Entry::Unavailable(reason.to_owned());
+        let replaced = self.write().entry(name.to_owned()).or_default().insert(number, entry);
+        close(replaced);
+    }
+
+    /// Stops admitting requests and waits for the accepted ones. False if there is no such version.
+    pub fn unload(&self, name: &str, number: i64) -> bool {
+        let mut models = self.write();
+        let Some(versions) = models.get_mut(name) else { return false };
+        let removed = versions.remove(&number);
+        if versions.is_empty() {
+            models.remove(name);
+        }
+        drop(models);
+        let known = removed.is_some();
+        close(removed);
+        known
+    }
+
+    /// Finishes and releases every model.
+    pub fn clear(&self) {
+        let models = std::mem::take(&mut *self.write());
+        models.into_values().flat_map(BTreeMap::into_values).for_each(|entry| close(Some(entry)));
+    }
+
+    /// The version a request names; the highest ready one if it names none.
+    ///
+    /// Fails with NOT_FOUND (unknown), UNAVAILABLE (not ready) or INVALID_ARGUMENT (not a version number).
+    pub fn find(&self, name: &str, version: &str) -> Result<Arc<Version>, Error> {
+        let not_found =
+            |what: &str| Err(Error::new(Code::NotFound, format!("Request for unknown model: {what}")));
+        let models = self.read();
+        let Some(versions) = models.get(name) else { return not_found(&format!("'{name}' is not found")) };
+        if version.is_empty() {
+            let ready = versions.values().rev().find_map(|entry| match entry {
+                Entry::Ready(version) => Some(version.clone()),
+                Entry::Unavailable(_) => None,
+            });
+            return ready.map_or_else(|| not_found(&format!("'{name}' has no available versions")), Ok);
+        }
+        let number = parse_version(version)?;
+        match versions.get(&number) {
+            Some(Entry::Ready(version)) => Ok(version.clone()),
+            Some(Entry::Unavailable(_)) => Err(Error::new(
+                Code::Unavailable,
+                format!("Request for unknown model: '{name}' version {number} is not at ready state"),
+            )),
+            None => not_found(&format!("'{name}' version {number} is not found")),
+        }
+    }
+
+    /// Every version of every model, by name.
+    pub fn list(&self) -> Vec<(String, i64, Entry)> {
+        let models = self.read();
+        let versions = models.iter().flat_map(|(name, versions)| {
+            versions.iter().map(|(number, entry)| (name.clone(), *number, entry.clone()))
+        });
+        versions.collect()
+    }
+
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.send_replace(ready);
+    }
+
+    pub fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    /// Readiness and its changes.
+    pub fn watch_ready(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, BTreeMap<i64, Entry>>> {
+        self.models.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<String, BTreeMap<i64, Entry>>> {
+        self.models.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits here, on the thread that asked for it, so that a network thread that drops the last reference never waits.
+fn close(entry: Option<Entry>) {
+    if let Some(Entry::Ready(version)) = entry {
+        version.scheduler.close();
+    }
+}
+
+pub fn parse_version(version: &str) -> Result<i64, Error> {
+    version.parse().ok().filter(|number| *number > 0).ok_or_else(|| {
+        Error::invalid(format!(
+            "failed to get model version from specified version string '{version}', version should be an integral value > 0"
+        ))
+    })
+}

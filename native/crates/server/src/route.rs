@@ -1,0 +1,110 @@
+//! From a path to the method that answers it.
+
+use crate::{
+    call::{Body, Call, End},
+    describe, health, infer, reflection, statistics, stream,
+    thread::Local,
+};
+use bytes::Bytes;
+use infermesh_wire::{Code, Error, framing::frame, reader::malformed};
+use prost::Message;
+use std::rc::Rc;
+
+/// The service of the protocol; `package.Service` as in `protos/`.
+pub const INFERENCE: &str = "inference.GRPCInferenceService";
+
+pub fn shutting_down() -> Error {
+    Error::new(Code::Unavailable, "GRPC server is shutting down and has stopped accepting new requests.")
+}
+
+/// Answers one call, whatever it is.
+pub async fn handle(local: Rc<Local>, call: Call) {
+    if let Some(status) = call.http_error() {
+        return call.reject_http(status);
+    }
+    let path = call.path.clone();
+    let in_stream_errors = stream::wants_status(&call.headers);
+    let (mut messages, mut reply) = match call.open(local.shared.max_message_bytes) {
+        Ok(opened) => opened,
+        Err((error, reply)) => return reply.close(Err(error)),
+    };
+    if local.shared.is_draining() {
+        return reply.close(Err(shutting_down()));
+    }
+    let Some((service, method)) = path.strip_prefix('/').and_then(|path| path.rsplit_once('/')) else {
+        return reply.close(Err(unknown(&path)));
+    };
+    match (service, method) {
+        (INFERENCE, "ModelStreamInfer") => {
+            return stream::serve(&local, messages, reply, in_stream_errors).await;
+        }
+        ("grpc.health.v1.Health", "Watch") => return health::watch(&local, messages, reply).await,
+        (
+            "grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection",
+            "ServerReflectionInfo",
+        ) => {
+            return reflection::serve(&local, messages, reply).await;
+        }
+        _ => {}
+    }
+    let deadline = reply.deadline();
+    let work = async {
+        let message = messages.only().await?;
+        match (service, method) {
+            (INFERENCE, "ModelInfer") => infer::unary(&local, message, deadline).await,
+            (INFERENCE, method) => inference(&local, method, message).await,
+            ("grpc.health.v1.Health", "Check") => {
+                health::check(&local, decode(&message)?).map(|it| body(&it))
+            }
+            ("grpc.health.v1.Health", "List") => Ok(body(&health::list(&local))),
+            _ => Err(unknown(&path)),
+        }
+    };
+    match reply.guard(work).await {
+        End::Done(outcome) => reply.finish(outcome),
+        End::Gone => {}
+    }
+}
+
+/// The methods of the inference service that are not inferences.
+async fn inference(local: &Local, method: &str, message: Bytes) -> Result<Body, Error> {
+    match method {
+        "ServerLive" => Ok(body(&describe::server_live())),
+        "ServerReady" => Ok(body(&describe::server_ready(local))),
+        "ServerMetadata" => Ok(body(&describe::server_metadata(local))),
+        "ModelReady" => describe::model_ready(local, decode(&message)?).map(|it| body(&it)),
+        "ModelMetadata" => describe::model_metadata(local, decode(&message)?).map(|it| body(&it)),
+        "ModelConfig" => describe::model_config(local, decode(&message)?).map(|it| body(&it)),
+        "ModelStatistics" => statistics::model_statistics(local, decode(&message)?).map(|it| body(&it)),
+        "RepositoryIndex" => Ok(body(&describe::repository_index(local, decode(&message)?))),
+        "RepositoryModelLoad" => describe::load(local, decode(&message)?).await.map(|it| body(&it)),
+        "RepositoryModelUnload" => describe::unload(local, decode(&message)?).await.map(|it| body(&it)),
+        "SystemSharedMemoryStatus"
+        | "SystemSharedMemoryRegister"
+        | "SystemSharedMemoryUnregister"
+        | "CudaSharedMemoryStatus"
+        | "CudaSharedMemoryRegister"
+        | "CudaSharedMemoryUnregister"
+        | "TraceSetting"
+        | "LogSettings" => Err(Error::new(
+            Code::Unimplemented,
+            format!("{method} is an extension that this server does not serve"),
+        )),
+        _ => Err(unknown(&format!("/{INFERENCE}/{method}"))),
+    }
+}
+
+fn decode<M: Message + Default>(message: &Bytes) -> Result<M, Error> {
+    M::decode(message.clone()).map_err(|error| malformed(&error.to_string()))
+}
+
+fn body(message: &impl Message) -> Body {
+    frame(message).into()
+}
+
+fn unknown(path: &str) -> Error {
+    Error::new(
+        Code::Unimplemented,
+        format!("unknown method {path}; reflection lists the services of this server"),
+    )
+}

@@ -1,0 +1,116 @@
+//! A server as its owner sees it: threads, listeners, models, the end.
+
+use crate::{
+    listener::{self, Listener},
+    model::Version,
+    reflection::Index,
+    registry::{Control, Registry},
+    thread::{NetworkThread, Shared},
+};
+use infermesh_wire::Error;
+use std::{
+    io,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    thread,
+    time::Duration,
+};
+use tokio::{runtime, sync::watch, time::timeout};
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub name: String,
+    pub version: String,
+    /// 0: one per core.
+    pub io_threads: usize,
+    /// Larger messages are refused with RESOURCE_EXHAUSTED.
+    pub max_message_bytes: usize,
+}
+
+pub struct Server {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<NetworkThread>>,
+    /// Runs the listeners and the end; requests never come here.
+    control: runtime::Runtime,
+}
+
+impl Server {
+    /// Starts the network threads. Fails with INTERNAL if the system refuses one.
+    pub fn start(settings: Settings) -> Result<Self, Error> {
+        let shared = Arc::new(Shared {
+            name: settings.name,
+            version: settings.version,
+            max_message_bytes: settings.max_message_bytes,
+            registry: Registry::default(),
+            control: OnceLock::new(),
+            reflection: Index::new()?,
+            draining: watch::Sender::new(false),
+            connections: watch::Sender::new(()),
+        });
+        let count = match settings.io_threads {
+            0 => thread::available_parallelism().map_or(1, |cores| cores.get()),
+            count => count,
+        };
+        let threads = (0..count)
+            .map(|index| NetworkThread::start(index, shared.clone()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let control = runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("listener")
+            .enable_all()
+            .build()
+            .map_err(|error| Error::internal(format!("cannot start the listener's thread: {error}")))?;
+        Ok(Self { shared, threads: Mutex::new(threads), control })
+    }
+
+    /// Binds and serves. Returns the bound address.
+    pub fn listen_tcp(&self, host: &str, port: u16) -> io::Result<SocketAddr> {
+        let (listener, address) = listener::bind_tcp(host, port)?;
+        self.accept(listener);
+        Ok(address)
+    }
+
+    /// Binds and serves a unix socket.
+    pub fn listen_unix(&self, path: &Path) -> io::Result<()> {
+        self.accept(listener::bind_unix(path)?);
+        Ok(())
+    }
+
+    fn accept(&self, listener: Listener) {
+        let inboxes = self.lock_threads().iter().map(|thread| thread.inbox.clone()).collect();
+        self.control.spawn(listener.run(inboxes, self.shared.draining.subscribe()));
+    }
+
+    pub fn registry(&self) -> &Registry {
+        &self.shared.registry
+    }
+
+    /// Makes a version ready.
+    pub fn insert(&self, version: Version) {
+        self.shared.registry.insert(version);
+    }
+
+    /// Lets clients load and unload models through the repository RPCs. Later calls are ignored.
+    pub fn allow_control(&self, control: Arc<dyn Control>) {
+        let _ = self.shared.control.set(control);
+    }
+
+    /// Refuses new requests, finishes accepted ones, closes everything. False if that took longer than `limit`; what
+    /// is left then is cut.
+    pub fn drain(&self, limit: Duration) -> bool {
+        self.shared.registry.set_ready(false);
+        self.shared.draining.send_replace(true);
+        let finished =
+            self.control.block_on(async { timeout(limit, self.shared.connections.closed()).await.is_ok() });
+        for thread in std::mem::take(&mut *self.lock_threads()) {
+            thread.stop();
+        }
+        self.shared.registry.clear();
+        finished
+    }
+
+    fn lock_threads(&self) -> std::sync::MutexGuard<'_, Vec<NetworkThread>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,90 @@
+//! A network thread: a single-threaded runtime with its connections, and what they share.
+
+use crate::{
+    connection,
+    reflection::Index,
+    registry::{Control, Registry},
+};
+use infermesh_batcher::Mailbox;
+use infermesh_wire::Error;
+use std::{
+    net::TcpStream,
+    os::unix::net::UnixStream,
+    rc::Rc,
+    sync::{Arc, OnceLock},
+    thread::{self, JoinHandle},
+};
+use tokio::{
+    runtime,
+    sync::{mpsc, watch},
+    task::{LocalSet, spawn_local},
+};
+
+/// What every thread of a server sees.
+pub struct Shared {
+    pub name: String,
+    pub version: String,
+    pub max_message_bytes: usize,
+    pub registry: Registry,
+    pub control: OnceLock<Arc<dyn Control>>,
+    pub reflection: Index,
+    /// True from the moment the server refuses new requests.
+    pub draining: watch::Sender<bool>,
+    /// Each connection holds a receiver of this; it is closed when the last one is gone.
+    pub connections: watch::Sender<()>,
+}
+
+impl Shared {
+    pub fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+}
+
+/// What a request on this thread needs; not shared with other threads.
+pub struct Local {
+    pub shared: Arc<Shared>,
+    pub mailbox: Arc<Mailbox>,
+}
+
+/// A connection on its way from the listener to the thread that will own it.
+pub enum Accepted {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+pub struct NetworkThread {
+    pub inbox: mpsc::UnboundedSender<Accepted>,
+    handle: JoinHandle<()>,
+}
+
+impl NetworkThread {
+    /// Fails with INTERNAL if the system refuses the thread or its event queue.
+    pub fn start(index: usize, shared: Arc<Shared>) -> Result<Self, Error> {
+        let failed =
+            |error: std::io::Error| Error::internal(format!("cannot start a network thread: {error}"));
+        let (inbox, mut arrivals) = mpsc::unbounded_channel();
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let handle = thread::Builder::new()
+            .name(format!("network/{index}"))
+            .spawn(move || {
+                let tasks = LocalSet::new();
+                runtime.block_on(tasks.run_until(async {
+                    let mailbox = Mailbox::for_this_thread();
+                    spawn_local(mailbox.clone().deliver());
+                    let local = Rc::new(Local { shared, mailbox });
+                    while let Some(accepted) = arrivals.recv().await {
+                        connection::spawn(local.clone(), accepted);
+                    }
+                }));
+            })
+            .map_err(failed)?;
+        Ok(Self { inbox, handle })
+    }
+
+    /// Ends the thread; connections that are still open are cut.
+    pub fn stop(self) {
+        drop(self.inbox);
+        // A panic was already reported by the thread itself.
+        let _ = self.handle.join();
+    }
+}

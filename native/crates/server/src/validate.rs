@@ -1,0 +1,250 @@
+//! Holds a request against the model's signature. Messages follow Triton's, which clients already match on.
+
+use crate::model::{Port, Version};
+use bytes::Bytes;
+use infermesh_batcher::Tensor;
+use infermesh_wire::{
+    Code, DataType, Error, contents,
+    datatype::elements,
+    request::{InferRequest, InputTensor, Parameter, Parameters},
+};
+use smallvec::SmallVec;
+
+/// A request that the model can run.
+#[derive(Debug)]
+pub struct Valid {
+    /// In the order of the model's signature.
+    pub inputs: SmallVec<[Tensor; 2]>,
+    /// Size of the first dimension, 1 where the model does not batch.
+    pub rows: usize,
+    /// Indices into the model's outputs, in the order the caller wants them.
+    pub outputs: SmallVec<[usize; 4]>,
+}
+
+/// Fails with INVALID_ARGUMENT (or UNIMPLEMENTED for an extension that is not served), naming tensor and model.
+///
+/// `message` is the buffer that `request` borrows from: tensors become slices of it.
+pub fn validate(version: &Version, request: &InferRequest<'_>, message: &Bytes) -> Result<Valid, Error> {
+    check_parameters(&request.parameters)?;
+    let model = &version.name;
+    check_input_names(version, request)?;
+
+    let raw = &request.raw_input_contents;
+    if !raw.is_empty() && raw.len() != request.inputs.len() {
+        return Err(Error::invalid(format!(
+            "expected {} entries of raw_input_contents for model '{model}', one per input, got {}",
+            request.inputs.len(),
+            raw.len()
+        )));
+    }
+    let mut inputs = SmallVec::new();
+    let mut batch: Option<(i64, &str)> = None;
+    for port in &version.inputs {
+        let Some(index) = request.inputs.iter().position(|input| input.name == port.name) else {
+            return Err(Error::internal("an input vanished during validation"));
+        };
+        let input = &request.inputs[index];
+        check_extensions(&input.parameters)?;
+        let datatype = check_datatype(port, input, model)?;
+        check_shape(version, port, input)?;
+        if version.is_batched() {
+            match batch {
+                Some((rows, other)) if rows != input.shape[0] => {
+                    return Err(Error::invalid(format!(
+                        "input '{}' batch size does not match other inputs for '{model}': it has {}, '{other}' has {rows}",
+                        port.name, input.shape[0]
+                    )));
+                }
+                _ => batch = Some((input.shape[0], &port.name)),
+            }
+        }
+        let data = match raw.get(index) {
+            Some(_) if !input.contents.is_empty() => {
+                return Err(Error::invalid(format!(
+                    "contents field must not be specified when using raw_input_contents for '{}' for model '{model}'",
+                    port.name
+                )));
+            }
+            // An empty slice may point anywhere, so it is not looked for in the message.
+            Some([]) => Bytes::new(),
+            Some(raw) => message.slice_ref(raw),
+            None => contents::to_raw(&input.contents, datatype, &port.name)?,
+        };
+        check_size(input, datatype, &data, model)?;
+        inputs.push(Tensor { shape: input.shape.clone(), data });
+    }
+    Ok(Valid {
+        inputs,
+        rows: batch.map_or(1, |(rows, _)| rows as usize),
+        outputs: check_outputs(version, request)?,
+    })
+}
+
+/// Keys that start with `triton_` are the protocol's own; a caller who invents one has misspelled something.
+fn check_parameters(parameters: &Parameters<'_>) -> Result<(), Error> {
+    for (key, _) in parameters.iter() {
+        if key.starts_with("triton_") && key != "triton_enable_empty_final_response" {
+            return Err(Error::invalid(format!(
+                "parameter '{key}' is unknown: keys starting with 'triton_' are reserved and should not be specified"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What would change the answer must not be ignored.
+fn check_extensions(parameters: &Parameters<'_>) -> Result<(), Error> {
+    let unserved =
+        |what: &str| Err(Error::new(Code::Unimplemented, format!("{what} is not supported by this server")));
+    if parameters.get("shared_memory_region").is_some() {
+        return unserved("the shared memory extension");
+    }
+    match parameters.get("classification") {
+        None | Some(Parameter::Int64(0)) => Ok(()),
+        Some(_) => unserved("the classification extension"),
+    }
+}
+
+fn check_input_names(version: &Version, request: &InferRequest<'_>) -> Result<(), Error> {
+    let (model, expected) = (&version.name, version.inputs.len());
+    for (index, input) in request.inputs.iter().enumerate() {
+        if request.inputs[..index].iter().any(|earlier| earlier.name == input.name) {
+            return Err(Error::invalid(format!("input '{}' already exists in request", input.name)));
+        }
+    }
+    let is_known = |name: &str| version.inputs.iter().any(|port| port.name == name);
+    if request.inputs.len() != expected {
+        let got = quoted(request.inputs.iter().map(|input| input.name));
+        let missing = version
+            .inputs
+            .iter()
+            .map(|port| port.name.as_str())
+            .filter(|name| request.inputs.iter().all(|input| input.name != *name));
+        let rest = if request.inputs.len() < expected {
+            format!(
+                "but missing required input(s) [{}]. Please provide all required input(s).",
+                quoted(missing)
+            )
+        } else {
+            let extra = request.inputs.iter().map(|input| input.name).filter(|name| !is_known(name));
+            format!("of which the model has no [{}].", quoted(extra))
+        };
+        return Err(Error::invalid(format!(
+            "expected {expected} inputs but got {} inputs for model '{model}'. Got input(s) [{got}], {rest}",
+            request.inputs.len()
+        )));
+    }
+    match request.inputs.iter().find(|input| !is_known(input.name)) {
+        Some(input) => {
+            Err(Error::invalid(format!("unexpected inference input '{}' for model '{model}'", input.name)))
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_datatype(port: &Port, input: &InputTensor<'_>, model: &str) -> Result<DataType, Error> {
+    if input.datatype == port.datatype.name() {
+        return Ok(port.datatype);
+    }
+    Err(Error::invalid(format!(
+        "inference input '{}' data-type is '{}', but model '{model}' expects '{}'",
+        port.name,
+        input.datatype,
+        port.datatype.name()
+    )))
+}
+
+fn check_shape(version: &Version, port: &Port, input: &InputTensor<'_>) -> Result<(), Error> {
+    let model = &version.name;
+    let fits = port.shape.len() == input.shape.len()
+        && port.shape.iter().zip(&input.shape).all(|(&wanted, &found)| wanted == found || wanted == -1);
+    if !fits {
+        return Err(Error::invalid(format!(
+            "unexpected shape for input '{}' for model '{model}'. Expected {}, got {}",
+            port.name,
+            listed(&port.shape),
+            listed(&input.shape)
+        )));
+    }
+    if input.shape.iter().any(|&dim| dim < 0) {
+        return Err(Error::invalid(format!(
+            "input byte size mismatch for input '{}' for model '{model}'. Expected no negative dimension, got {}",
+            port.name,
+            listed(&input.shape)
+        )));
+    }
+    if version.is_batched() {
+        let limit = version.config.max_batch_size;
+        if input.shape[0] > i64::from(limit) {
+            return Err(Error::invalid(format!(
+                "inference request batch-size must be <= {limit} for '{model}'"
+            )));
+        }
+        if input.shape[0] == 0 {
+            return Err(Error::invalid(format!("inference request batch-size must be >= 1 for '{model}'")));
+        }
+    }
+    Ok(())
+}
+
+fn check_size(input: &InputTensor<'_>, datatype: DataType, data: &Bytes, model: &str) -> Result<(), Error> {
+    let name = input.name;
+    let count = input.shape.iter().try_fold(1i64, |product, &dim| product.checked_mul(dim));
+    let Some(size) = datatype.size() else {
+        let (mut found, mut whole) = (0i64, true);
+        for element in elements(data) {
+            found += 1;
+            whole &= element.is_some();
+        }
+        if !whole {
+            return Err(Error::invalid(format!(
+                "incomplete string data for inference input '{name}' for model '{model}': element {found} is cut short"
+            )));
+        }
+        if count != Some(found) {
+            return Err(Error::invalid(format!(
+                "expected {} string elements for inference input '{name}' for model '{model}', got {found}",
+                count.unwrap_or(i64::MAX)
+            )));
+        }
+        return Ok(());
+    };
+    let expected = count.and_then(|count| count.checked_mul(size as i64));
+    if expected != Some(data.len() as i64) {
+        return Err(Error::invalid(format!(
+            "input byte size mismatch for input '{name}' for model '{model}'. Expected {}, got {}",
+            expected.unwrap_or(i64::MAX),
+            data.len()
+        )));
+    }
+    Ok(())
+}
+
+fn check_outputs(version: &Version, request: &InferRequest<'_>) -> Result<SmallVec<[usize; 4]>, Error> {
+    if request.outputs.is_empty() {
+        return Ok((0..version.outputs.len()).collect());
+    }
+    let mut wanted = SmallVec::new();
+    for output in &request.outputs {
+        let index = version.outputs.iter().position(|port| port.name == output.name).ok_or_else(|| {
+            Error::invalid(format!(
+                "unexpected inference output '{}' for model '{}'",
+                output.name, version.name
+            ))
+        })?;
+        if wanted.contains(&index) {
+            return Err(Error::invalid(format!("output '{}' already exists in request", output.name)));
+        }
+        check_extensions(&output.parameters)?;
+        wanted.push(index);
+    }
+    Ok(wanted)
+}
+
+fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.map(|name| format!("'{name}'")).collect::<Vec<_>>().join(",")
+}
+
+fn listed(shape: &[i64]) -> String {
+    format!("[{}]", shape.iter().map(i64::to_string).collect::<Vec<_>>().join(","))
+}

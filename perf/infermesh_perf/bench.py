@@ -1,0 +1,170 @@
+"""The command line of the benchmark: `python -m infermesh_perf.bench`, which `make bench` calls."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+from infermesh.errors import ConfigurationError, InfermeshError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from infermesh_perf import h2load, machine, report
+from infermesh_perf.errors import SetupError
+from infermesh_perf.measure import Plan, measure_model, measure_startup
+from infermesh_perf.models import MODELS, Model
+from infermesh_perf.peers import PEERS, Peer
+from infermesh_perf.results import Result
+
+SUBJECT = "infermesh"
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+LOG_WIDTH = 160
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command()
+def bench(
+    rounds: Annotated[int, typer.Option(min=1, help="How often every server gets its turn.")] = 5,
+    duration: Annotated[float, typer.Option(min=1, help="Seconds of each measured run, whole ones.")] = 5,
+    streams: Annotated[str, typer.Option(help="Requests in flight, where little is computed.")] = "1,16,64",
+    peers: Annotated[str, typer.Option(help="Servers, in the order of their turns.")] = ",".join(PEERS),
+    models: Annotated[str, typer.Option(help="Models, in their order.")] = ",".join(MODELS),
+    startup: Annotated[bool, typer.Option(help="Also measure time to ready and memory.")] = True,
+    root: Annotated[Path, typer.Option(help="Root of the repository.", file_okay=False)] = Path(),
+    out: Annotated[Path | None, typer.Option(help="Result file, in place of one in perf/results.")] = None,
+) -> None:
+    """Measure infermesh beside its peers on this machine, in turns, with h2load as the client.
+
+    The peers are installed into `.peers/` on the first run. Every server answers the same bodies for the same
+    model and is checked against ONNX Runtime first. Ratios are taken round by round, and shown with their
+    spread. The result is written to `perf/results/serve-DATE-KIND.json`; KIND is the processor and its cores.
+
+    **Examples**
+
+    - everything, about a quarter of an hour: `python -m infermesh_perf.bench`
+    - a look in a minute: `python -m infermesh_perf.bench --models perceptron --rounds 2 --duration 2`
+    - one peer, more streams: `python -m infermesh_perf.bench --peers triton,infermesh --streams 1,64,256`
+
+    **Exit codes**: 0 done, 1 a server or the client failed, 2 usage, or something is missing on this machine.
+    """
+    console = Console(stderr=True)
+    root = root.resolve()
+    chosen_models = [MODELS[name] for name in _names("--models", models, MODELS)]
+    chosen = [PEERS[name](root) for name in _names("--peers", peers, PEERS)]
+    plan = Plan(h2load.find(), rounds, duration, _streams(streams))
+    described = machine.describe()
+    taken = datetime.now(UTC)
+    if out is None:
+        out = root / "perf" / "results" / f"serve-{taken:%Y-%m-%d}-{machine.kind(described)}.json"
+
+    for peer in chosen:
+        with console.status(f"installing {peer.name}"):
+            peer.install()
+    names = [peer.name for peer in chosen]
+    result = Result(
+        taken=taken.isoformat(timespec="seconds"),
+        subject=SUBJECT if SUBJECT in names else names[0],
+        peers=names,
+        options={"rounds": rounds, "duration_seconds": duration, "streams": list(plan.streams)},
+        machine=described,
+        versions={
+            "client": {"h2load": h2load.version(plan.tool)},
+            "benchmark": machine.own_versions(),
+            **{peer.name: peer.versions() for peer in chosen},
+        },
+        load_average_before=machine.load_average(),
+    )
+    _measure(result, plan, chosen_models, chosen, root / ".peers" / "models", startup, console)
+    result.save(out)
+    stdout = Console()
+    if not stdout.is_terminal:
+        # A log has no width of its own, and 80 columns would break every cell.
+        stdout.width = LOG_WIDTH
+    for table in report.tables(result):
+        stdout.print(table)
+    stdout.print(f"written to {out}", highlight=False, soft_wrap=True)
+
+
+def _measure(
+    result: Result,
+    plan: Plan,
+    models: Sequence[Model],
+    peers: Sequence[Peer],
+    directory: Path,
+    startup: bool,
+    console: Console,
+) -> None:
+    small = next((model for model in models if not model.compute_bound), None) if startup else None
+    total = sum(plan.steps(model, len(peers)) for model in models)
+    total += plan.rounds * len(peers) if small else 0
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("build models", total=total)
+        begun = False
+
+        def step(what: str) -> None:
+            nonlocal begun
+            # The bar counts what is done: the first step has nothing behind it.
+            progress.update(task, advance=1 if begun else 0, description=what)
+            begun = True
+
+        paths = {model.name: model.save(directory) for model in models}
+        if small is not None:
+            result.startup_model = small.name
+            result.startup = measure_startup(plan.rounds, small, paths[small.name], peers, step)
+        result.models = [measure_model(plan, model, paths[model.name], peers, step) for model in models]
+        progress.update(task, advance=1, description="done")
+
+
+def _names(option: str, text: str, known: Iterable[str]) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = set(names) - set(known)
+    if unknown or not names or len(set(names)) != len(names):
+        raise SetupError(f"{option}: found {text!r}, expected some of {', '.join(known)}, each once")
+    return names
+
+
+def _streams(text: str) -> tuple[int, ...]:
+    try:
+        streams = tuple(int(number) for number in text.split(","))
+    except ValueError:
+        streams = ()
+    if not streams or min(streams) < 1:
+        raise SetupError(f"--streams: found {text!r}, expected numbers from 1, such as 1,16,64")
+    return streams
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the signature of a handler
+    # As an exception, so that the servers are ended on the way out.
+    sys.exit(128 + number)
+
+
+def main() -> NoReturn:
+    """Runs the command and exits: 0 done, 1 failed, 2 usage or setup."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        app(prog_name="infermesh_perf.bench")
+    except InfermeshError as error:
+        typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
+        typer.echo(str(error), err=True)
+        if error.hint:
+            typer.echo(f"Hint: {error.hint}", err=True)
+        sys.exit(EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_FAILED)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""Clients' own loading and unloading, through the repository RPCs, in terms of the manager."""
+
+from collections.abc import Callable, Mapping
+
+from infermesh_servers.model.loader import State
+from infermesh_servers.model.manager import Manager
+
+
+class RepositoryControl:
+    """What the data plane calls, in a thread of its own, for a RepositoryModelLoad and a RepositoryModelUnload.
+
+    KeyError is answered as NOT_FOUND, ValueError as INVALID_ARGUMENT, any other error as INTERNAL.
+    """
+
+    def __init__(self, manager: Manager, changed: Callable[[], None]) -> None:
+        """``changed`` is called after every load and unload, whatever came of it."""
+        self._manager = manager
+        self._changed = changed
+
+    def load(self, name: str, parameters: Mapping[str, object]) -> None:
+        """Load one model, or load it again.
+
+        Raises KeyError for a name that the repository does not hold, ValueError for parameters, RuntimeError
+        with the reasons if a version could not be loaded.
+        """
+        if parameters:
+            given = ", ".join(f"'{parameter}'" for parameter in parameters)
+            raise ValueError(f"failed to load '{name}': the load parameters {given} are not supported")
+        if not self._manager.holds(name):
+            raise KeyError(f"failed to load '{name}': found no such model in the repository")
+        outcomes = self._manager.load(name)
+        self._changed()
+        reasons = [outcome.reason for outcome in outcomes if outcome.state is not State.READY]
+        if reasons:
+            raise RuntimeError(f"failed to load '{name}': " + "; ".join(reasons))
+
+    def unload(self, name: str, _dependents: bool) -> None:
+        """Unload every version of a model; raises KeyError if the server lists none.
+
+        No model depends on another, so there is nothing else to unload with it.
+        """
+        if not self._manager.unload(name):
+            raise KeyError(f"failed to unload '{name}': it is not loaded")
+        self._changed()

@@ -1,0 +1,408 @@
+"""The server process around a data plane that only takes notes: loading, polling, readiness, exit codes."""
+
+import json
+import logging
+import os
+import queue
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from infermesh.errors import InfermeshError
+from infermesh.logs import LogFormat
+from infermesh.proto.inference.model_config_pb2 import ModelConfig
+from infermesh_servers.model.control import RepositoryControl
+from infermesh_servers.model.loader import Loader, State
+from infermesh_servers.model.manager import Manager, Poller
+from infermesh_servers.model.options import ModelControlMode, ServeOptions
+
+PYTHON_MODEL = """
+class Model:
+    inputs = {"x": ("FP32", [1])}
+    outputs = {"y": ("FP32", [1])}
+    max_batch_size = 4
+
+    def infer(self, batch):
+        return {"y": batch["x"]}
+"""
+
+
+class NotingServer:
+    """Stands in for the data plane: remembers what it was told; an ONNX file that says so is broken."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+        self.served: dict[tuple[str, int], ModelConfig] = {}
+        self.unavailable: dict[tuple[str, int], str] = {}
+        self.ready: list[bool] = []
+        self.drained: list[float] = []
+        self.drains_in_time = True
+
+    def listen_tcp(self, host: str, port: int) -> tuple[str, int]:
+        if port == 1:
+            raise OSError(98, "Address already in use")
+        return host, port or 50_000
+
+    def listen_unix(self, path: str) -> None:
+        self.settings["socket"] = path
+
+    def load_onnx(self, version: int, path: str, config: bytes, library: str) -> bytes:
+        if Path(path).read_text() == "broken":
+            raise ValueError(f"{path}: found no ONNX model")
+        assert library == "libonnxruntime.so"
+        return self._serve(version, config)
+
+    def load_python(self, version: int, config: bytes, instances: Sequence[Callable[..., Any]]) -> bytes:
+        assert len(instances) == 1
+        return self._serve(version, config)
+
+    def _serve(self, version: int, config: bytes) -> bytes:
+        message = ModelConfig.FromString(config)
+        self.served[message.name, version] = message
+        self.unavailable.pop((message.name, version), None)
+        return config
+
+    def unload(self, name: str, version: int) -> bool:
+        listed = (name, version) in self.served or (name, version) in self.unavailable
+        self.served.pop((name, version), None)
+        self.unavailable.pop((name, version), None)
+        return listed
+
+    def set_unavailable(self, name: str, version: int, reason: str) -> None:
+        self.unavailable[name, version] = reason
+
+    def allow_control(self, load: Callable[..., None], unload: Callable[..., None]) -> None:
+        self.settings["control"] = (load, unload)
+
+    def set_ready(self, ready: bool) -> None:
+        self.ready.append(ready)
+
+    def drain(self, timeout: float) -> bool:
+        self.drained.append(timeout)
+        return self.drains_in_time
+
+
+def write(root: Path, path: str, text: str = "") -> None:
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    root = tmp_path / "repository"
+    write(root, "digits/1/model.onnx")
+    write(root, "words/1/model.py", PYTHON_MODEL)
+    return root
+
+
+@pytest.fixture
+def server() -> NotingServer:
+    return NotingServer()
+
+
+@pytest.fixture
+def manager(repository: Path, server: NotingServer) -> Manager:
+    return Manager(repository, Loader(server, lambda: Path("libonnxruntime.so")))
+
+
+def test_every_model_is_loaded_with_its_name_and_backend(manager: Manager, server: NotingServer) -> None:
+    outcomes = manager.refresh()
+    assert [(outcome.name, outcome.version, outcome.backend) for outcome in outcomes] == [
+        ("digits", 1, "onnxruntime"),
+        ("words", 1, "python"),
+    ]
+    assert server.served["digits", 1].name == "digits"
+    assert server.served["words", 1].max_batch_size == 4
+    assert outcomes[1].max_batch_size == 4
+    assert manager.all_ready()
+
+
+def test_broken_models_never_stop_the_rest(repository: Path, manager: Manager, server: NotingServer) -> None:
+    write(repository, "a/1/model.onnx", "broken")
+    write(repository, "b/1/model.py", "\n\nimport nothing_of_that_name\n")
+    write(repository, "c/1/model.py", "import sys; sys.exit('no')")
+    write(repository, "d/1/model.onnx")
+    write(repository, "d/config.pbtxt", "backend: 'other'")
+    write(repository, "e/1/model.py", "def broken(:")
+    write(repository, "f/1/net.onnx")
+    write(repository, "f/config.pbtxt", "backend: 'onnxruntime'")
+    manager.refresh()
+    assert set(server.served) == {("digits", 1), ("words", 1)}
+    assert server.unavailable["a", 1].endswith("model.onnx: found no ONNX model")
+    assert "b/1/model.py:3: ModuleNotFoundError: No module named" in server.unavailable["b", 1]
+    assert "c/1/model.py:1: SystemExit: no" in server.unavailable["c", 1]
+    assert 'config.pbtxt:1: backend: found "other"' in server.unavailable["d", 0]
+    assert "e/1/model.py:1: SyntaxError" in server.unavailable["e", 1]
+    assert server.unavailable["f", 1].endswith("f/1/model.onnx: found no such file")
+    assert not manager.all_ready()
+
+
+def test_a_refresh_follows_the_repository(repository: Path, manager: Manager, server: NotingServer) -> None:
+    manager.refresh()
+    write(repository, "digits/2/model.onnx")
+    (repository / "words" / "1" / "model.py").unlink()
+    (repository / "words" / "1").rmdir()
+    (repository / "words").rmdir()
+    manager.refresh()
+    assert set(server.served) == {("digits", 2)}
+    assert manager.refresh() == []
+
+
+def test_a_broken_replacement_leaves_the_old_in_service(
+    repository: Path, manager: Manager, server: NotingServer
+) -> None:
+    manager.refresh()
+    write(repository, "digits/1/model.onnx", "broken")
+    write(repository, "words/config.pbtxt", "max_batch_size: many")
+    outcomes = manager.refresh()
+    assert [outcome.state for outcome in outcomes] == [State.UNAVAILABLE, State.UNAVAILABLE]
+    assert set(server.served) == {("digits", 1), ("words", 1)}
+    assert server.unavailable == {}
+    assert manager.all_ready()
+
+
+def test_a_mended_model_takes_its_complaint_off_the_list(
+    repository: Path, manager: Manager, server: NotingServer
+) -> None:
+    write(repository, "digits/config.pbtxt", "max_batch_size: many")
+    manager.refresh()
+    assert ("digits", 0) in server.unavailable
+    write(repository, "digits/config.pbtxt", "max_batch_size: 8")
+    manager.refresh()
+    assert server.served["digits", 1].max_batch_size == 8
+    assert server.unavailable == {}
+    assert manager.all_ready()
+
+
+def test_one_model_is_loaded_and_unloaded_by_name(manager: Manager, server: NotingServer) -> None:
+    manager.load("digits")
+    assert set(server.served) == {("digits", 1)}
+    assert manager.unload("digits")
+    assert server.served == {}
+    assert not manager.unload("digits")
+
+
+def test_a_client_s_load_and_unload_answer_with_what_came_of_it(
+    repository: Path, manager: Manager, server: NotingServer
+) -> None:
+    changes: list[int] = []
+    control = RepositoryControl(manager, lambda: changes.append(len(server.served)))
+    control.load("digits", {})
+    control.unload("digits", False)
+    assert changes == [1, 0]
+    write(repository, "a/1/model.onnx", "broken")
+    with pytest.raises(RuntimeError, match="failed to load 'a': .*found no ONNX model"):
+        control.load("a", {})
+    with pytest.raises(KeyError, match="found no such model"):
+        control.load("../repository", {})
+    with pytest.raises(ValueError, match="'config' are not supported"):
+        control.load("digits", {"config": "{}"})
+    with pytest.raises(KeyError, match="it is not loaded"):
+        control.unload("absent", True)
+    assert list(server.unavailable) == [("a", 1)]
+
+
+@pytest.mark.parametrize("name", ["absent", "..", "../repository", ""])
+def test_a_name_outside_the_repository_is_an_unavailable_model(
+    manager: Manager, server: NotingServer, name: str
+) -> None:
+    (outcome,) = manager.load(name)
+    assert outcome.state is State.UNAVAILABLE
+    assert "found no model" in server.unavailable[name, 0]
+
+
+def test_a_repository_that_is_away_keeps_its_models(
+    repository: Path, manager: Manager, server: NotingServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    manager.refresh()
+    repository.rename(repository.with_name("away"))
+    poller = Poller(manager, 0.0, lambda: None)
+    told = _wait_for_log(caplog, "repository-unreadable", poller)
+    assert "stays in service" in told
+    assert len(server.served) == 2
+
+
+def _wait_for_log(caplog: pytest.LogCaptureFixture, action: str, poller: Poller) -> str:
+    found: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    class Watch(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if getattr(record, "ecs", {}).get("event.action") == action:
+                found.put(record.getMessage())
+
+    watch = Watch()
+    logging.getLogger().addHandler(watch)
+    try:
+        with caplog.at_level(logging.INFO):
+            poller.start()
+            return found.get(timeout=10)
+    finally:
+        poller.stop()
+        logging.getLogger().removeHandler(watch)
+
+
+@pytest.fixture
+def serve(
+    repository: Path, server: NotingServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., None]]:
+    """Run the whole process in this one; it is told to end as soon as it waits."""
+    import infermesh_native
+    from infermesh_servers.model import process
+    from infermesh_servers.model.shutdown import Shutdown
+
+    root = logging.getLogger()
+    before = (root.level, list(root.handlers), logging.raiseExceptions)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def create(**settings: Any) -> NotingServer:
+        server.settings.update(settings)
+        return server
+
+    monkeypatch.setattr(infermesh_native, "Server", create)
+    monkeypatch.setattr(process, "find_library", lambda: Path("libonnxruntime.so"))
+    wait = Shutdown.wait
+
+    def wait_after_signal(self: Shutdown) -> signal.Signals:
+        if not self.requested:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return wait(self)
+
+    monkeypatch.setattr(Shutdown, "wait", wait_after_signal)
+
+    def run(**options: Any) -> None:
+        options.setdefault("log_format", LogFormat.JSON)
+        process.run(ServeOptions(**{"repository": repository, **options}))
+
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    root.setLevel(before[0])
+    root.handlers[:] = before[1]
+    logging.raiseExceptions = before[2]
+
+
+Serve = Callable[..., None]
+
+
+def events(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, Any]]:
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return {line["event.action"]: line for line in lines}
+
+
+def test_the_process_loads_gets_ready_and_drains(
+    serve: Serve, server: NotingServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serve(grpc_port=0, exit_timeout_secs=3.0)
+    told = events(capsys)
+    assert told["server-listening"]["server.port"] == 50_000
+    assert told["server-ready"]["message"] == "Ready on grpc://127.0.0.1:50000"
+    assert list(told)[-2:] == ["server-draining", "server-stopped"]
+    assert told["model-loaded"]["infermesh.model.name"] == "words"
+    assert server.ready == [True, False]
+    assert server.drained == [3.0]
+
+
+def test_a_terminal_gets_a_table(serve: Serve, capsys: pytest.CaptureFixture[str], repository: Path) -> None:
+    write(repository, "a/1/model.onnx", "broken")
+    serve(log_format=LogFormat.TEXT)
+    out = capsys.readouterr().out
+    assert "Backend" in out
+    assert "READY" in out
+    assert "UNAVAILABLE" in out
+    assert "not ready: 1 of 3 model versions cannot be loaded" in out
+
+
+def test_a_socket_alone_leaves_tcp_out(
+    serve: Serve, server: NotingServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serve(grpc_socket=tmp_path / "s")
+    assert events(capsys)["server-ready"]["message"] == f"Ready on unix:{tmp_path / 's'}"
+    assert server.settings["socket"] == str(tmp_path / "s")
+
+
+@pytest.mark.parametrize(("strict", "ready"), [(True, [False, False]), (False, [True, False])])
+def test_readiness_is_strict_unless_told_otherwise(
+    serve: Serve, server: NotingServer, repository: Path, strict: bool, ready: list[bool]
+) -> None:
+    write(repository, "a/1/model.onnx", "broken")
+    serve(strict_readiness=strict)
+    assert server.ready == ready
+
+
+def test_exit_on_error_names_what_failed(serve: Serve, repository: Path) -> None:
+    write(repository, "a/1/model.onnx", "broken")
+    with pytest.raises(InfermeshError, match="cannot load a, and --exit-on-error was given"):
+        serve(exit_on_error=True)
+
+
+def test_an_empty_repository_is_served_with_a_warning(
+    serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    serve(repository=tmp_path / "empty")
+    told = events(capsys)
+    assert told["repository-empty"]["log.level"] == "warning"
+    assert "server-ready" in told
+
+
+@pytest.mark.parametrize(
+    ("names", "served"),
+    [((), set()), (("digits",), {("digits", 1)}), (("*",), {("digits", 1), ("words", 1)})],
+)
+def test_explicit_mode_loads_what_is_named(
+    serve: Serve, server: NotingServer, names: tuple[str, ...], served: set[tuple[str, int]]
+) -> None:
+    serve(model_control_mode=ModelControlMode.EXPLICIT, load_models=names)
+    assert set(server.served) == served
+    assert "control" in server.settings
+
+
+def test_clients_control_nothing_in_the_other_modes(serve: Serve, server: NotingServer) -> None:
+    serve(model_control_mode=ModelControlMode.POLL)
+    assert "control" not in server.settings
+
+
+def test_a_port_that_is_taken_is_a_failure_with_a_hint(serve: Serve) -> None:
+    with pytest.raises(InfermeshError, match=r"cannot listen on 0\.0\.0\.0:1") as caught:
+        serve(grpc_port=1)
+    assert caught.value.hint is not None
+
+
+def test_a_drain_that_runs_out_of_time_is_a_failure(serve: Serve, server: NotingServer) -> None:
+    server.drains_in_time = False
+    with pytest.raises(InfermeshError, match="still running 30 s after SIGTERM"):
+        serve()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("{root}/absent",), 2, "does not exist\nHint: name the directory"),
+        (("{root}/digits/1/model.onnx",), 2, "is a file, expected a directory"),
+        (("{root}", "--load-model", "digits"), 2, "--load-model was given with --model-control-mode none"),
+        (("{root}", "--model-control-mode", "sometimes"), 2, "sometimes"),
+        (("{root}", "--grpc-port", "70000"), 2, "--grpc-port"),
+        (("{root}", "--grpc-port", "1"), 1, "cannot listen on 0.0.0.0:1"),
+        (("{root}", "--grpc-port", "0", "--log-format", "json"), 0, ""),
+    ],
+)
+def test_exit_codes(
+    serve: Serve,
+    repository: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    code: int,
+    message: str,
+) -> None:
+    from infermesh.cli import main
+
+    assert serve is not None
+    with pytest.raises(SystemExit) as caught:
+        main(["serve", *(argument.replace("{root}", str(repository)) for argument in arguments)])
+    assert caught.value.code == code
+    err = capsys.readouterr().err
+    assert message in err
+    assert "Traceback" not in err
