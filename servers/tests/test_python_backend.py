@@ -152,7 +152,7 @@ def test_a_file_that_cannot_be_used_says_why(
     assert not [name for name in sys.modules if name.startswith("infermesh_model_m_")]
 
 
-def test_helpers_beside_the_model_are_its_own(load: Load, tmp_path: Path) -> None:
+def test_modules_beside_the_model_are_its_own(load: Load, tmp_path: Path) -> None:
     (tmp_path / "factor.py").write_text("FACTOR = 3\n")
     _, (instance,) = load("from .factor import FACTOR\n" + DOUBLE.replace("x * 2", "x * FACTOR"))
     (y, _) = instance([tensor("x", np.ones((1, 2), np.float32))])

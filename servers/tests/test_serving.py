@@ -194,7 +194,7 @@ def test_a_client_s_load_and_unload_answer_with_what_came_of_it(
     control.unload("digits", False)
     assert changes == [1, 0]
     write(repository, "a/1/model.onnx", "broken")
-    with pytest.raises(RuntimeError, match="failed to load 'a': .*found no ONNX model"):
+    with pytest.raises(RuntimeError, match=r"failed to load 'a': .*found no ONNX model"):
         control.load("a", {})
     with pytest.raises(KeyError, match="found no such model"):
         control.load("../repository", {})
@@ -203,6 +203,7 @@ def test_a_client_s_load_and_unload_answer_with_what_came_of_it(
     with pytest.raises(KeyError, match="it is not loaded"):
         control.unload("absent", True)
     assert list(server.unavailable) == [("a", 1)]
+    assert manager.all_ready(), "a client's broken model takes the server out of service"
 
 
 @pytest.mark.parametrize("name", ["absent", "..", "../repository", ""])

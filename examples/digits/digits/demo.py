@@ -46,14 +46,24 @@ def summary(trained: Trained, answers: Answers, callers: int) -> list[str]:
     """Return what was measured, in sentences."""
     right = int(np.sum(answers.labels == trained.labels))
     total = len(trained.labels)
-    batches = ", ".join(f"{size} x {count}" for size, count in answers.batches.items()) or "none reported"
     quantiles = ", ".join(f"p{share} {answers.percentile(share):.2f}" for share in (50, 90, 99))
     return [
         f"Accuracy: {right / total:.1%}, {right} of {total} images the model never saw",
         f"Throughput: {answers.throughput:,.0f} requests/s, one image each, from {callers} callers in Python",
         f"Latency in ms: {quantiles}, max {answers.percentile(100):.2f}",
-        f"Batches that formed (size x count): {batches}",
+        batch_sizes(answers.batches),
     ]
+
+
+def batch_sizes(batches: dict[int, int]) -> str:
+    """Say in one sentence which batches formed, from batch size to how many of that size."""
+    count = sum(batches.values())
+    if not count:
+        return "Batches: none reported"
+    mean = sum(size * times for size, times in batches.items()) / count
+    common = sorted(batches.items(), key=lambda item: -item[1])[:3]
+    shares = ", ".join(f"{size} ({times / count:.0%})" for size, times in common)
+    return f"Batches: {count:,}, mean size {mean:.1f}, largest {max(batches)}, most often {shares}"
 
 
 async def run(folder: Path, callers: int, seconds: float, console: Console) -> list[str]:

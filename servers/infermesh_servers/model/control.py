@@ -7,7 +7,7 @@ from infermesh_servers.model.manager import Manager
 
 
 class RepositoryControl:
-    """What the data plane calls, in a thread of its own, for a RepositoryModelLoad and a RepositoryModelUnload.
+    """What the data plane calls, in a thread of its own, for RepositoryModelLoad and RepositoryModelUnload.
 
     KeyError is answered as NOT_FOUND, ValueError as INVALID_ARGUMENT, any other error as INTERNAL.
     """
@@ -28,7 +28,8 @@ class RepositoryControl:
             raise ValueError(f"failed to load '{name}': the load parameters {given} are not supported")
         if not self._manager.holds(name):
             raise KeyError(f"failed to load '{name}': found no such model in the repository")
-        outcomes = self._manager.load(name)
+        # Not required: a client that asks for a broken model must not take the whole server out of service.
+        outcomes = self._manager.load(name, required=False)
         self._changed()
         reasons = [outcome.reason for outcome in outcomes if outcome.state is not State.READY]
         if reasons:

@@ -27,6 +27,7 @@ class Manager:
         self._seen: dict[str, ModelEntry] = {}
         #: The last outcome of every version that the server lists, by model.
         self._outcomes: dict[str, dict[int, Outcome]] = {}
+        self._required: set[str] = set()
 
     def refresh(self) -> list[Outcome]:
         """Scan again and load what is new or changed, then unload what is gone; returns what was attempted.
@@ -35,16 +36,20 @@ class Manager:
         """
         with self._lock:
             found = scan(self._repository)
+            self._required = set(found)
             outcomes = self._carry_out(plan(self._seen, found, self._known()))
             self._seen = found
             return outcomes
 
-    def load(self, name: str) -> list[Outcome]:
+    def load(self, name: str, *, required: bool = True) -> list[Outcome]:
         """Load one model, or load it again; versions that it no longer serves are unloaded.
 
-        A name that the repository does not hold is an unavailable model, like one that cannot be loaded.
+        A name that the repository does not hold is an unavailable model, like one that cannot be loaded. One
+        that is not ``required`` does not keep the server from being ready.
         """
         with self._lock:
+            if required:
+                self._required.add(name)
             entry = self._entry(name)
             known = self._known()
             served = known.get(name, set())
@@ -75,8 +80,16 @@ class Manager:
             ]
 
     def all_ready(self) -> bool:
-        """Return whether every version that should be served is."""
-        return all(outcome.state is State.READY for outcome in self.outcomes())
+        """Return whether every version of every required model is served."""
+        return not self.missing()
+
+    def missing(self) -> list[Outcome]:
+        """Return the versions of required models that are not served."""
+        return [
+            outcome
+            for outcome in self.outcomes()
+            if outcome.name in self._required and outcome.state is not State.READY
+        ]
 
     def _known(self) -> dict[str, set[int]]:
         return {name: set(versions) for name, versions in self._outcomes.items()}

@@ -1,7 +1,6 @@
 """The server process from its first line of log to its exit."""
 
 import logging
-import threading
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +14,7 @@ from infermesh_servers.model.loader import Loader, Outcome, State
 from infermesh_servers.model.manager import Manager, Poller
 from infermesh_servers.model.onnxruntime_library import find_library
 from infermesh_servers.model.options import EVERY_MODEL, ModelControlMode, ServeOptions
+from infermesh_servers.model.readiness import Readiness
 from infermesh_servers.model.repository import scan
 from infermesh_servers.model.shutdown import Shutdown
 from infermesh_servers.model.table import print_table
@@ -63,52 +63,6 @@ def run(options: ServeOptions) -> None:
     if poller is not None:
         poller.stop()
     _drain(server, signal.name, options.exit_timeout_secs)
-
-
-class Readiness:
-    """Tells the server, and whoever reads the log, whether it is ready; says so only when that changes."""
-
-    def __init__(
-        self, server: infermesh_native.Server, manager: Manager, listeners: Sequence[str], *, strict: bool
-    ) -> None:
-        self._server = server
-        self._manager = manager
-        self._listeners = " and ".join(listeners)
-        self._strict = strict
-        self._last: bool | None = None
-        self._started = False
-        self._lock = threading.Lock()
-
-    def start(self) -> None:
-        """The first load is over: from now on readiness is what is loaded."""
-        self._started = True
-        self.update()
-
-    def update(self) -> None:
-        """Compare with what is loaded now; called from whichever thread changed it."""
-        with self._lock:
-            if self._started:
-                self._compare()
-
-    def _compare(self) -> None:
-        ready = not self._strict or self._manager.all_ready()
-        if ready == self._last:
-            return
-        self._last = ready
-        self._server.set_ready(ready)
-        if ready:
-            _log.info("Ready on %s", self._listeners, extra=ecs("server-ready"))
-            return
-        outcomes = self._manager.outcomes()
-        failed = sum(outcome.state is not State.READY for outcome in outcomes)
-        _log.warning(
-            "Serving on %s, but not ready: %d of %d model versions cannot be loaded "
-            "(--no-strict-readiness reports ready all the same)",
-            self._listeners,
-            failed,
-            len(outcomes),
-            extra=ecs("server-not-ready"),
-        )
 
 
 def _listen(server: infermesh_native.Server, options: ServeOptions) -> list[str]:

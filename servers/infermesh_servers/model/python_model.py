@@ -15,7 +15,7 @@ A model file holds one class::
 ``infer`` is called once per batch, with read-only arrays whose first dimension is the batch (if
 max_batch_size is 1 or more). The three declarations complete config.pbtxt, which may then be missing; what
 it says itself takes precedence. Optional: ``__init__(self, context)`` with a `ModelContext`, and
-``close(self)``, called when the server lets go of the instance. Helper modules beside model.py are imported
+``close(self)``, called when the server lets go of the instance. Modules beside model.py are imported
 relatively: ``from . import tokens``.
 """
 
@@ -99,7 +99,7 @@ def _model_class(module: ModuleType, file: Path) -> type[Any]:
 
 
 def _forget(module_name: str) -> None:
-    """Drop a model's module and the helpers it imported from the interpreter's table of modules."""
+    """Drop a model's module, and those beside it that it imported, from the interpreter's table."""
     for name in [name for name in sys.modules if name == module_name or name.startswith(f"{module_name}.")]:
         del sys.modules[name]
 

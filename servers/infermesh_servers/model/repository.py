@@ -140,7 +140,7 @@ def _file_names(folders: dict[int, Path]) -> set[str]:
 
 
 def _version(number: int, folder: Path, file_name: str) -> ModelVersion:
-    # A model may keep more beside its file: external weights, labels, helper modules. All of it is part of
+    # A model may keep more beside its file: external weights, labels, other modules. All of it is part of
     # the version, except what Python itself writes there while the model is imported.
     files = sorted(file for file in folder.rglob("*") if file.is_file() and file.parent.name != "__pycache__")
     return ModelVersion(number, folder / file_name, _stamp(files, folder))

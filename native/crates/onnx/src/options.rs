@@ -13,8 +13,12 @@ use infermesh_wire::{
         model_optimization_policy::execution_accelerators::Accelerator,
     },
 };
-use ort_sys::{ExecutionMode, GraphOptimizationLevel, OrtSessionOptions};
-use std::{collections::BTreeMap, ffi::CString, ptr};
+use ort_sys::{ExecutionMode, GraphOptimizationLevel, OrtSessionOptions, OrtStatusPtr};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ffi::{CString, c_char},
+    ptr,
+};
 
 pub struct Options {
     api: Api,
@@ -67,8 +71,7 @@ impl Options {
                 })
             };
             let status = match key.as_str() {
-                // SAFETY, for each arm: the options are valid.
-                // SAFETY: as above.
+                // SAFETY: the options are valid, here and in the arms below.
                 "intra_op_thread_count" => unsafe { (table.SetIntraOpNumThreads)(self.raw, number()?) },
                 // SAFETY: as above.
                 "inter_op_thread_count" => unsafe { (table.SetInterOpNumThreads)(self.raw, number()?) },
@@ -129,52 +132,26 @@ impl Options {
     /// Providers run what they can in the order they are named; the rest falls to the CPU.
     fn provider(&self, accelerator: &Accelerator) -> Result<(), Error> {
         let table = self.api.table;
-        let parameters: BTreeMap<_, _> = accelerator.parameters.iter().collect();
-        let keys = parameters.keys().map(|key| c_string(key)).collect::<Result<Vec<_>, _>>()?;
-        let values = parameters.values().map(|value| c_string(value)).collect::<Result<Vec<_>, _>>()?;
-        let key_pointers: Vec<_> = keys.iter().map(|key| key.as_ptr()).collect();
-        let value_pointers: Vec<_> = values.iter().map(|value| value.as_ptr()).collect();
-        let (keys, values, count) = (key_pointers.as_ptr(), value_pointers.as_ptr(), key_pointers.len());
+        let settings = Settings::new(&accelerator.parameters)?;
         let result = match accelerator.name.to_ascii_lowercase().as_str() {
-            "cuda" => {
-                let mut options = ptr::null_mut();
-                // SAFETY: pointers are valid for the calls; the options are released below.
-                self.api.check(unsafe { (table.CreateCUDAProviderOptions)(&mut options) })?;
-                // SAFETY: as above.
-                let result = self
-                    .api
-                    .check(unsafe { (table.UpdateCUDAProviderOptions)(options, keys, values, count) })
-                    // SAFETY: as above.
-                    .and_then(|()| {
-                        self.api.check(unsafe {
-                            (table.SessionOptionsAppendExecutionProvider_CUDA_V2)(self.raw, options)
-                        })
-                    });
-                // SAFETY: ours, released once.
-                unsafe { (table.ReleaseCUDAProviderOptions)(options) };
-                result
-            }
-            "tensorrt" => {
-                let mut options = ptr::null_mut();
-                // SAFETY: pointers are valid for the calls; the options are released below.
-                self.api.check(unsafe { (table.CreateTensorRTProviderOptions)(&mut options) })?;
-                // SAFETY: as above.
-                let result = self
-                    .api
-                    .check(unsafe { (table.UpdateTensorRTProviderOptions)(options, keys, values, count) })
-                    // SAFETY: as above.
-                    .and_then(|()| {
-                        self.api.check(unsafe {
-                            (table.SessionOptionsAppendExecutionProvider_TensorRT_V2)(self.raw, options)
-                        })
-                    });
-                // SAFETY: ours, released once.
-                unsafe { (table.ReleaseTensorRTProviderOptions)(options) };
-                result
-            }
+            "cuda" => self.vendor(
+                &settings,
+                table.CreateCUDAProviderOptions,
+                table.UpdateCUDAProviderOptions,
+                table.SessionOptionsAppendExecutionProvider_CUDA_V2,
+                table.ReleaseCUDAProviderOptions,
+            ),
+            "tensorrt" => self.vendor(
+                &settings,
+                table.CreateTensorRTProviderOptions,
+                table.UpdateTensorRTProviderOptions,
+                table.SessionOptionsAppendExecutionProvider_TensorRT_V2,
+                table.ReleaseTensorRTProviderOptions,
+            ),
             "cpu" => Ok(()),
             _ => {
                 let name = c_string(&accelerator.name)?;
+                let (keys, values, count) = settings.parts();
                 // SAFETY: names and arrays are valid for the call.
                 self.api.check(unsafe {
                     (table.SessionOptionsAppendExecutionProvider)(
@@ -195,11 +172,65 @@ impl Options {
         })
     }
 
+    /// A provider whose options are an object of its own type: created, filled in, appended and released.
+    fn vendor<T>(
+        &self,
+        settings: &Settings,
+        create: unsafe extern "system" fn(*mut *mut T) -> OrtStatusPtr,
+        update: unsafe extern "system" fn(
+            *mut T,
+            *const *const c_char,
+            *const *const c_char,
+            usize,
+        ) -> OrtStatusPtr,
+        append: unsafe extern "system" fn(*mut OrtSessionOptions, *const T) -> OrtStatusPtr,
+        release: unsafe extern "system" fn(*mut T),
+    ) -> Result<(), Error> {
+        let mut options = ptr::null_mut();
+        // SAFETY: the out-pointer is valid for the call.
+        self.api.check(unsafe { create(&mut options) })?;
+        let (keys, values, count) = settings.parts();
+        // SAFETY: the options were created above, the arrays are valid for the call.
+        let mut result = self.api.check(unsafe { update(options, keys, values, count) });
+        if result.is_ok() {
+            // SAFETY: both objects are valid; the session options copy what they need.
+            result = self.api.check(unsafe { append(self.raw, options) });
+        }
+        // SAFETY: ours, released once.
+        unsafe { release(options) };
+        result
+    }
+
     fn entry(&self, key: &str, value: &str) -> Result<(), Error> {
         let (key, value) = (c_string(key)?, c_string(value)?);
         // SAFETY: both strings live until the call returns, which copies them.
         self.api
             .check(unsafe { (self.api.table.AddSessionConfigEntry)(self.raw, key.as_ptr(), value.as_ptr()) })
+    }
+}
+
+/// Keys and values as the C functions take them.
+struct Settings {
+    _owned: Vec<CString>,
+    keys: Vec<*const c_char>,
+    values: Vec<*const c_char>,
+}
+
+impl Settings {
+    fn new(parameters: &HashMap<String, String>) -> Result<Self, Error> {
+        let sorted: BTreeMap<_, _> = parameters.iter().collect();
+        let (mut owned, mut keys, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        for (key, value) in sorted {
+            let (key, value) = (c_string(key)?, c_string(value)?);
+            keys.push(key.as_ptr());
+            values.push(value.as_ptr());
+            owned.extend([key, value]);
+        }
+        Ok(Self { _owned: owned, keys, values })
+    }
+
+    fn parts(&self) -> (*const *const c_char, *const *const c_char, usize) {
+        (self.keys.as_ptr(), self.values.as_ptr(), self.keys.len())
     }
 }
 

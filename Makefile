@@ -1,0 +1,117 @@
+# One task runner for people and CI. `make` lists what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The first interpreter that is new enough; PYTHON=... chooses another.
+PYTHON ?= $(shell for it in python3 python3.14 python3.13 python3.12 python3.11; do \
+	command -v $$it >/dev/null && $$it -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo $$it; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+MEMBERS := mesh servers perf examples/digits
+RUST_SOURCES := $(shell find native protos -name target -prune -o \
+	\( -name '*.rs' -o -name '*.toml' -o -name '*.proto' -o -name 'Cargo.lock' \) -print)
+MATURIN := cd native && VIRTUAL_ENV=$(CURDIR)/$(VENV) $(CURDIR)/$(BIN)/maturin
+step = @printf '\033[1m==> %s\033[0m\n'
+
+.PHONY: help
+help: ## This list
+	@echo "infermesh: make TARGET"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(VENV)/.native ## Everything needed to work here: Python environment, Rust data plane
+
+.PHONY: demo
+demo: setup ## Train a digit classifier, serve it, send it real images, show what it says
+	$(step) "digits: train, serve, infer"
+	@$(BIN)/python -m digits.demo
+
+.PHONY: test
+test: setup test-rust test-python ## All tests, Rust and Python
+
+.PHONY: test-rust
+test-rust: $(VENV)/.tools
+	$(step) "Rust tests"
+	@cd native && cargo test --locked --workspace --exclude infermesh-python
+
+.PHONY: test-python
+test-python: setup
+	$(step) "Python tests"
+	@$(BIN)/pytest
+
+.PHONY: check
+check: setup ## Format, lint, types, protos, generated stubs; warnings are errors
+	$(step) "rustfmt and clippy"
+	@cd native && cargo fmt --all --check
+	@cd native && cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
+	$(step) "ruff"
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	$(step) "mypy and stubtest"
+	@$(BIN)/mypy mesh servers perf native/python examples/digits/digits tests protos
+	@$(BIN)/python -m mypy.stubtest infermesh_native --concise
+	$(step) "protos: buf lint, generated stubs"
+	@$(BIN)/buf lint
+	@$(BIN)/python protos/generate.py --check
+
+.PHONY: bench
+bench: setup ## Set up the peers and measure infermesh beside them (h2load needed)
+	@$(BIN)/python -m infermesh_perf.bench $(ARGS)
+
+.PHONY: format
+format: setup ## Format Rust, Python and protos
+	@cd native && cargo fmt --all
+	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --fix --quiet .
+	@$(BIN)/buf format -w
+
+.PHONY: stubs
+stubs: setup ## Write the Python stubs of protos/ anew
+	@$(BIN)/python protos/generate.py
+
+.PHONY: wheels
+wheels: setup ## Build the distributions into dist/
+	@$(MATURIN) build --release --out $(CURDIR)/dist
+	@for member in mesh servers perf; do $(BIN)/uv build --wheel --quiet --out-dir dist $$member; done
+
+.PHONY: lock
+lock: $(VENV)/.tools ## Resolve the dependencies anew into requirements/
+	@$(BIN)/uv lock --quiet --upgrade --python $(BIN)/python
+	@$(BIN)/uv export --quiet --all-packages --all-groups --no-emit-workspace --no-header --no-annotate \
+		--output-file requirements/dev.txt
+	@rm uv.lock
+	@cd native && cargo update --quiet
+
+.PHONY: clean
+clean: ## Remove what was built, the environment included
+	rm -rf $(VENV) out dist native/target native/python/infermesh_native/*.so
+
+# Each stamp is one step of the set-up; it runs again when what it depends on has changed.
+
+$(VENV)/.tools: requirements/bootstrap.txt
+	@[ -n "$(PYTHON)" ] || { echo "make: Python 3.11 or later is needed (python.org, or your package manager)"; exit 2; }
+	@command -v cargo >/dev/null || { echo "make: a Rust toolchain is needed: https://rustup.rs"; exit 2; }
+	@command -v cc >/dev/null || { echo "make: a C linker is needed (Debian: apt-get install gcc)"; exit 2; }
+	$(step) "Python environment in $(VENV)"
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@touch $@
+
+$(VENV)/.packages: requirements/dev.txt $(VENV)/.tools
+	$(step) "Python packages"
+	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.members: $(foreach member,$(MEMBERS),$(member)/pyproject.toml) $(VENV)/.packages
+	$(step) "this workspace's packages"
+	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation \
+		$(foreach member,$(MEMBERS),-e $(member))
+	@touch $@
+
+$(VENV)/.native: $(RUST_SOURCES) $(VENV)/.members
+	$(step) "Rust data plane (some minutes the first time)"
+	@$(MATURIN) develop --uv --release --locked
+	@touch $@
