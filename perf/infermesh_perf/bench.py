@@ -19,7 +19,7 @@ from infermesh_perf import h2load, machine, report
 from infermesh_perf.errors import SetupError
 from infermesh_perf.measure import Plan, measure_model, measure_startup
 from infermesh_perf.models import MODELS, Model
-from infermesh_perf.peers import PEERS, Peer
+from infermesh_perf.peers import DEFAULT_PEERS, PEERS, Peer
 from infermesh_perf.results import Result
 
 SUBJECT = "infermesh"
@@ -40,7 +40,9 @@ def bench(
     rounds: Annotated[int, typer.Option(min=1, help="How often every server gets its turn.")] = 5,
     duration: Annotated[float, typer.Option(min=1, help="Seconds of each measured run, whole ones.")] = 5,
     streams: Annotated[str, typer.Option(help="Requests in flight, where little is computed.")] = "1,16,64",
-    peers: Annotated[str, typer.Option(help="Servers, in the order of their turns.")] = ",".join(PEERS),
+    peers: Annotated[str, typer.Option(help="Servers, in the order of their turns.")] = ",".join(
+        DEFAULT_PEERS
+    ),
     models: Annotated[str, typer.Option(help="Models, in their order.")] = ",".join(MODELS),
     startup: Annotated[bool, typer.Option(help="Also measure time to ready and memory.")] = True,
     root: Annotated[Path, typer.Option(help="Root of the repository.", file_okay=False)] = Path(),
@@ -56,6 +58,7 @@ def bench(
 
     - everything, about a quarter of an hour: `python -m infermesh_perf.bench`
     - a look in a minute: `python -m infermesh_perf.bench --models perceptron --rounds 2 --duration 2`
+    - ONNX Runtime called through Python: `python -m infermesh_perf.bench --peers infermesh,infermesh-python`
     - one peer, more streams: `python -m infermesh_perf.bench --peers triton,infermesh --streams 1,64,256`
 
     **Exit codes**: 0 done, 1 a server or the client failed, 2 usage, or something is missing on this machine.

@@ -3,16 +3,19 @@ from typing import final
 
 from infermesh_native import Tensor
 
+__all__ = ["ModelError", "Server", "__version__"]
+
 __version__: str
 
 class ModelError(Exception):
-    """A model could not be loaded; the message names the file, what was found and what was expected."""
+    """A model could not be loaded; the message says what was found and what was expected."""
 
 @final
 class Server:
     """One model server: a registry of models and the listeners in front of it.
 
-    Loading and serving may overlap: a listener answers ``ServerLive`` at once, ``ServerReady`` after ``set_ready``.
+    Loading and serving may overlap: a listener answers ``ServerLive`` at once, ``ServerReady`` according to
+    ``set_ready``.
     """
 
     def __new__(
@@ -23,7 +26,10 @@ class Server:
         io_threads: int = 0,
         max_message_bytes: int = 2_147_483_647,
     ) -> Server:
-        """Start the I/O threads (0: one per core). No socket is opened yet."""
+        """Start the network threads (0: one per core). No socket is opened yet.
+
+        Raises ModelError if the system refuses a thread.
+        """
 
     def listen_tcp(self, host: str, port: int) -> tuple[str, int]:
         """Bind and serve; port 0 picks a free one. Returns the bound address.
@@ -32,15 +38,14 @@ class Server:
         """
 
     def listen_unix(self, path: str) -> None:
-        """Bind and serve a unix socket; a stale socket file is replaced. Raises OSError."""
+        """Bind and serve a unix socket; a socket file that nobody listens on is replaced. Raises OSError."""
 
     def load_onnx(self, version: int, path: str, config: bytes, library: str) -> bytes:
         """Load one version of a model with ONNX Runtime and make it ready; replaces the same version.
 
-        ``config`` is a serialised ``inference.ModelConfig``; fields it leaves out are completed from the model.
-        ``library`` is the path of libonnxruntime. Blocks without the GIL. Returns the completed configuration.
-
-        Raises ModelError.
+        ``config`` is a serialised ``inference.ModelConfig``; what it leaves out is completed from the model.
+        ``library`` is the path of libonnxruntime. Blocks without the GIL. Returns the completed
+        configuration. Raises ModelError, and then leaves in service what was there before.
         """
 
     def load_python(
@@ -48,15 +53,19 @@ class Server:
     ) -> bytes:
         """Serve one version of a model with Python callables, one per instance.
 
-        Each is called with the GIL held, from its own thread, once per batch, with the batch's inputs, and returns
-        its outputs; an exception fails that batch with INTERNAL and its message. Raises ModelError.
+        Each is called once per batch with the batch's inputs, from its own thread, and returns its outputs.
+        An input's memoryview owns its memory, so it may be kept. An exception fails that batch with INTERNAL
+        and its message. Raises ModelError, and then leaves in service what was there before.
         """
 
     def unload(self, name: str, version: int) -> bool:
         """Stop admitting requests to the version, let accepted ones finish, release it. False if unknown."""
 
     def set_unavailable(self, name: str, version: int, reason: str) -> None:
-        """List a version in the repository index as UNAVAILABLE with a reason; requests to it are refused."""
+        """List a version in the repository index as UNAVAILABLE with a reason; requests to it are refused.
+
+        Version 0 stands for a model that has no version to name.
+        """
 
     def allow_control(
         self,
@@ -65,12 +74,15 @@ class Server:
     ) -> None:
         """Let clients load and unload models through the repository RPCs.
 
-        ``load(name, parameters)`` and ``unload(name, dependents)`` are called from a thread of the server's; KeyError
-        becomes NOT_FOUND, ValueError INVALID_ARGUMENT, anything else INTERNAL.
+        ``load(name, parameters)`` and ``unload(name, dependents)`` are called from a thread of the server's;
+        KeyError becomes NOT_FOUND, ValueError INVALID_ARGUMENT, anything else INTERNAL.
         """
 
     def set_ready(self, ready: bool) -> None:
         """What ServerReady and the health service report from now on."""
 
     def drain(self, timeout: float) -> bool:
-        """Refuse new requests, finish accepted ones, close the listeners; False if ``timeout`` seconds ran out."""
+        """Refuse new requests, finish accepted ones, close the listeners.
+
+        False if that took longer than ``timeout`` seconds; what was left then is cut off.
+        """

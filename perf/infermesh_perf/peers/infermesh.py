@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -13,11 +14,14 @@ from infermesh_perf.models import Model
 from infermesh_perf.peers.base import Peer, fresh, place, triton_config
 from infermesh_perf.processes import Command, free_ports
 
+MODEL_FILE = Path(__file__).parent / "assets" / "infermesh_model.py"
+
 
 class Infermesh(Peer):
     """`infermesh serve` with the same configuration file as Triton, but for the backend."""
 
     name = "infermesh"
+    backend = "onnxruntime"
 
     def __init__(self, root: Path) -> None:
         """`root` is the repository's root."""
@@ -44,16 +48,16 @@ class Infermesh(Peer):
         return {name: _version(name) for name in names} | {"commit": commit.stdout.strip() or "none"}
 
     def settings(self, model: Model) -> dict[str, int]:
-        """One instance; a compute-bound model gets all cores, a small one would lose to their hand-over."""
+        """One thread for each call; a compute-bound model gets an instance per core, as Triton does here."""
         cores = len(os.sched_getaffinity(0))
-        return {"instances": 1, "intra_op_threads": cores if model.compute_bound else 1}
+        return {"instances": cores if model.compute_bound else 1, "intra_op_threads": 1}
 
     def command(self, model: Model, onnx: Path) -> Command:
         """A server on loopback with one model."""
         repository = fresh(self._home / "repository" / model.name)
         settings = self.settings(model)
         place(onnx, repository / model.name / "1" / "model.onnx")
-        (repository / model.name / "config.pbtxt").write_text(triton_config(model, "onnxruntime", **settings))
+        (repository / model.name / "config.pbtxt").write_text(triton_config(model, self.backend, **settings))
         (port,) = free_ports(1)
         return Command(
             arguments=(
@@ -66,6 +70,20 @@ class Infermesh(Peer):
             grpc_port=port,
             log=self._home / "server.log",
         )
+
+
+class InfermeshThroughPython(Infermesh):
+    """The same server, but ONNX Runtime is called by a Python model: why the C library is the default."""
+
+    name = "infermesh-python"
+    backend = "python"
+
+    def command(self, model: Model, onnx: Path) -> Command:
+        """As infermesh, with a model.py beside the model."""
+        command = super().command(model, onnx)
+        version = self._home / "repository" / model.name / model.name / "1"
+        shutil.copyfile(MODEL_FILE, version / "model.py")
+        return command
 
 
 def _version(name: str) -> str:

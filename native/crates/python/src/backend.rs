@@ -79,10 +79,11 @@ fn to_bytes(data: &Bound<'_, PyAny>) -> PyResult<Bytes> {
     Ok(buffer.to_vec(data.py())?.into())
 }
 
+/// The exception's own words: the adapter in front of the model's code puts the model and the exception's type in them.
 fn describe(error: PyErr) -> Error {
     Python::attach(|py| {
-        let kind = error.get_type(py).name().map_or_else(|_| "Exception".to_owned(), |name| name.to_string());
-        Error::internal(format!("the model raised {kind}: {}", error.value(py)))
+        let message = error.value(py).to_string();
+        if message.is_empty() { Error::internal(error.to_string()) } else { Error::internal(message) }
     })
 }
 

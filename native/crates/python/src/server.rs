@@ -18,9 +18,9 @@ pub struct Server(infermesh_server::Server);
 #[pymethods]
 impl Server {
     #[new]
-    #[pyo3(signature = (*, version, name = "infermesh".to_owned(), io_threads = 0, max_message_bytes = i32::MAX as usize))]
-    fn new(version: String, name: String, io_threads: usize, max_message_bytes: usize) -> PyResult<Self> {
-        let settings = Settings { name, version, io_threads, max_message_bytes };
+    #[pyo3(signature = (*, version, name = "infermesh", io_threads = 0, max_message_bytes = 2_147_483_647))]
+    fn new(version: String, name: &str, io_threads: usize, max_message_bytes: usize) -> PyResult<Self> {
+        let settings = Settings { name: name.to_owned(), version, io_threads, max_message_bytes };
         Ok(Self(infermesh_server::Server::start(settings).map_err(model_error)?))
     }
 

@@ -43,7 +43,7 @@ pub async fn handle(local: Rc<Local>, call: Call) {
             "grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection",
             "ServerReflectionInfo",
         ) => {
-            return reflection::serve(&local, messages, reply).await;
+            return Box::pin(reflection::serve(&local, messages, reply)).await;
         }
         _ => {}
     }
@@ -52,7 +52,7 @@ pub async fn handle(local: Rc<Local>, call: Call) {
         let message = messages.only().await?;
         match (service, method) {
             (INFERENCE, "ModelInfer") => infer::unary(&local, message, deadline).await,
-            (INFERENCE, method) => inference(&local, method, message).await,
+            (INFERENCE, method) => Box::pin(inference(&local, method, message)).await,
             ("grpc.health.v1.Health", "Check") => {
                 health::check(&local, decode(&message)?).map(|it| body(&it))
             }

@@ -1,0 +1,46 @@
+"""A server for hostile input, and the check that it still serves somebody else."""
+
+from collections.abc import Iterator
+
+import pytest
+from support import onnx_models
+from support.client import Client, floats, outputs, request
+from support.http2 import Connection
+from support.repository import Repository
+from support.server import Server
+
+
+@pytest.fixture(scope="package")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for the whole assault; it ends in order and without a word on stderr."""
+    repository = Repository.make(tmp_path_factory.mktemp("hostile"))
+    repository.onnx("scale", onnx_models.scale(3.0, ("n", "m")))
+    repository.onnx("text", onnx_models.identity("BYTES", ("n", "m")))
+    repository.onnx("add", onnx_models.add())
+    server = Server(repository.root, "--grpc-address", "127.0.0.1", "--grpc-port", "0")
+    try:
+        server.wait_ready()
+        yield server
+        assert server.stop() == 0, server.transcript()
+        assert server.errors == [], server.transcript()
+    finally:
+        if server.running:
+            server.kill()
+
+
+@pytest.fixture
+def bystander(target: Server) -> Iterator[Client]:
+    """A client that has nothing to do with it: connected before, and still served afterwards."""
+    with Client(target.target) as client:
+        yield client
+        assert outputs(client.infer(request("scale", x=floats(1, 2))))["y"].tolist() == [[0.0, 3.0]]
+    with Client(target.target) as newcomer:
+        assert outputs(newcomer.infer(request("scale", x=floats(1, 2))))["y"].tolist() == [[0.0, 3.0]]
+
+
+@pytest.fixture
+def connection(target: Server, bystander: Client) -> Iterator[Connection]:
+    """A connection by hand, watched by a bystander."""
+    assert bystander
+    with Connection(target.port) as connection:
+        yield connection

@@ -1,0 +1,95 @@
+"""The error table against infermesh: code and message of every case, unary and within a stream."""
+
+from collections.abc import Iterator
+
+import grpc
+import pytest
+from infermesh.proto.inference import grpc_service_pb2 as pb
+from support import onnx_models
+from support.client import SECONDS, Client, outputs, status
+from support.error_table import CASES, GOOD, MODELS, Case
+from support.repository import Repository
+from support.server import Server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    repository = Repository.make(tmp_path_factory.mktemp("errors"))
+    eight = "max_batch_size: 8\n"
+    repository.onnx("add", onnx_models.add(16), config=eight)
+    repository.onnx("text", onnx_models.identity("BYTES", ("n", 2)), config=eight)
+    repository.onnx("two", onnx_models.identity(), config=eight + "version_policy { all {} }\n")
+    repository.onnx("two", b"broken", version=2)
+    repository.onnx("broken", b"broken", config=eight)
+    assert {each.name for each in repository.root.iterdir()} == set(MODELS)
+    server = Server(repository.root, "--grpc-address", "127.0.0.1", "--grpc-port", "0")
+    try:
+        server.wait_for("server-not-ready")
+        yield server
+        assert server.stop() == 0
+        assert server.errors == []
+    finally:
+        if server.running:
+            server.kill()
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    with Client(server.target) as client:
+        yield client
+
+
+class RecordedError(Exception):
+    """Carries the request that a case makes, instead of its answer."""
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_code_and_message(client: Client, case: Case) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        case.call(client)
+    code, message = status(caught.value)
+    assert (code, case.message in message) == (case.code, True), message
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_within_a_stream_the_message_is_the_same(
+    client: Client, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[pb.ModelInferRequest] = []
+
+    def record(request: pb.ModelInferRequest) -> None:
+        made.append(request)
+        raise RecordedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(client, "infer", record)
+        try:
+            case.call(client)
+        except RecordedError:
+            pass
+        except grpc.RpcError:
+            pytest.skip("not an inference")
+    (request,) = made
+    request.id = "seven"
+    (answer,) = client.stream([request])
+    assert case.message in answer.error_message
+    assert answer.infer_response.id == "seven"
+
+
+@pytest.mark.parametrize("call", GOOD.values(), ids=GOOD.keys())
+def test_what_is_right_is_accepted(client: Client, call: object) -> None:
+    assert callable(call)
+    answer = call(client)
+    if isinstance(answer, pb.ModelInferResponse):
+        assert outputs(answer)
+
+
+def test_an_unknown_model_is_not_ready_rather_than_an_error(client: Client) -> None:
+    answer = client.inference.ModelReady(pb.ModelReadyRequest(name="absent"), timeout=SECONDS)
+    assert not answer.ready
+
+
+@pytest.mark.parametrize("version", ["9", "2"])
+def test_a_version_that_is_not_there_is_not_ready(client: Client, version: str) -> None:
+    answer = client.inference.ModelReady(pb.ModelReadyRequest(name="two", version=version), timeout=SECONDS)
+    assert not answer.ready

@@ -1,0 +1,85 @@
+"""Fixtures of the system tests: a server process on a repository, which ends in order after the test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import onnx_models
+from support.client import Client
+from support.gate import Gate
+from support.repository import Repository
+from support.server import Serve, Server
+
+
+def _arguments(repository: Repository) -> list[str | Path]:
+    return [repository.root, "--grpc-address", "127.0.0.1", "--grpc-port", "0"]
+
+
+def _stop(server: Server) -> None:
+    """Every server that a test leaves running ends by itself, in order, and has lost nothing on the way."""
+    code = server.stop()
+    assert code == 0, server.transcript()
+    assert server.errors == [], server.transcript()
+    panics = [record for record in server.records if "panick" in record.get("message", "")]
+    assert panics == []
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """An empty repository."""
+    return Repository.make(tmp_path / "repository")
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    """A gate for one test; it is opened before the server is stopped."""
+    with Gate(tmp_path / "gate") as gate:
+        yield gate
+
+
+@pytest.fixture
+def serve(repository: Repository, gate: Gate) -> Iterator[Serve]:
+    """Start a server on the test's repository, with more options; it is not ready yet."""
+    started: list[Server] = []
+
+    def start(*options: str | Path) -> Server:
+        started.append(Server(*_arguments(repository), *options))
+        return started[-1]
+
+    yield start
+    gate.open()
+    try:
+        for server in started:
+            if server.running:
+                _stop(server)
+    finally:
+        for server in started:
+            if server.running:
+                server.kill()
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for the tests of a module that only ask: an identity per datatype, an adder, a scale, a slow one."""
+    repository = Repository.make(tmp_path_factory.mktemp("zoo"))
+    for datatype in onnx_models.DATATYPES:
+        repository.onnx(f"identity_{datatype.lower()}", onnx_models.identity(datatype))
+    repository.onnx("add", onnx_models.add())
+    repository.onnx("scale", onnx_models.scale(3.0, ("n", "m")))
+    repository.onnx("wide", onnx_models.identity("FP32", ("n", "m")))
+    repository.onnx("slow", onnx_models.matmul_chain())
+    server = Server(*_arguments(repository))
+    try:
+        server.wait_ready()
+        yield server
+        _stop(server)
+    finally:
+        if server.running:
+            server.kill()
+
+
+@pytest.fixture
+def client(zoo: Server) -> Iterator[Client]:
+    """A connection to the zoo."""
+    with Client(zoo.target) as client:
+        yield client

@@ -1,0 +1,1 @@
+"""What the system tests share: models, repositories, a server process, clients, hostile peers."""

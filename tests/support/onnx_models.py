@@ -1,0 +1,86 @@
+"""ONNX models, small enough to be written in a test run."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+Dims = Sequence[int | str]
+
+#: Wire name to ONNX's element type and numpy's.
+DATATYPES: dict[str, tuple[int, Any]] = {
+    "BOOL": (TensorProto.BOOL, np.bool_),
+    "UINT8": (TensorProto.UINT8, np.uint8),
+    "UINT16": (TensorProto.UINT16, np.uint16),
+    "UINT32": (TensorProto.UINT32, np.uint32),
+    "UINT64": (TensorProto.UINT64, np.uint64),
+    "INT8": (TensorProto.INT8, np.int8),
+    "INT16": (TensorProto.INT16, np.int16),
+    "INT32": (TensorProto.INT32, np.int32),
+    "INT64": (TensorProto.INT64, np.int64),
+    "FP16": (TensorProto.FLOAT16, np.float16),
+    "BF16": (TensorProto.BFLOAT16, ml_dtypes.bfloat16),
+    "FP32": (TensorProto.FLOAT, np.float32),
+    "FP64": (TensorProto.DOUBLE, np.float64),
+    "BYTES": (TensorProto.STRING, np.object_),
+}
+
+
+def identity(datatype: str = "FP32", dims: Dims = ("n", 4)) -> bytes:
+    """y = x."""
+    return _model([helper.make_node("Identity", ["x"], ["y"])], {"x": dims}, {"y": dims}, datatype)
+
+
+def add(width: int = 16) -> bytes:
+    """sum = a + b."""
+    dims = ("n", width)
+    return _model([helper.make_node("Add", ["a", "b"], ["sum"])], {"a": dims, "b": dims}, {"sum": dims})
+
+
+def scale(factor: float, dims: Dims = ("n", 4)) -> bytes:
+    """y = factor * x."""
+    weights = {"factor": np.array(factor, np.float32)}
+    return _model(
+        [helper.make_node("Mul", ["x", "factor"], ["y"])], {"x": dims}, {"y": dims}, weights=weights
+    )
+
+
+def matmul_chain(width: int = 1024, length: int = 8) -> bytes:
+    """y = x W W ... W: slow, so that requests queue behind it."""
+    nodes = [
+        helper.make_node("MatMul", ["x" if step == 0 else f"h{step}", "w"], [f"h{step + 1}"])
+        for step in range(length)
+    ]
+    nodes.append(helper.make_node("Identity", [f"h{length}"], ["y"]))
+    weights: NDArray[np.float32] = np.eye(width, dtype=np.float32)
+    return _model(nodes, {"x": ("n", width)}, {"y": ("n", width)}, weights={"w": weights})
+
+
+def _model(
+    nodes: list[Any],
+    inputs: dict[str, Dims],
+    outputs: dict[str, Dims],
+    datatype: str = "FP32",
+    weights: dict[str, NDArray[np.float32]] | None = None,
+) -> bytes:
+    element, _ = DATATYPES[datatype]
+
+    def tensors(ports: dict[str, Dims]) -> list[Any]:
+        return [helper.make_tensor_value_info(name, element, list(dims)) for name, dims in ports.items()]
+
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        tensors(inputs),
+        tensors(outputs),
+        [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()],
+    )
+    # Versions that every ONNX Runtime of the last years reads; the onnx package would write its newest.
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    serialized: bytes = model.SerializeToString()
+    return serialized

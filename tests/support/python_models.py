@@ -1,0 +1,71 @@
+"""Sources of model.py for the server's python backend."""
+
+#: Answers its input. Before that it reports the batch to the test's gate, and waits there to be let through.
+GATED = """
+import json
+import os
+
+
+class Model:
+    inputs = {"x": ("INT32", [-1])}
+    outputs = {"y": ("INT32", [-1])}
+    max_batch_size = 8
+
+    def __init__(self, context):
+        folder = context.parameters["gate"]
+        self.instance = context.instance
+        self.entered = os.open(os.path.join(folder, "entered"), os.O_RDWR)
+        self.go = os.open(os.path.join(folder, "go"), os.O_RDWR)
+
+    def infer(self, batch):
+        rows = batch["x"].tolist()
+        os.write(self.entered, json.dumps({"instance": self.instance, "rows": rows}).encode() + b"\\n")
+        os.read(self.go, 1)
+        return {"y": batch["x"]}
+
+    def close(self):
+        os.close(self.entered)
+        os.close(self.go)
+"""
+
+#: Does what the first element of a row asks for: 0 answers, anything else goes wrong in its own way.
+MOODY = """
+import numpy as np
+
+
+class Model:
+    inputs = {"x": ("INT32", [1])}
+    outputs = {"y": ("INT32", [1])}
+    max_batch_size = 1
+
+    def infer(self, batch):
+        match int(batch["x"][0, 0]):
+            case 1:
+                raise ValueError("seven is no answer")
+            case 2:
+                return {"y": np.zeros((2, 1), np.int32)}
+            case 3:
+                return {"y": np.zeros((1, 1), np.float64)}
+            case 4:
+                return {"z": batch["x"]}
+            case 5:
+                return [batch["x"]]
+            case 6:
+                return {"y": [[0]]}
+            case _:
+                return {"y": batch["x"]}
+"""
+
+#: One row in, text out: the reverse of it.
+REVERSE = """
+import numpy as np
+
+
+class Model:
+    inputs = {"x": ("BYTES", [1])}
+    outputs = {"y": ("BYTES", [1])}
+    max_batch_size = 8
+
+    def infer(self, batch):
+        return {"y": np.array([[row[0][::-1]] for row in batch["x"]], dtype=object)}
+"""
