@@ -81,12 +81,14 @@ struct Instance {
 }
 
 impl Scheduler {
-    /// Starts one thread per instance, named after the model. Fails with INTERNAL if the system refuses a thread.
+    /// Starts one thread per instance, named after the model. `typical` is how long a batch takes, where that is
+    /// known; it is learnt in any case. Fails with INTERNAL if the system refuses a thread.
     pub fn start(
         name: &str,
         policy: Policy,
         signature: Signature,
         backends: Vec<Box<dyn Backend>>,
+        typical: Option<Duration>,
     ) -> Result<Self, Error> {
         let count = backends.len();
         let shared = Arc::new(Shared {
@@ -104,7 +106,7 @@ impl Scheduler {
             signature,
             stats: Stats::default(),
             // Unknown is long: the first batches run on the instance's thread until the average says otherwise.
-            duration_ns: AtomicU64::new(2 * INLINE_LIMIT.as_nanos() as u64),
+            duration_ns: AtomicU64::new(typical.unwrap_or(2 * INLINE_LIMIT).as_nanos() as u64),
         });
         let scheduler = Self { shared: shared.clone(), threads: Mutex::default() };
         for index in 0..count {

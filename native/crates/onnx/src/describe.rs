@@ -12,6 +12,9 @@ use infermesh_wire::{
 /// Rows per batch where nobody says otherwise and the model has a batch dimension.
 const DEFAULT_MAX_BATCH_SIZE: i32 = 64;
 
+/// What Triton calls such a model.
+const PLATFORM: &str = "onnxruntime_onnx";
+
 /// Fills in inputs, outputs, batch size, batching and instances where the configuration is silent, and checks what it
 /// does say against the model. Fails with INVALID_ARGUMENT naming the tensor, what was found and what is expected.
 pub fn complete(mut config: ModelConfig, session: &Session) -> Result<ModelConfig, Error> {
@@ -76,6 +79,9 @@ pub fn complete(mut config: ModelConfig, session: &Session) -> Result<ModelConfi
             },
         })
         .collect();
+    if config.platform.is_empty() {
+        config.platform = PLATFORM.to_owned();
+    }
     if config.instance_group.is_empty() {
         config.instance_group.push(ModelInstanceGroup {
             name: config.name.clone(),

@@ -46,7 +46,7 @@ impl Server {
             .detach(|| {
                 let loaded = infermesh_onnx::load(&library, &path, config)?;
                 let completed = loaded.config.encode_to_vec();
-                self.0.insert(Version::start(version, loaded.config, loaded.instances)?);
+                self.0.insert(Version::start(version, loaded.config, loaded.instances, loaded.typical)?);
                 Ok(completed)
             })
             .map_err(model_error)?;
@@ -60,7 +60,10 @@ impl Server {
         config: &[u8],
         instances: Vec<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let config = decode(config)?;
+        let mut config = decode(config)?;
+        if config.platform.is_empty() {
+            config.platform = "python".to_owned();
+        }
         let completed = config.encode_to_vec();
         py.detach(|| {
             let ports = ports(&config)?;
@@ -70,7 +73,7 @@ impl Server {
                     Box::new(PythonBackend { callable, ports: ports.clone() }) as Box<dyn Backend>
                 })
                 .collect();
-            self.0.insert(Version::start(version, config, backends)?);
+            self.0.insert(Version::start(version, config, backends, None)?);
             Ok(())
         })
         .map_err(model_error)?;

@@ -2,7 +2,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use h2::{RecvStream, SendStream, server::SendResponse};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header::CONTENT_TYPE};
 use infermesh_wire::{
     Code, Error,
     framing::{ACCEPTED_ENCODINGS, Encoding, PREFIX, encode_message, parse_timeout, too_large},
@@ -70,7 +70,7 @@ impl Buf for Body {
 
 /// What a request's headers say.
 pub struct Call {
-    pub path: String,
+    pub uri: Uri,
     pub headers: HeaderMap,
     pub deadline: Option<Instant>,
     method: Method,
@@ -90,7 +90,7 @@ impl Call {
         let (parts, body) = request.into_parts();
         let timeout = parts.headers.get("grpc-timeout").and_then(|value| parse_timeout(value.to_str().ok()?));
         Self {
-            path: parts.uri.path().to_owned(),
+            uri: parts.uri,
             deadline: timeout
                 .map(|timeout| Instant::now() + timeout.min(Duration::from_secs(365 * 24 * 3600))),
             headers: parts.headers,

@@ -28,9 +28,15 @@ pub struct Version {
 
 impl Version {
     /// Puts a loaded model behind a scheduler. `config` is complete: every tensor is named, typed and shaped.
+    /// `typical` is how long a batch takes, where that is known.
     ///
     /// Fails with INVALID_ARGUMENT naming what in the configuration cannot be served.
-    pub fn start(number: i64, config: ModelConfig, backends: Vec<Box<dyn Backend>>) -> Result<Self, Error> {
+    pub fn start(
+        number: i64,
+        config: ModelConfig,
+        backends: Vec<Box<dyn Backend>>,
+        typical: Option<Duration>,
+    ) -> Result<Self, Error> {
         let batched = config.max_batch_size > 0;
         let inputs = config
             .input
@@ -44,7 +50,7 @@ impl Version {
             .collect::<Result<Vec<_>, _>>()?;
         let types = |ports: &[Port]| ports.iter().map(|port| port.datatype).collect();
         let signature = Signature { inputs: types(&inputs), outputs: types(&outputs) };
-        let scheduler = Scheduler::start(&config.name, policy(&config)?, signature, backends)?;
+        let scheduler = Scheduler::start(&config.name, policy(&config)?, signature, backends, typical)?;
         Ok(Self {
             name: config.name.clone(),
             number,

@@ -67,6 +67,12 @@ impl Registry {
         models.into_values().flat_map(BTreeMap::into_values).for_each(|entry| close(Some(entry)));
     }
 
+    /// Lets go of every model without waiting for what it still runs: for a process that is about to end.
+    pub fn abandon(&self) {
+        // Forgotten, because dropping a version waits for its threads.
+        std::mem::forget(std::mem::take(&mut *self.write()));
+    }
+
     /// The version a request names; the highest ready one if it names none.
     ///
     /// Fails with NOT_FOUND (unknown), UNAVAILABLE (not ready) or INVALID_ARGUMENT (not a version number).

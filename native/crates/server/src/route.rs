@@ -22,7 +22,8 @@ pub async fn handle(local: Rc<Local>, call: Call) {
     if let Some(status) = call.http_error() {
         return call.reject_http(status);
     }
-    let path = call.path.clone();
+    let uri = call.uri.clone();
+    let path = uri.path();
     let in_stream_errors = stream::wants_status(&call.headers);
     let (mut messages, mut reply) = match call.open(local.shared.max_message_bytes) {
         Ok(opened) => opened,
@@ -32,7 +33,7 @@ pub async fn handle(local: Rc<Local>, call: Call) {
         return reply.close(Err(shutting_down()));
     }
     let Some((service, method)) = path.strip_prefix('/').and_then(|path| path.rsplit_once('/')) else {
-        return reply.close(Err(unknown(&path)));
+        return reply.close(Err(unknown(path)));
     };
     match (service, method) {
         (INFERENCE, "ModelStreamInfer") => {
@@ -57,7 +58,7 @@ pub async fn handle(local: Rc<Local>, call: Call) {
                 health::check(&local, decode(&message)?).map(|it| body(&it))
             }
             ("grpc.health.v1.Health", "List") => Ok(body(&health::list(&local))),
-            _ => Err(unknown(&path)),
+            _ => Err(unknown(path)),
         }
     };
     match reply.guard(work).await {

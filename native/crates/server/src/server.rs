@@ -106,7 +106,10 @@ impl Server {
         for thread in std::mem::take(&mut *self.lock_threads()) {
             thread.stop();
         }
-        self.shared.registry.clear();
+        match finished {
+            true => self.shared.registry.clear(),
+            false => self.shared.registry.abandon(),
+        }
         finished
     }
 

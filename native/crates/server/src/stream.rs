@@ -34,9 +34,11 @@ pub async fn serve(local: &Local, mut messages: Messages, mut reply: Reply, stat
     let mut draining = local.shared.draining.subscribe();
     let mut under_way = FuturesOrdered::new();
     let mut reading = true;
+    // How the call ends once everything under way is answered.
+    let mut end = Ok(());
     let outcome = loop {
         if !reading && under_way.is_empty() {
-            break Ok(());
+            break end;
         }
         enum Event {
             Message(Result<Option<Bytes>, Error>),
@@ -62,8 +64,10 @@ pub async fn serve(local: &Local, mut messages: Messages, mut reply: Reply, stat
             End::Done(Ok(Event::Message(Ok(None)))) => reading = false,
             // Whatever comes after a message that cannot be framed cannot be framed either.
             End::Done(Ok(Event::Message(Err(error)))) => break Err(error),
-            End::Done(Ok(Event::Draining)) if under_way.is_empty() => break Err(shutting_down()),
-            End::Done(Ok(Event::Draining)) => reading = false,
+            End::Done(Ok(Event::Draining)) => {
+                reading = false;
+                end = Err(shutting_down());
+            }
             End::Done(Ok(Event::Answer(None))) => {}
             End::Done(Ok(Event::Answer(Some(answer)))) => {
                 let body = match answer {
@@ -77,7 +81,6 @@ pub async fn serve(local: &Local, mut messages: Messages, mut reply: Reply, stat
             }
         }
     };
-    let outcome = if outcome.is_ok() && local.shared.is_draining() && !reading { Ok(()) } else { outcome };
     reply.close(outcome);
 }
 

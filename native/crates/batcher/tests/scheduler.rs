@@ -1,0 +1,228 @@
+//! The scheduler with real threads: every caller gets its own rows, whatever runs where; nothing accepted is lost.
+
+use bytes::Bytes;
+use infermesh_batcher::{
+    Backend, Drive, Mailbox, Outcome, Policy, Request, Scheduler, Signature, Tensor, TensorView,
+};
+use infermesh_wire::{Code, DataType, Error};
+use proptest::prelude::*;
+use smallvec::smallvec;
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+use tokio::{
+    runtime,
+    sync::oneshot,
+    task::{LocalSet, spawn_local},
+};
+
+/// Adds 1 to every byte; refuses batches that hold a 255.
+struct AddOne {
+    inline: bool,
+}
+
+impl Backend for AddOne {
+    fn run(&mut self, inputs: &[TensorView<'_>]) -> Result<Vec<Tensor>, Error> {
+        if inputs[0].data.contains(&255) {
+            panic!("overflow");
+        }
+        let data: Bytes = inputs[0].data.iter().map(|byte| byte + 1).collect();
+        Ok(vec![Tensor { shape: inputs[0].shape.clone(), data }])
+    }
+
+    fn may_run_inline(&self) -> bool {
+        self.inline
+    }
+}
+
+/// Reports each batch's rows, then waits until it is let go.
+struct Gated {
+    started: Sender<usize>,
+    gate: Receiver<()>,
+}
+
+impl Backend for Gated {
+    fn run(&mut self, inputs: &[TensorView<'_>]) -> Result<Vec<Tensor>, Error> {
+        self.started.send(inputs[0].shape[0] as usize).unwrap();
+        self.gate.recv_timeout(Duration::from_secs(10)).unwrap();
+        Ok(vec![Tensor { shape: inputs[0].shape.clone(), data: Bytes::copy_from_slice(inputs[0].data) }])
+    }
+}
+
+fn scheduler(backends: Vec<Box<dyn Backend>>, max_batch_size: usize) -> Scheduler {
+    let policy = Policy { max_batch_size, dynamic: true, ..Policy::default() };
+    let signature = Signature { inputs: vec![DataType::Uint8], outputs: vec![DataType::Uint8] };
+    Scheduler::start("test", policy, signature, backends, Some(Duration::ZERO)).unwrap()
+}
+
+fn request(rows: Vec<u8>, mailbox: &Arc<Mailbox>) -> (Request, oneshot::Receiver<Outcome>) {
+    let (reply, caller) = oneshot::channel();
+    let request = Request {
+        rows: rows.len(),
+        inputs: smallvec![Tensor { shape: smallvec![rows.len() as i64, 1], data: rows.into() }],
+        deadline: None,
+        enqueued: Instant::now(),
+        reply,
+        mailbox: mailbox.clone(),
+    };
+    (request, caller)
+}
+
+/// Runs `work` as a network thread does: a single-threaded runtime with a mailbox.
+fn on_network_thread<T>(work: impl AsyncFnOnce(Arc<Mailbox>) -> T) -> T {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        let mailbox = Mailbox::for_this_thread();
+        spawn_local(mailbox.clone().deliver());
+        tokio::time::timeout(Duration::from_secs(20), work(mailbox)).await.unwrap()
+    })
+}
+
+async fn drive(scheduler: Arc<Scheduler>) {
+    while scheduler.run_here() == Drive::Here {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Submits and waits, driving the scheduler where that is asked for.
+async fn call(scheduler: &Arc<Scheduler>, rows: Vec<u8>, mailbox: &Arc<Mailbox>) -> Outcome {
+    let (request, caller) = request(rows, mailbox);
+    if scheduler.submit(request)? == Drive::Here {
+        spawn_local(drive(scheduler.clone()));
+    }
+    caller.await.unwrap()
+}
+
+fn data(outcome: Outcome) -> Vec<u8> {
+    outcome.unwrap().outputs[0].data.to_vec()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Several network threads, several instances, inline or not: the rows that come back are the caller's own.
+    #[test]
+    fn callers_get_their_own_rows(
+        threads in prop::collection::vec(prop::collection::vec(prop::collection::vec(0u8..250, 1..6), 1..30), 1..4),
+        instances in 1usize..4,
+        inline: bool,
+    ) {
+        let backends = (0..instances).map(|_| Box::new(AddOne { inline }) as Box<dyn Backend>).collect();
+        let scheduler = Arc::new(scheduler(backends, 8));
+        let total: usize = threads.iter().flatten().map(Vec::len).sum();
+        // A network thread lives as long as the server: it may have promised to run others' requests.
+        let end = Arc::new(tokio::sync::Barrier::new(threads.len()));
+        thread::scope(|scope| {
+            for requests in threads {
+                let (scheduler, end) = (&scheduler, &end);
+                scope.spawn(move || on_network_thread(async |mailbox| {
+                    let calls: Vec<_> = requests
+                        .into_iter()
+                        .map(|rows| {
+                            let (scheduler, mailbox) = (scheduler.clone(), mailbox.clone());
+                            spawn_local(async move {
+                                let expected: Vec<u8> = rows.iter().map(|byte| byte + 1).collect();
+                                assert_eq!(data(call(&scheduler, rows, &mailbox).await), expected);
+                            })
+                        })
+                        .collect();
+                    for call in calls {
+                        call.await.unwrap();
+                    }
+                    end.wait().await;
+                }));
+            }
+        });
+        prop_assert_eq!(scheduler.stats().snapshot().inferences, total as u64);
+    }
+}
+
+#[test]
+fn what_arrives_in_one_turn_shares_a_batch() {
+    let scheduler = Arc::new(scheduler(vec![Box::new(AddOne { inline: true })], 8));
+    on_network_thread(async |mailbox| {
+        let calls: Vec<_> = (0..8)
+            .map(|row| {
+                let (scheduler, mailbox) = (scheduler.clone(), mailbox.clone());
+                spawn_local(async move { call(&scheduler, vec![row], &mailbox).await })
+            })
+            .collect();
+        for call in calls {
+            call.await.unwrap().unwrap();
+        }
+    });
+    let counters = scheduler.stats().snapshot();
+    assert_eq!((counters.executions, counters.inferences), (1, 8));
+}
+
+#[test]
+fn a_busy_instance_gathers_what_arrives() {
+    let (started, batches) = channel();
+    let (open, gate) = channel();
+    let scheduler = Arc::new(scheduler(vec![Box::new(Gated { started, gate })], 8));
+    on_network_thread(async |mailbox| {
+        let mut callers = Vec::new();
+        let mut submit = |rows| {
+            let (request, caller) = request(rows, &mailbox);
+            assert_eq!(scheduler.submit(request).unwrap(), Drive::Elsewhere);
+            callers.push(caller);
+        };
+        submit(vec![1]);
+        assert_eq!(batches.recv_timeout(Duration::from_secs(5)), Ok(1));
+        (2..=5).for_each(|row| submit(vec![row]));
+        // The third of those gives up while it waits.
+        drop(callers.remove(3));
+        open.send(()).unwrap();
+        assert_eq!(batches.recv_timeout(Duration::from_secs(5)), Ok(3));
+        open.send(()).unwrap();
+        let mut answers = Vec::new();
+        for caller in callers {
+            answers.extend(data(caller.await.unwrap()));
+        }
+        assert_eq!(answers, [1, 2, 3, 5]);
+    });
+}
+
+#[test]
+fn a_panic_fails_its_own_batch_only() {
+    for inline in [true, false] {
+        let scheduler = Arc::new(scheduler(vec![Box::new(AddOne { inline })], 8));
+        on_network_thread(async |mailbox| {
+            let error = call(&scheduler, vec![255], &mailbox).await.unwrap_err();
+            assert_eq!((error.code, &*error.message), (Code::Internal, "the backend panicked"));
+            assert_eq!(data(call(&scheduler, vec![7], &mailbox).await), [8]);
+        });
+        let counters = scheduler.stats().snapshot();
+        assert_eq!((counters.fail.count, counters.success.count), (1, 1));
+    }
+}
+
+#[test]
+fn closing_finishes_what_was_accepted() {
+    let (started, batches) = channel();
+    let (open, gate) = channel();
+    let scheduler = Arc::new(scheduler(vec![Box::new(Gated { started, gate })], 1));
+    on_network_thread(async |mailbox| {
+        let (first, first_caller) = request(vec![1], &mailbox);
+        let (second, second_caller) = request(vec![2], &mailbox);
+        let _ = scheduler.submit(first).unwrap();
+        let _ = scheduler.submit(second).unwrap();
+        assert_eq!(batches.recv_timeout(Duration::from_secs(5)), Ok(1));
+        let closing = thread::spawn({
+            let scheduler = scheduler.clone();
+            move || scheduler.close()
+        });
+        open.send(()).unwrap();
+        open.send(()).unwrap();
+        assert_eq!(data(first_caller.await.unwrap()), [1]);
+        assert_eq!(data(second_caller.await.unwrap()), [2]);
+        closing.join().unwrap();
+        let error = scheduler.submit(request(vec![3], &mailbox).0).unwrap_err();
+        assert_eq!(error.code, Code::Unavailable);
+    });
+}
