@@ -70,7 +70,7 @@ def test_code_and_message(client: Client, case: Case) -> None:
     assert (code, case.message in message) == (case.code, True), message
 
 
-@pytest.mark.parametrize(("request_", "message"), inferences())
+@pytest.mark.parametrize(("request_", "message"), list(inferences()))
 def test_within_a_stream_the_message_is_the_same(
     client: Client, request_: pb.ModelInferRequest, message: str
 ) -> None:

@@ -150,6 +150,7 @@ mod tests {
             rows,
             deadline: None,
             enqueued: Instant::now(),
+            expiry: None,
             reply: oneshot::channel().0,
             mailbox: Mailbox::for_this_thread(),
         }

@@ -14,6 +14,6 @@ pub mod stats;
 pub use backend::{Backend, Tensor, TensorView};
 pub use mailbox::Mailbox;
 pub use queue::Policy;
-pub use request::{Answer, Outcome, Request};
+pub use request::{Answer, Expiry, Outcome, Request};
 pub use scheduler::{Drive, Scheduler, Signature};
 pub use stats::Stats;

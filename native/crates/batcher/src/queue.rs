@@ -20,6 +20,10 @@ pub struct Policy {
     pub max_queue_delay: Duration,
     /// Requests.
     pub max_queue_size: usize,
+    /// How long a request may wait for an instance before it is refused.
+    pub timeout: Option<Duration>,
+    /// Whether a request may ask for less than that, or for any limit where there is none.
+    pub allow_timeout_override: bool,
 }
 
 /// Requests that may wait where the configuration names no limit: no queue is without one.
@@ -33,6 +37,8 @@ impl Default for Policy {
             preferred_batch_sizes: Vec::new(),
             max_queue_delay: Duration::ZERO,
             max_queue_size: DEFAULT_MAX_QUEUE_SIZE,
+            timeout: None,
+            allow_timeout_override: false,
         }
     }
 }
@@ -41,6 +47,14 @@ impl Policy {
     /// Whether a free instance takes whatever is there instead of waiting for more.
     pub fn is_immediate(&self) -> bool {
         !self.dynamic || self.max_queue_delay.is_zero()
+    }
+
+    /// How long a request that asks for `own` may wait.
+    pub fn patience(&self, own: Option<Duration>) -> Option<Duration> {
+        match own.filter(|_| self.allow_timeout_override) {
+            Some(own) => Some(self.timeout.map_or(own, |limit| own.min(limit))),
+            None => self.timeout,
+        }
     }
 
     /// So many waiting rows may complete a batch before its delay is over.
@@ -104,6 +118,16 @@ impl Queue {
     /// The next batch, in order of arrival. The oldest request is always part of it; requests of another shape stay
     /// behind for a later one, and what nobody waits for is dropped.
     pub fn next(&mut self, now: Instant) -> Next {
+        loop {
+            match self.choose(now) {
+                // All of it expired at this very moment.
+                Next::Run(batch) if batch.is_empty() => {}
+                next => return next,
+            }
+        }
+    }
+
+    fn choose(&mut self, now: Instant) -> Next {
         while self.waiting.front().is_some_and(|request| request.is_abandoned(now)) {
             self.remove(0);
         }
@@ -149,7 +173,7 @@ impl Queue {
 
     fn take(&mut self, chosen: &[usize]) -> Vec<Request> {
         let is_prefix = chosen.last() == Some(&(chosen.len() - 1));
-        let taken: Vec<Request> = if is_prefix {
+        let mut taken: Vec<Request> = if is_prefix {
             self.waiting.drain(..chosen.len()).collect()
         } else {
             let mut chosen = chosen.iter().copied().peekable();
@@ -165,6 +189,7 @@ impl Queue {
             taken
         };
         self.rows -= taken.iter().map(|request| request.rows).sum::<usize>();
+        taken.retain(Request::claim);
         taken
     }
 
@@ -178,7 +203,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Mailbox, Outcome, Tensor};
+    use crate::{Expiry, Mailbox, Outcome, Tensor};
     use smallvec::smallvec;
     use tokio::sync::oneshot;
 
@@ -205,6 +230,7 @@ mod tests {
                 rows,
                 deadline: None,
                 enqueued: self.at(micros),
+                expiry: None,
                 reply,
                 mailbox: Mailbox::for_this_thread(),
             };
@@ -329,6 +355,39 @@ mod tests {
         bench.push(0, 2);
         assert_eq!(bench.next(499), Err(Some(1_000)));
         assert_eq!(bench.next(1_000), Ok(vec![2]));
+    }
+
+    #[test]
+    fn a_request_runs_or_expires_but_never_both() {
+        let mut bench = Bench::new(dynamic(8, 0));
+        (1..=3).for_each(|rows| bench.push(0, rows));
+        let expiries: Vec<Expiry> = (0..3).map(|_| Expiry::new(bench.at(500))).collect();
+        for (request, expiry) in bench.queue.waiting.iter_mut().zip(&expiries) {
+            request.expiry = Some(expiry.clone());
+        }
+        // The caller of the first was quicker than the queue.
+        assert!(expiries[0].claim());
+        assert_eq!(bench.next(499), Ok(vec![2, 3]));
+        assert!(!expiries[1].claim());
+    }
+
+    #[test]
+    fn an_expired_request_never_runs() {
+        let mut bench = Bench::new(dynamic(8, 0));
+        bench.push(0, 1);
+        bench.queue.waiting[0].expiry = Some(Expiry::new(bench.at(500)));
+        assert_eq!(bench.next(500), Err(None));
+    }
+
+    #[test]
+    fn a_caller_may_shorten_its_wait_where_that_is_allowed() {
+        let (short, long) = (Duration::from_micros(1), Duration::from_micros(9));
+        let fixed = Policy { timeout: Some(short), ..Policy::default() };
+        assert_eq!((fixed.patience(None), fixed.patience(Some(long))), (Some(short), Some(short)));
+        let open = Policy { timeout: Some(long), allow_timeout_override: true, ..Policy::default() };
+        assert_eq!((open.patience(Some(short)), open.patience(Some(long * 2))), (Some(short), Some(long)));
+        let none = Policy { allow_timeout_override: true, ..Policy::default() };
+        assert_eq!((none.patience(None), none.patience(Some(short))), (None, Some(short)));
     }
 
     mod properties {

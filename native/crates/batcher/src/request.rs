@@ -3,7 +3,13 @@
 use crate::{Mailbox, Tensor};
 use infermesh_wire::Error;
 use smallvec::SmallVec;
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 use tokio::sync::oneshot;
 
 /// One caller's share of a batch: outputs in the order of the model's signature.
@@ -24,15 +30,43 @@ pub struct Request {
     /// Not executed after this moment.
     pub deadline: Option<Instant>,
     pub enqueued: Instant,
+    /// When it has waited too long for an instance.
+    pub expiry: Option<Expiry>,
     pub reply: oneshot::Sender<Outcome>,
     /// Of the thread that awaits the reply.
     pub mailbox: Arc<Mailbox>,
 }
 
+/// The end of a request's patience with the queue. Whoever claims it first decides: the queue, which runs the
+/// request, or the one who waits, who refuses it.
+#[derive(Debug, Clone)]
+pub struct Expiry {
+    pub at: Instant,
+    claimed: Arc<AtomicBool>,
+}
+
+impl Expiry {
+    pub fn new(at: Instant) -> Self {
+        Self { at, claimed: Arc::default() }
+    }
+
+    /// True for the first caller only.
+    pub fn claim(&self) -> bool {
+        !self.claimed.swap(true, Ordering::AcqRel)
+    }
+}
+
 impl Request {
     /// Whether nobody waits for the answer any more.
     pub fn is_abandoned(&self, now: Instant) -> bool {
-        self.reply.is_closed() || self.deadline.is_some_and(|deadline| deadline <= now)
+        self.reply.is_closed()
+            || self.deadline.is_some_and(|deadline| deadline <= now)
+            || self.expiry.as_ref().is_some_and(|expiry| expiry.at <= now)
+    }
+
+    /// Whether it may run; from then on it does not expire.
+    pub(crate) fn claim(&self) -> bool {
+        self.expiry.as_ref().is_none_or(Expiry::claim)
     }
 
     /// Whether both may share a batch: all dimensions but the first are equal.

@@ -52,6 +52,7 @@ struct Shared {
     state: Mutex<State>,
     /// One per instance: woken when there may be work for it.
     work: Vec<Condvar>,
+    policy: Policy,
     signature: Signature,
     stats: Stats,
     /// Moving average of a batch's duration.
@@ -93,7 +94,7 @@ impl Scheduler {
         let count = backends.len();
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
-                queue: Queue::new(policy),
+                queue: Queue::new(policy.clone()),
                 instances: backends
                     .into_iter()
                     .map(|backend| Some(Instance { backend, scratch: Scratch::default() }))
@@ -103,6 +104,7 @@ impl Scheduler {
                 closed: false,
             }),
             work: (0..count).map(|_| Condvar::new()).collect(),
+            policy,
             signature,
             stats: Stats::default(),
             // Unknown is long: the first batches run on the instance's thread until the average says otherwise.
@@ -120,6 +122,10 @@ impl Scheduler {
             scheduler.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
         Ok(scheduler)
+    }
+
+    pub fn policy(&self) -> &Policy {
+        &self.shared.policy
     }
 
     pub fn stats(&self) -> &Stats {

@@ -67,6 +67,7 @@ fn request(rows: Vec<u8>, mailbox: &Arc<Mailbox>) -> (Request, oneshot::Receiver
         inputs: smallvec![Tensor { shape: smallvec![rows.len() as i64, 1], data: rows.into() }],
         deadline: None,
         enqueued: Instant::now(),
+        expiry: None,
         reply,
         mailbox: mailbox.clone(),
     };

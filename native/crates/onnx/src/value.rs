@@ -8,7 +8,7 @@ use ort_sys::{
     ONNXTensorElementDataType as Element, OrtAllocatorType, OrtMemType, OrtMemoryInfo,
     OrtTensorTypeAndShapeInfo, OrtValue,
 };
-use std::{ffi::CString, ptr};
+use std::ptr;
 
 /// The protocol's name for an element type; `None` for those that v2 cannot carry.
 pub fn datatype(element: Element) -> Option<DataType> {
@@ -140,17 +140,6 @@ impl Value {
     }
 
     fn of_strings(api: Api, view: &TensorView<'_>) -> Result<Self, Error> {
-        let strings: Vec<CString> = elements(view.data)
-            .map(|element| {
-                let element = element.ok_or_else(|| Error::invalid("a BYTES tensor is cut short"))?;
-                CString::new(element).map_err(|_| {
-                    Error::invalid(
-                        "a BYTES element holds a zero byte, which ONNX string tensors cannot carry",
-                    )
-                })
-            })
-            .collect::<Result<_, Error>>()?;
-        let pointers: Vec<_> = strings.iter().map(|string| string.as_ptr()).collect();
         let mut allocator = ptr::null_mut();
         let mut raw = ptr::null_mut();
         // SAFETY: the default allocator needs no release; shape is valid for its length.
@@ -166,8 +155,16 @@ impl Value {
             )
         })?;
         let value = Self { api, raw };
-        // SAFETY: the strings are NUL-terminated and live until the call returns, which copies them.
-        api.check(unsafe { (api.table.FillStringTensor)(value.raw, pointers.as_ptr(), pointers.len()) })?;
+        for (index, element) in elements(view.data).enumerate() {
+            let element = element.ok_or_else(|| Error::invalid("a BYTES tensor is cut short"))?;
+            let mut start = ptr::null_mut();
+            // SAFETY: validation held the number of elements against the shape, and ONNX Runtime checks the index.
+            api.check(unsafe {
+                (api.table.GetResizedStringTensorElementBuffer)(value.raw, index, element.len(), &mut start)
+            })?;
+            // SAFETY: the call made room for exactly so many bytes, which nothing else refers to yet.
+            unsafe { ptr::copy_nonoverlapping(element.as_ptr(), start.cast(), element.len()) };
+        }
         Ok(value)
     }
 

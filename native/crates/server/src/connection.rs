@@ -1,6 +1,7 @@
 //! One HTTP/2 connection: its limits, its requests, its end.
 
 use crate::{
+    authority::Lenient,
     call::{Body, Call},
     route,
     thread::{Accepted, Local},
@@ -17,11 +18,14 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
     task::spawn_local,
-    time::timeout,
+    time::{interval, timeout},
 };
 
 /// A client that connects must speak HTTP/2 within this time.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A client answers the end of its connection within this time, or has requests under way.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Requests under way on one connection.
 const MAX_STREAMS: u32 = 2048;
@@ -56,7 +60,7 @@ async fn serve_tcp(local: Rc<Local>, stream: std::net::TcpStream) -> io::Result<
 }
 
 async fn serve_unix(local: Rc<Local>, stream: std::os::unix::net::UnixStream) -> io::Result<()> {
-    serve(local, UnixStream::from_std(stream)?).await
+    serve(local, Lenient::new(UnixStream::from_std(stream)?)).await
 }
 
 async fn serve(local: Rc<Local>, io: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
@@ -69,19 +73,36 @@ async fn serve(local: Rc<Local>, io: impl AsyncRead + AsyncWrite + Unpin) -> io:
         .max_header_list_size(MAX_HEADER_BYTES)
         .max_send_buffer_size(SEND_BUFFER);
     let handshake = builder.handshake::<_, Body>(io);
-    let mut connection = match timeout(HANDSHAKE_TIMEOUT, handshake).await {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => return Err(io::Error::other(error)),
-        Err(_) => return Err(io::ErrorKind::TimedOut.into()),
-    };
-
     let mut draining = local.shared.draining.subscribe();
     let mut drain = pin!(async move { drop(draining.wait_for(|draining| *draining).await) });
-    let mut is_closing = false;
+    let mut connection = tokio::select! {
+        handshake = timeout(HANDSHAKE_TIMEOUT, handshake) => match handshake {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => return Err(io::Error::other(error)),
+            Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+        },
+        () = &mut drain => return Ok(()),
+    };
+
+    let mut farewell = None;
     poll_fn(|context| {
-        if !is_closing && drain.as_mut().poll(context).is_ready() {
-            is_closing = true;
-            connection.graceful_shutdown();
+        match &mut farewell {
+            None if drain.as_mut().poll(context).is_ready() => {
+                connection.graceful_shutdown();
+                let mut patience = Box::pin(interval(FAREWELL));
+                patience.reset();
+                farewell = Some(patience);
+                context.waker().wake_by_ref();
+            }
+            None => {}
+            Some(patience) => {
+                while patience.poll_tick(context).is_ready() {
+                    // A client that does not answer the farewell, and waits for nothing, is left.
+                    if !connection.has_streams() {
+                        return Poll::Ready(());
+                    }
+                }
+            }
         }
         loop {
             match connection.poll_accept(context) {

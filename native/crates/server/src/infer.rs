@@ -7,18 +7,25 @@ use crate::{
     validate::{Valid, validate},
 };
 use bytes::Bytes;
-use infermesh_batcher::{Drive, Outcome, Request};
+use infermesh_batcher::{Drive, Expiry, Outcome, Request};
 use infermesh_wire::{
-    Error,
-    request::InferRequest,
+    Code, Error,
+    request::{InferRequest, Parameter},
     response::{OutputTensor, Pieces},
 };
 use smallvec::SmallVec;
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     sync::oneshot,
     task::{spawn_local, yield_now},
+    time::sleep_until,
 };
+
+/// A year: longer waits are as good as none, and would overflow the clock.
+const MAX_TIMEOUT_MICROS: u64 = 365 * 24 * 3600 * 1_000_000;
 
 /// `ModelInfer`.
 pub async fn unary(local: &Local, message: Bytes, deadline: Option<Instant>) -> Result<Body, Error> {
@@ -31,6 +38,7 @@ pub struct Pending {
     version: Arc<Version>,
     outputs: SmallVec<[usize; 4]>,
     id: String,
+    expiry: Option<Expiry>,
     answer: oneshot::Receiver<Outcome>,
 }
 
@@ -52,12 +60,22 @@ pub fn submit(
     let version = local.shared.registry.find(request.model_name, request.model_version)?;
     let Valid { inputs, rows, outputs } = validate(&version, request, message)?;
     let (reply, answer) = oneshot::channel();
-    let queued =
-        Request { inputs, rows, deadline, enqueued: Instant::now(), reply, mailbox: local.mailbox.clone() };
+    let enqueued = Instant::now();
+    let patience = version.scheduler.policy().patience(own_timeout(request)?);
+    let expiry = patience.map(|patience| Expiry::new(enqueued + patience));
+    let queued = Request {
+        inputs,
+        rows,
+        deadline,
+        enqueued,
+        expiry: expiry.clone(),
+        reply,
+        mailbox: local.mailbox.clone(),
+    };
     if version.scheduler.submit(queued)? == Drive::Here {
         spawn_local(drive(version.clone()));
     }
-    Ok(Pending { version, outputs, id: request.id.to_owned(), answer })
+    Ok(Pending { version, outputs, id: request.id.to_owned(), expiry, answer })
 }
 
 /// Runs after every task that is ready now, so that all requests read in this turn share the batch.
@@ -67,17 +85,50 @@ async fn drive(version: Arc<Version>) {
     }
 }
 
+/// The request's `timeout` parameter, in microseconds; 0 is none.
+fn own_timeout(request: &InferRequest<'_>) -> Result<Option<Duration>, Error> {
+    let micros = match request.parameters.get("timeout") {
+        None => return Ok(None),
+        Some(Parameter::Int64(micros)) => u64::try_from(micros).ok(),
+        Some(Parameter::Uint64(micros)) => Some(micros),
+        Some(_) => None,
+    };
+    let micros = micros.ok_or_else(|| {
+        Error::invalid("parameter 'timeout' must be an int64 of at least 0, in microseconds")
+    })?;
+    Ok((micros > 0).then(|| Duration::from_micros(micros.min(MAX_TIMEOUT_MICROS))))
+}
+
+fn expired(version: &Version, expiry: &Expiry) -> Error {
+    version.scheduler.stats().failed(1, expiry.at.elapsed());
+    Error::new(Code::Unavailable, "Request timeout expired")
+}
+
 impl Pending {
     pub fn id(&self) -> &str {
         &self.id
     }
 
     pub async fn answer(self) -> Result<Done, Error> {
-        let Self { version, outputs, id, answer } = self;
-        // The batcher drops a request without an answer only when it is past its deadline.
-        let outcome = answer
-            .await
-            .map_err(|_| Error::new(infermesh_wire::Code::DeadlineExceeded, "Deadline Exceeded"))?;
+        let Self { version, outputs, id, expiry, mut answer } = self;
+        let received = match &expiry {
+            None => answer.await,
+            Some(expiry) => tokio::select! {
+                biased;
+                received = &mut answer => received,
+                () = sleep_until(expiry.at.into()) => {
+                    if expiry.claim() {
+                        return Err(expired(&version, expiry));
+                    }
+                    answer.await
+                }
+            },
+        };
+        // The batcher drops a request without an answer only when it is too late for it.
+        let outcome = received.map_err(|_| match &expiry {
+            Some(expiry) if expiry.at <= Instant::now() => expired(&version, expiry),
+            _ => Error::new(Code::DeadlineExceeded, "Deadline Exceeded"),
+        })?;
         Ok(Done { tensors: outcome?.outputs, version, outputs, id })
     }
 }

@@ -4,6 +4,7 @@
 //! an inference goes on to `infer` (or `stream`), `validate`, the model's scheduler in `registry`, and back. `describe`,
 //! `statistics`, `health` and `reflection` answer questions about the server.
 
+mod authority;
 mod call;
 mod connection;
 mod describe;

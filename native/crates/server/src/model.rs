@@ -3,7 +3,7 @@
 use infermesh_batcher::{Backend, Policy, Scheduler, Signature, queue::DEFAULT_MAX_QUEUE_SIZE};
 use infermesh_wire::{
     DataType, Error, Shape,
-    proto::inference::{ModelConfig, model_config::SchedulingChoice},
+    proto::inference::{ModelConfig, model_config::SchedulingChoice, model_queue_policy::TimeoutAction},
     response::ResponseWriter,
 };
 use std::time::Duration;
@@ -97,12 +97,20 @@ fn policy(config: &ModelConfig) -> Result<Policy, Error> {
                     ))
                 })?;
             preferred_batch_sizes.sort_unstable();
-            let limit =
-                dynamic.default_queue_policy.as_ref().map_or(0, |queue| queue.max_queue_size as usize);
+            let queue = dynamic.default_queue_policy.unwrap_or_default();
+            if queue.timeout_action == TimeoutAction::Delay as i32 {
+                return Err(Error::invalid("timeout_action DELAY of a queue policy is not supported yet"));
+            }
+            let limit = queue.max_queue_size as usize;
             Ok(Policy {
                 dynamic: max_batch_size > 0,
                 preferred_batch_sizes,
                 max_queue_delay: Duration::from_micros(dynamic.max_queue_delay_microseconds),
+                timeout: match queue.default_timeout_microseconds {
+                    0 => None,
+                    micros => Some(Duration::from_micros(micros)),
+                },
+                allow_timeout_override: queue.allow_timeout_override,
                 max_queue_size: if limit > 0 { limit } else { DEFAULT_MAX_QUEUE_SIZE },
                 ..plain
             })

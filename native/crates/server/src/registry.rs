@@ -109,7 +109,7 @@ impl Registry {
     }
 
     pub fn set_ready(&self, ready: bool) {
-        self.ready.send_replace(ready);
+        self.ready.send_if_modified(|current| std::mem::replace(current, ready) != ready);
     }
 
     pub fn is_ready(&self) -> bool {

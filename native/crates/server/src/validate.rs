@@ -9,6 +9,7 @@ use infermesh_wire::{
     request::{InferRequest, InputTensor, Parameter, Parameters},
 };
 use smallvec::SmallVec;
+use std::collections::HashSet;
 
 /// A request that the model can run.
 #[derive(Debug)]
@@ -107,10 +108,8 @@ fn check_extensions(parameters: &Parameters<'_>) -> Result<(), Error> {
 
 fn check_input_names(version: &Version, request: &InferRequest<'_>) -> Result<(), Error> {
     let (model, expected) = (&version.name, version.inputs.len());
-    for (index, input) in request.inputs.iter().enumerate() {
-        if request.inputs[..index].iter().any(|earlier| earlier.name == input.name) {
-            return Err(Error::invalid(format!("input '{}' already exists in request", input.name)));
-        }
+    if let Some(name) = repeated(&request.inputs) {
+        return Err(Error::invalid(format!("input '{name}' already exists in request")));
     }
     let is_known = |name: &str| version.inputs.iter().any(|port| port.name == name);
     if request.inputs.len() != expected {
@@ -140,6 +139,17 @@ fn check_input_names(version: &Version, request: &InferRequest<'_>) -> Result<()
         }
         None => Ok(()),
     }
+}
+
+/// A name that stands twice. Without memory for the few inputs that models have, in linear time for a request that
+/// comes with many.
+fn repeated<'a>(inputs: &[InputTensor<'a>]) -> Option<&'a str> {
+    if inputs.len() <= 16 {
+        let twice = |&index: &usize| inputs[..index].iter().any(|earlier| earlier.name == inputs[index].name);
+        return (0..inputs.len()).find(twice).map(|index| inputs[index].name);
+    }
+    let mut seen = HashSet::with_capacity(inputs.len());
+    inputs.iter().find(|input| !seen.insert(input.name)).map(|input| input.name)
 }
 
 fn check_datatype(port: &Port, input: &InputTensor<'_>, model: &str) -> Result<DataType, Error> {

@@ -37,10 +37,18 @@ pub fn parse_timeout(value: &str) -> Option<Duration> {
     }
 }
 
-/// `grpc-message`: everything but printable ASCII, and `%` itself, is percent-encoded.
+/// Longest `grpc-message`, in bytes: clients refuse header blocks from 8 KiB on, and lose the status with them.
+const MAX_MESSAGE: usize = 3 << 10;
+
+/// `grpc-message`: everything but printable ASCII, and `%` itself, is percent-encoded. What is too long for a header is
+/// cut.
 pub fn encode_message(message: &str) -> String {
-    let mut encoded = String::with_capacity(message.len());
+    let mut encoded = String::with_capacity(message.len().min(MAX_MESSAGE) + 4);
     for byte in message.bytes() {
+        if encoded.len() >= MAX_MESSAGE {
+            encoded.push_str(" ...");
+            break;
+        }
         match byte {
             b' '..=b'~' if byte != b'%' => encoded.push(byte as char),
             _ => encoded.push_str(&format!("%{byte:02X}")),
@@ -81,7 +89,9 @@ impl Encoding {
         let bound = limit as u64 + 1;
         let result = match self {
             Self::Identity => {
-                return Err(Error::invalid("a message is compressed but grpc-encoding is identity"));
+                return Err(Error::internal(
+                    "a message is compressed but the request names no grpc-encoding",
+                ));
             }
             Self::Gzip => flate2::read::GzDecoder::new(data).take(bound).read_to_end(&mut inflated),
             Self::Deflate => flate2::read::ZlibDecoder::new(data).take(bound).read_to_end(&mut inflated),
@@ -118,6 +128,12 @@ mod tests {
     #[test]
     fn messages_stay_printable() {
         assert_eq!(encode_message("100% \u{fc}\n"), "100%25 %C3%BC%0A");
+    }
+
+    #[test]
+    fn a_long_message_is_cut() {
+        let encoded = encode_message(&"\u{fc}".repeat(10_000));
+        assert!(encoded.len() < MAX_MESSAGE + 10 && encoded.ends_with(" ..."), "{}", encoded.len());
     }
 
     #[test]
