@@ -63,4 +63,3 @@ def test_text_with_a_zero_byte_shares_a_batch_unharmed(serve: Serve, repository:
         calls = [client.start(request("text", x=np.array([[text]], dtype=object))) for text in texts]
         for text, call in zip(texts, calls, strict=True):
             assert outputs(call.result())["y"].tolist() == [[text]]
-

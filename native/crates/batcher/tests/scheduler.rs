@@ -1,5 +1,8 @@
 //! The scheduler with real threads: every caller gets its own rows, whatever runs where; nothing accepted is lost.
 
+// Helpers of tests may panic as tests do.
+#![allow(clippy::unwrap_used)]
+
 use bytes::Bytes;
 use infermesh_batcher::{
     Backend, Drive, Mailbox, Outcome, Policy, Request, Scheduler, Signature, Tensor, TensorView,
