@@ -50,14 +50,25 @@ pub fn submit(
     deadline: Option<Instant>,
 ) -> Result<Pending, Error> {
     let version = local.shared.registry.find(request.model_name, request.model_version)?;
-    let Valid { inputs, rows, outputs } = validate(&version, request, message)?;
+    let valid = validate(&version, request, message)?;
+    enqueue(local, version, valid, request.id, deadline)
+}
+
+/// Queues what was found valid.
+pub fn enqueue(
+    local: &Local,
+    version: Arc<Version>,
+    Valid { inputs, rows, outputs }: Valid,
+    id: &str,
+    deadline: Option<Instant>,
+) -> Result<Pending, Error> {
     let (reply, answer) = oneshot::channel();
     let queued =
         Request { inputs, rows, deadline, enqueued: Instant::now(), reply, mailbox: local.mailbox.clone() };
     if version.scheduler.submit(queued)? == Drive::Here {
         spawn_local(drive(version.clone()));
     }
-    Ok(Pending { version, outputs, id: request.id.to_owned(), answer })
+    Ok(Pending { version, outputs, id: id.to_owned(), answer })
 }
 
 /// Runs after every task that is ready now, so that all requests read in this turn share the batch.
@@ -75,9 +86,7 @@ impl Pending {
     pub async fn answer(self) -> Result<Done, Error> {
         let Self { version, outputs, id, answer } = self;
         // The batcher drops a request without an answer only when it is past its deadline.
-        let outcome = answer
-            .await
-            .map_err(|_| Error::new(infermesh_wire::Code::DeadlineExceeded, "Deadline Exceeded"))?;
+        let outcome = answer.await.map_err(|_| Error::deadline_exceeded())?;
         Ok(Done { tensors: outcome?.outputs, version, outputs, id })
     }
 }
@@ -93,7 +102,16 @@ impl Done {
         self.version.writer.write_streamed(&self.id, parameters, &self.tensors())
     }
 
-    fn tensors(&self) -> SmallVec<[OutputTensor<'_>; 4]> {
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// What the caller wants of the model's outputs, in the order it wants them.
+    pub fn tensors(&self) -> SmallVec<[OutputTensor<'_>; 4]> {
         let wanted = self.outputs.iter().filter_map(|&index| {
             let (port, tensor) = (self.version.outputs.get(index)?, self.tensors.get(index)?);
             Some(OutputTensor {

@@ -25,6 +25,26 @@ pub struct Valid {
 ///
 /// `message` is the buffer that `request` borrows from: tensors become slices of it.
 pub fn validate(version: &Version, request: &InferRequest<'_>, message: &Bytes) -> Result<Valid, Error> {
+    let raw = &request.raw_input_contents;
+    validate_with(version, request, |index, input, datatype| match raw.get(index) {
+        Some(_) if !input.contents.is_empty() => Err(Error::invalid(format!(
+            "contents field must not be specified when using raw_input_contents for '{}' for model '{}'",
+            input.name, version.name
+        ))),
+        // An empty slice may point anywhere, so it is not looked for in the message.
+        Some([]) => Ok(Bytes::new()),
+        Some(raw) => Ok(message.slice_ref(raw)),
+        None => contents::to_raw(&input.contents, datatype, input.name),
+    })
+}
+
+/// As `validate`, for an edge whose tensors travel in another form: `data` gives an input's raw bytes by its position
+/// in the request.
+pub fn validate_with(
+    version: &Version,
+    request: &InferRequest<'_>,
+    data: impl Fn(usize, &InputTensor<'_>, DataType) -> Result<Bytes, Error>,
+) -> Result<Valid, Error> {
     check_parameters(&request.parameters)?;
     let model = &version.name;
     check_input_names(version, request)?;
@@ -58,18 +78,7 @@ pub fn validate(version: &Version, request: &InferRequest<'_>, message: &Bytes) 
                 _ => batch = Some((input.shape[0], &port.name)),
             }
         }
-        let data = match raw.get(index) {
-            Some(_) if !input.contents.is_empty() => {
-                return Err(Error::invalid(format!(
-                    "contents field must not be specified when using raw_input_contents for '{}' for model '{model}'",
-                    port.name
-                )));
-            }
-            // An empty slice may point anywhere, so it is not looked for in the message.
-            Some([]) => Bytes::new(),
-            Some(raw) => message.slice_ref(raw),
-            None => contents::to_raw(&input.contents, datatype, &port.name)?,
-        };
+        let data = data(index, input, datatype)?;
         check_size(input, datatype, &data, model)?;
         inputs.push(Tensor { shape: input.shape.clone(), data });
     }
