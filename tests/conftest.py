@@ -61,7 +61,7 @@ def serve(repository: Repository, gate: Gate) -> Iterator[Serve]:
 
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for the tests of a module that only ask: identities of every type, sums, scales, a slow one."""
+    """One server for the tests of a module that only ask: every identity, sums, scales, a slow one."""
     repository = Repository.make(tmp_path_factory.mktemp("zoo"))
     for datatype in onnx_models.DATATYPES:
         repository.onnx(f"identity_{datatype.lower()}", onnx_models.identity(datatype))

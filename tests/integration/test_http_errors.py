@@ -84,7 +84,7 @@ def test_paths_and_methods(rest: Rest) -> None:
         b"GET /v2 HTTP/9.9\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET /v2 HTTP/1.1\r\n" + b"".join(b"X-%d: y\r\n" % each for each in range(200)) + b"\r\n",
-        b"GET /v2 HTTP/1.1\r\nX: " + b"y" * 400_000 + b"\r\n\r\n",
+        b"GET /v2 HTTP/1.1\r\nX: " + b"y" * 2_000_000 + b"\r\n\r\n",
         b"POST /v2/models/identity_fp32/infer HTTP/1.1\r\nContent-Length: -4\r\n\r\n",
         b"POST /v2/models/identity_fp32/infer HTTP/1.1\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\n",
         b"POST /v2/models/identity_fp32/infer HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
@@ -92,11 +92,11 @@ def test_paths_and_methods(rest: Rest) -> None:
 )
 def test_hostile_heads_end_their_connection_and_nothing_else(zoo: Server, rest: Rest, head: bytes) -> None:
     with socket.create_connection(("127.0.0.1", zoo.http_port), timeout=20) as hostile:
-        hostile.sendall(head)
-        hostile.shutdown(socket.SHUT_WR)
         try:
+            hostile.sendall(head)
+            hostile.shutdown(socket.SHUT_WR)
             said = hostile.recv(65536)
-        except ConnectionResetError:
+        except OSError:
             said = b""
     assert said == b"" or b" 4" in said.split(b"\r\n")[0] or b" 5" in said.split(b"\r\n")[0]
     assert rest.post(INFER, GOOD).status == 200

@@ -46,7 +46,7 @@ def test_every_type_travels_in_json(rest: Rest, datatype: str) -> None:
     }
     found = answer.json["outputs"][0]["data"]
     if datatype == "FP32":
-        assert np.array_equal(np.float32(found), np.float32(VALUES[datatype]))
+        assert np.array_equal(np.array(found, np.float32), np.array(VALUES[datatype], np.float32))
     else:
         assert found == VALUES[datatype]
 

@@ -113,3 +113,17 @@ def test_an_answer_that_nobody_reads_does_not_hold_the_end_up(serve: Serve, repo
         assert client.recv(1) == b"H"
         server.terminate()
         assert server.wait(PROMPT_SECONDS) == 0
+
+
+@pytest.mark.parametrize("which", ["http", "metrics"])
+def test_a_port_in_use_is_named_with_what_to_try(serve: Serve, which: str) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        server = serve(f"--{which}-address", "127.0.0.1", f"--{which}-port", str(port))
+        assert server.wait(PROMPT_SECONDS) == 1
+    said = "\n".join(server.errors)
+    assert f"cannot listen on 127.0.0.1:{port}" in said
+    assert f"--no-{which} does without" in said
+    assert "Traceback" not in said

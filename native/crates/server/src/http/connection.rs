@@ -2,6 +2,7 @@
 
 use super::{answer::Answer, errors};
 use crate::thread::Local;
+use http::{HeaderValue, header};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{convert::Infallible, io, pin::pin, rc::Rc, time::Duration};
@@ -42,8 +43,11 @@ where
                 let mut answer = if local.shared.is_draining() {
                     errors::answer(errors::shutting_down())
                 } else {
-                    answer(local, request).await
+                    answer(local.clone(), request).await
                 };
+                if local.shared.is_draining() {
+                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
                 answer.body_mut().hold(mark);
                 Ok::<_, Infallible>(answer)
             }
