@@ -8,6 +8,7 @@ from support import onnx_models
 from support.client import Client
 from support.gate import Gate
 from support.repository import Repository
+from support.rest import HTTP, Rest
 from support.server import Serve, Server
 
 
@@ -60,7 +61,7 @@ def serve(repository: Repository, gate: Gate) -> Iterator[Serve]:
 
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for the tests of a module that only ask: an identity per datatype, some that compute."""
+    """One server for the tests of a module that only ask: every identity, sums, scales, a slow one."""
     repository = Repository.make(tmp_path_factory.mktemp("zoo"))
     for datatype in onnx_models.DATATYPES:
         repository.onnx(f"identity_{datatype.lower()}", onnx_models.identity(datatype))
@@ -68,7 +69,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     repository.onnx("scale", onnx_models.scale(3.0, ("n", "m")))
     repository.onnx("wide", onnx_models.identity("FP32", ("n", "m")))
     repository.onnx("slow", onnx_models.matmul_chain())
-    server = Server(*_arguments(repository))
+    server = Server(*_arguments(repository), *HTTP)
     try:
         server.wait_ready()
         yield server
@@ -83,3 +84,10 @@ def client(zoo: Server) -> Iterator[Client]:
     """A connection to the zoo."""
     with Client(zoo.target) as client:
         yield client
+
+
+@pytest.fixture
+def rest(zoo: Server) -> Iterator[Rest]:
+    """An HTTP connection to the zoo."""
+    with Rest(zoo.http_port) as rest:
+        yield rest

@@ -45,6 +45,18 @@ class NotingServer:
             raise OSError(98, "Address already in use")
         return host, port or 50_000
 
+    def listen_http(self, host: str, port: int) -> tuple[str, int]:
+        if port == 1:
+            raise OSError(98, "Address already in use")
+        self.settings["http"] = (host, port)
+        return host, port or 50_001
+
+    def listen_metrics(self, host: str, port: int) -> tuple[str, int]:
+        if port == 1:
+            raise OSError(98, "Address already in use")
+        self.settings["metrics"] = (host, port)
+        return host, port or 50_002
+
     def listen_unix(self, path: str) -> None:
         self.settings["socket"] = path
 
@@ -296,14 +308,39 @@ def events(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, Any]]:
 def test_the_process_loads_gets_ready_and_drains(
     serve: Serve, server: NotingServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    serve(grpc_port=0, exit_timeout_secs=3.0)
+    serve(grpc_port=0, http_port=0, metrics_port=0, exit_timeout_secs=3.0)
     told = events(capsys)
-    assert told["server-listening"]["server.port"] == 50_000
-    assert told["server-ready"]["message"] == "Ready on grpc://127.0.0.1:50000"
+    assert told["server-ready"]["message"] == "Ready on grpc://127.0.0.1:50000, http://127.0.0.1:50001"
     assert list(told)[-2:] == ["server-draining", "server-stopped"]
     assert told["model-loaded"]["infermesh.model.name"] == "words"
     assert server.ready == [True, False]
     assert server.drained == [3.0]
+
+
+def test_each_listener_says_where_it_is(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    serve(grpc_port=0, http_port=0, http_address="127.0.0.1", metrics_port=0)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    fields = ("server.address", "server.port", "network.protocol", "url.path")
+    assert [
+        tuple(line.get(field) for field in fields)
+        for line in lines
+        if line["event.action"] == "server-listening"
+    ] == [
+        ("0.0.0.0", 50_000, None, None),
+        ("127.0.0.1", 50_001, "http", "/v2"),
+        ("127.0.0.1", 50_002, "http", "/metrics"),
+    ]
+
+
+def test_the_ports_are_triton_s_unless_told_otherwise(serve: Serve, server: NotingServer) -> None:
+    serve(metrics_address="::1")
+    assert server.settings["http"] == ("0.0.0.0", 8000)
+    assert server.settings["metrics"] == ("::1", 8002)
+
+
+def test_http_and_metrics_can_be_left_out(serve: Serve, server: NotingServer) -> None:
+    serve(http=False, metrics=False)
+    assert not {"http", "metrics"} & set(server.settings)
 
 
 def test_a_terminal_gets_a_table(serve: Serve, capsys: pytest.CaptureFixture[str], repository: Path) -> None:
@@ -322,6 +359,7 @@ def test_a_socket_alone_leaves_tcp_out(
     serve(grpc_socket=tmp_path / "s")
     assert events(capsys)["server-ready"]["message"] == f"Ready on unix:{tmp_path / 's'}"
     assert server.settings["socket"] == str(tmp_path / "s")
+    assert not {"http", "metrics"} & set(server.settings)
 
 
 @pytest.mark.parametrize(("strict", "ready"), [(True, [False, False]), (False, [True, False])])
@@ -366,10 +404,11 @@ def test_clients_control_nothing_in_the_other_modes(serve: Serve, server: Noting
     assert "control" not in server.settings
 
 
-def test_a_port_that_is_taken_is_a_failure_with_a_hint(serve: Serve) -> None:
+@pytest.mark.parametrize("which", ["grpc", "http", "metrics"])
+def test_a_port_that_is_taken_is_a_failure_with_a_hint(serve: Serve, which: str) -> None:
     with pytest.raises(InfermeshError, match=r"cannot listen on 0\.0\.0\.0:1") as caught:
-        serve(grpc_port=1)
-    assert caught.value.hint is not None
+        serve(**{f"{which}_port": 1})
+    assert f"--{which}-port 0" in (caught.value.hint or "")
 
 
 def test_a_drain_that_runs_out_of_time_is_a_failure(serve: Serve, server: NotingServer) -> None:
@@ -386,6 +425,7 @@ def test_a_drain_that_runs_out_of_time_is_a_failure(serve: Serve, server: Noting
         (("{root}", "--load-model", "digits"), 2, "--load-model was given with --model-control-mode none"),
         (("{root}", "--model-control-mode", "sometimes"), 2, "sometimes"),
         (("{root}", "--grpc-port", "70000"), 2, "--grpc-port"),
+        (("{root}", "--no-http", "--http-port", "0"), 2, "--http-port 0 was given with --no-http"),
         (("{root}", "--grpc-port", "1"), 1, "cannot listen on 0.0.0.0:1"),
         (("{root}", "--grpc-port", "0", "--log-format", "json"), 0, ""),
     ],

@@ -17,6 +17,9 @@ STOP_SECONDS = 40.0
 
 Record = dict[str, Any]
 
+#: Each test opens the ports that it uses, so that tests can run beside each other.
+_LISTENERS = {"--http-port": "--no-http", "--metrics-port": "--no-metrics"}
+
 
 class Server:
     """Log lines arrive in ``records`` (stdout, JSON) and ``errors`` (stderr, text) while the process runs."""
@@ -27,8 +30,9 @@ class Server:
         self._news = threading.Condition()
         self._open_streams = 2
         self._asked_to_end = False
+        absent = [off for on, off in _LISTENERS.items() if on not in arguments]
         self._process = subprocess.Popen(
-            [str(COMMAND), "serve", *map(str, arguments), "--log-format", "json"],
+            [str(COMMAND), "serve", *map(str, arguments), *absent, "--log-format", "json"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -52,6 +56,20 @@ class Server:
     def port(self) -> int:
         """The TCP port that it bound."""
         return int(self.wait_for("server-listening", with_field="server.port")["server.port"])
+
+    @property
+    def http_port(self) -> int:
+        """The port that it bound for HTTP."""
+        return self._port_of("/v2")
+
+    @property
+    def metrics_port(self) -> int:
+        """The port that it bound for metrics."""
+        return self._port_of("/metrics")
+
+    def _port_of(self, path: str) -> int:
+        record = self.wait_for("server-listening", lambda it: it["url.path"] == path, with_field="url.path")
+        return int(record["server.port"])
 
     @property
     def target(self) -> str:

@@ -27,7 +27,8 @@ async def serving(repository: Path, log: Path) -> AsyncIterator[str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "infermesh", "serve", str(repository)),
-        *("--grpc-address", "127.0.0.1", "--grpc-port", "0", "--log-format", "json"),
+        *("--grpc-address", "127.0.0.1", "--grpc-port", "0", "--no-http", "--no-metrics"),
+        *("--log-format", "json"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

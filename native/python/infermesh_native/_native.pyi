@@ -32,13 +32,19 @@ class Server:
         """
 
     def listen_tcp(self, host: str, port: int) -> tuple[str, int]:
-        """Bind and serve; port 0 picks a free one. Returns the bound address.
+        """Bind and serve gRPC; port 0 picks a free one. Returns the bound address.
 
         Raises OSError if the address cannot be bound.
         """
 
+    def listen_http(self, host: str, port: int) -> tuple[str, int]:
+        """As ``listen_tcp``, for the v2 protocol over HTTP: JSON, and tensors in binary beside it."""
+
+    def listen_metrics(self, host: str, port: int) -> tuple[str, int]:
+        """As ``listen_tcp``, for Prometheus: ``GET /metrics``."""
+
     def listen_unix(self, path: str) -> None:
-        """Bind and serve a unix socket; a socket file that nobody listens on is replaced. Raises OSError."""
+        """As ``listen_tcp``, on a unix socket; a socket file that nobody listens on is replaced."""
 
     def load_onnx(self, version: int, path: str, config: bytes, library: str) -> bytes:
         """Load one version of a model with ONNX Runtime and make it ready; replaces the same version.
@@ -72,7 +78,7 @@ class Server:
         load: Callable[[str, dict[str, bool | int | str | bytes | None]], None],
         unload: Callable[[str, bool], None],
     ) -> None:
-        """Let clients load and unload models through the repository RPCs.
+        """Let clients load and unload models through the repository extension, over gRPC or HTTP.
 
         ``load(name, parameters)`` and ``unload(name, dependents)`` are called from a thread of the server's;
         KeyError becomes NOT_FOUND, ValueError INVALID_ARGUMENT, anything else INTERNAL.

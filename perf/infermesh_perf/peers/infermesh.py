@@ -64,7 +64,7 @@ class Infermesh(Peer):
                 str(self._program),
                 "serve",
                 str(repository),
-                *("--grpc-address", "127.0.0.1", "--grpc-port", str(port)),
+                *("--grpc-address", "127.0.0.1", "--grpc-port", str(port), "--no-http", "--no-metrics"),
             ),
             model=model.name,
             grpc_port=port,

@@ -6,7 +6,13 @@ from typing import Annotated
 import typer
 from infermesh.logs import LogFormat
 
-from infermesh_servers.model.options import DEFAULT_GRPC_PORT, ModelControlMode, ServeOptions
+from infermesh_servers.model.options import (
+    DEFAULT_GRPC_PORT,
+    DEFAULT_HTTP_PORT,
+    DEFAULT_METRICS_PORT,
+    ModelControlMode,
+    ServeOptions,
+)
 
 
 def serve(
@@ -16,7 +22,9 @@ def serve(
             metavar="REPOSITORY", help="Model repository in Triton's layout: REPOSITORY/NAME/1/model.onnx."
         ),
     ],
-    grpc_address: Annotated[str, typer.Option(metavar="HOST", help="Address to listen on.")] = "0.0.0.0",
+    grpc_address: Annotated[
+        str, typer.Option(metavar="HOST", help="Address to listen on for gRPC.")
+    ] = "0.0.0.0",
     grpc_port: Annotated[
         int | None,
         typer.Option(
@@ -24,12 +32,41 @@ def serve(
             max=65535,
             metavar="PORT",
             show_default=f"{DEFAULT_GRPC_PORT}; none with --grpc-socket alone",
-            help="Port to listen on; 0 picks a free one.",
+            help="Port to listen on for gRPC; 0 picks a free one.",
         ),
     ] = None,
     grpc_socket: Annotated[
         Path | None,
         typer.Option(metavar="PATH", help="Unix socket to listen on; with --grpc-port, beside it."),
+    ] = None,
+    http: Annotated[bool, typer.Option(help="Whether to serve HTTP: JSON and binary tensors.")] = True,
+    http_address: Annotated[
+        str, typer.Option(metavar="HOST", help="Address to listen on for HTTP.")
+    ] = "0.0.0.0",
+    http_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="PORT",
+            show_default=f"{DEFAULT_HTTP_PORT}; none with --grpc-socket alone",
+            help="Port to listen on for HTTP; 0 picks a free one.",
+        ),
+    ] = None,
+    metrics: Annotated[bool, typer.Option(help="Whether to serve Prometheus' /metrics.")] = True,
+    metrics_address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST", show_default="that of HTTP", help="Address to listen on for /metrics."),
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="PORT",
+            show_default=f"{DEFAULT_METRICS_PORT}; none with --grpc-socket alone",
+            help="Port to listen on for /metrics; 0 picks a free one.",
+        ),
     ] = None,
     model_control_mode: Annotated[
         ModelControlMode,
@@ -73,15 +110,22 @@ def serve(
         ),
     ] = LogFormat.AUTO,
 ) -> None:
-    """Serve a model repository over gRPC.
+    """Serve a model repository over gRPC and HTTP.
 
-    Clients speak the Open Inference Protocol v2: tritonclient, KServe, or stubs generated from its .proto.
+    Clients speak the Open Inference Protocol v2: tritonclient, KServe, stubs generated from its .proto, or
+    plain HTTP.
     """
     options = ServeOptions(
         repository=repository,
         grpc_address=grpc_address,
         grpc_port=grpc_port,
         grpc_socket=grpc_socket,
+        http=http,
+        http_address=http_address,
+        http_port=http_port,
+        metrics=metrics,
+        metrics_address=metrics_address,
+        metrics_port=metrics_port,
         model_control_mode=model_control_mode,
         load_models=tuple(load_model or ()),
         repository_poll_secs=repository_poll_secs,

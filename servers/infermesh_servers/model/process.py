@@ -3,13 +3,13 @@
 import logging
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
 
 import infermesh_native
 from infermesh.errors import InfermeshError
 from infermesh.logs import LogFormat, configure, ecs
 
 from infermesh_servers.model.control import RepositoryControl
+from infermesh_servers.model.listeners import listen
 from infermesh_servers.model.loader import Loader, Outcome, State
 from infermesh_servers.model.manager import Manager, Poller
 from infermesh_servers.model.onnxruntime_library import find_library
@@ -37,7 +37,7 @@ def run(options: ServeOptions) -> None:
     shutdown = Shutdown()
     shutdown.install()
     server = infermesh_native.Server(version=service_version, io_threads=options.io_threads)
-    listeners = _listen(server, options)
+    listeners = listen(server, options)
 
     manager = Manager(options.repository, Loader(server, find_library), stop=lambda: shutdown.requested)
     readiness = Readiness(server, manager, listeners, strict=options.strict_readiness)
@@ -63,47 +63,6 @@ def run(options: ServeOptions) -> None:
     if poller is not None:
         poller.stop()
     _drain(server, signal.name, options.exit_timeout_secs)
-
-
-def _listen(server: infermesh_native.Server, options: ServeOptions) -> list[str]:
-    """Bind what was asked for and return it as URLs that a client on this machine can use."""
-    urls: list[str] = []
-    if options.tcp_port is not None:
-        urls.append(_listen_tcp(server, options.grpc_address, options.tcp_port))
-    if options.grpc_socket is not None:
-        urls.append(_listen_unix(server, options.grpc_socket))
-    return urls
-
-
-def _listen_tcp(server: infermesh_native.Server, address: str, port: int) -> str:
-    try:
-        host, bound = server.listen_tcp(address, port)
-    except OSError as error:
-        raise InfermeshError(
-            f"cannot listen on {address}:{port}: {error}", hint="--grpc-port 0 picks a free port"
-        ) from error
-    _log.info(
-        "Listening on %s port %d",
-        host,
-        bound,
-        extra=ecs("server-listening", server__address=host, server__port=bound),
-    )
-    return f"grpc://{_reachable(host)}:{bound}"
-
-
-def _listen_unix(server: infermesh_native.Server, path: Path) -> str:
-    try:
-        server.listen_unix(str(path))
-    except OSError as error:
-        raise InfermeshError(f"cannot listen on the unix socket {path}: {error}") from error
-    _log.info("Listening on unix socket %s", path, extra=ecs("server-listening", server__address=str(path)))
-    return f"unix:{path}"
-
-
-def _reachable(host: str) -> str:
-    """Return an address that can be connected to: nobody connects to a wildcard."""
-    wildcards = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
-    return wildcards.get(host) or (f"[{host}]" if ":" in host else host)
 
 
 def _load(manager: Manager, options: ServeOptions) -> None:

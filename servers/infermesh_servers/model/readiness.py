@@ -25,7 +25,7 @@ class Readiness:
     def __init__(self, server: Server, manager: Manager, listeners: Sequence[str], *, strict: bool) -> None:
         self._server = server
         self._manager = manager
-        self._listeners = " and ".join(listeners)
+        self._listeners = ", ".join(listeners)
         self._strict = strict
         self._last: bool | None = None
         self._started = False

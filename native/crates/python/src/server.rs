@@ -33,6 +33,16 @@ impl Server {
         self.0.listen_unix(&path).map_err(os_error)
     }
 
+    fn listen_http(&self, host: &str, port: u16) -> PyResult<(String, u16)> {
+        let address = self.0.listen_http(host, port).map_err(os_error)?;
+        Ok((address.ip().to_string(), address.port()))
+    }
+
+    fn listen_metrics(&self, host: &str, port: u16) -> PyResult<(String, u16)> {
+        let address = self.0.listen_metrics(host, port).map_err(os_error)?;
+        Ok((address.ip().to_string(), address.port()))
+    }
+
     fn load_onnx<'py>(
         &self,
         py: Python<'py>,

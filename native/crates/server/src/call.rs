@@ -68,6 +68,12 @@ impl Buf for Body {
     }
 }
 
+/// When the client stops waiting, by the `grpc-timeout` it sent; a year is as long as for ever.
+pub fn deadline(headers: &HeaderMap) -> Option<Instant> {
+    let timeout = headers.get("grpc-timeout").and_then(|value| parse_timeout(value.to_str().ok()?));
+    timeout.map(|timeout| Instant::now() + timeout.min(Duration::from_secs(365 * 24 * 3600)))
+}
+
 /// What a request's headers say.
 pub struct Call {
     pub uri: Uri,
@@ -88,11 +94,9 @@ pub enum End<T> {
 impl Call {
     pub fn new(request: Request<RecvStream>, respond: SendResponse<Body>) -> Self {
         let (parts, body) = request.into_parts();
-        let timeout = parts.headers.get("grpc-timeout").and_then(|value| parse_timeout(value.to_str().ok()?));
         Self {
             uri: parts.uri,
-            deadline: timeout
-                .map(|timeout| Instant::now() + timeout.min(Duration::from_secs(365 * 24 * 3600))),
+            deadline: deadline(&parts.headers),
             headers: parts.headers,
             method: parts.method,
             body,
@@ -263,7 +267,7 @@ impl Reply {
             if let Some(expiry) = expiry.as_mut().as_pin_mut()
                 && expiry.poll(context).is_ready()
             {
-                return Poll::Ready(End::Done(Err(Error::new(Code::DeadlineExceeded, "Deadline Exceeded"))));
+                return Poll::Ready(End::Done(Err(Error::deadline_exceeded())));
             }
             let reset = match &mut self.stream {
                 Some(stream) => stream.poll_reset(context),

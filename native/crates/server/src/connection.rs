@@ -1,10 +1,10 @@
-//! One HTTP/2 connection: its limits, its requests, its end.
+//! One connection, and gRPC on it: HTTP/2, its limits, its requests, its end.
 
 use crate::{
     authority::Lenient,
     call::{Body, Call},
-    route,
-    thread::{Accepted, Local},
+    http, route,
+    thread::{Accepted, Local, Protocol, Stream},
 };
 use std::{
     future::{Future, poll_fn},
@@ -49,24 +49,34 @@ pub fn spawn(local: Rc<Local>, accepted: Accepted) {
     let alive = local.shared.connections.subscribe();
     spawn_local(async move {
         // An error ends this connection and no other; there is nobody left to tell.
-        let _ = match accepted {
-            Accepted::Tcp(stream) => serve_tcp(local, stream).await,
-            Accepted::Unix(stream) => serve_unix(local, stream).await,
-        };
+        let _ = open(local, accepted).await;
         drop(alive);
     });
 }
 
-async fn serve_tcp(local: Rc<Local>, stream: std::net::TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    serve(local, BufReader::with_capacity(READ_BUFFER, TcpStream::from_std(stream)?)).await
+async fn open(local: Rc<Local>, Accepted { stream, protocol }: Accepted) -> io::Result<()> {
+    match stream {
+        Stream::Tcp(stream) => {
+            stream.set_nodelay(true)?;
+            serve(local, protocol, BufReader::with_capacity(READ_BUFFER, TcpStream::from_std(stream)?)).await
+        }
+        Stream::Unix(stream) => serve(local, protocol, Lenient::new(UnixStream::from_std(stream)?)).await,
+    }
 }
 
-async fn serve_unix(local: Rc<Local>, stream: std::os::unix::net::UnixStream) -> io::Result<()> {
-    serve(local, Lenient::new(UnixStream::from_std(stream)?)).await
+async fn serve(
+    local: Rc<Local>,
+    protocol: Protocol,
+    io: impl AsyncRead + AsyncWrite + Unpin,
+) -> io::Result<()> {
+    match protocol {
+        Protocol::Grpc => serve_grpc(local, io).await,
+        Protocol::Rest => http::connection::serve(local, io, http::rest).await,
+        Protocol::Metrics => http::connection::serve(local, io, http::metrics).await,
+    }
 }
 
-async fn serve(local: Rc<Local>, io: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+async fn serve_grpc(local: Rc<Local>, io: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     let mut builder = h2::server::Builder::new();
     builder
         .max_concurrent_streams(MAX_STREAMS)

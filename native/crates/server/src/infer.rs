@@ -10,22 +10,16 @@ use bytes::Bytes;
 use infermesh_batcher::{Drive, Expiry, Outcome, Request};
 use infermesh_wire::{
     Code, Error,
-    request::{InferRequest, Parameter},
+    request::InferRequest,
     response::{OutputTensor, Pieces},
 };
 use smallvec::SmallVec;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 use tokio::{
     sync::oneshot,
     task::{spawn_local, yield_now},
     time::sleep_until,
 };
-
-/// A year: longer waits are as good as none, and would overflow the clock.
-const MAX_TIMEOUT_MICROS: u64 = 365 * 24 * 3600 * 1_000_000;
 
 /// `ModelInfer`.
 pub async fn unary(local: &Local, message: Bytes, deadline: Option<Instant>) -> Result<Body, Error> {
@@ -58,10 +52,21 @@ pub fn submit(
     deadline: Option<Instant>,
 ) -> Result<Pending, Error> {
     let version = local.shared.registry.find(request.model_name, request.model_version)?;
-    let Valid { inputs, rows, outputs } = validate(&version, request, message)?;
+    let valid = validate(&version, request, message)?;
+    enqueue(local, version, valid, request.id, deadline)
+}
+
+/// Queues what was found valid.
+pub fn enqueue(
+    local: &Local,
+    version: Arc<Version>,
+    Valid { inputs, rows, outputs, timeout }: Valid,
+    id: &str,
+    deadline: Option<Instant>,
+) -> Result<Pending, Error> {
     let (reply, answer) = oneshot::channel();
     let enqueued = Instant::now();
-    let patience = version.scheduler.policy().patience(own_timeout(request)?);
+    let patience = version.scheduler.policy().patience(timeout);
     let expiry = patience.map(|patience| Expiry::new(enqueued + patience));
     let queued = Request {
         inputs,
@@ -75,7 +80,7 @@ pub fn submit(
     if version.scheduler.submit(queued)? == Drive::Here {
         spawn_local(drive(version.clone()));
     }
-    Ok(Pending { version, outputs, id: request.id.to_owned(), expiry, answer })
+    Ok(Pending { version, outputs, id: id.to_owned(), expiry, answer })
 }
 
 /// Runs after every task that is ready now, so that all requests read in this turn share the batch.
@@ -83,20 +88,6 @@ async fn drive(version: Arc<Version>) {
     while version.scheduler.run_here() == Drive::Here {
         yield_now().await;
     }
-}
-
-/// The request's `timeout` parameter, in microseconds; 0 is none.
-fn own_timeout(request: &InferRequest<'_>) -> Result<Option<Duration>, Error> {
-    let micros = match request.parameters.get("timeout") {
-        None => return Ok(None),
-        Some(Parameter::Int64(micros)) => u64::try_from(micros).ok(),
-        Some(Parameter::Uint64(micros)) => Some(micros),
-        Some(_) => None,
-    };
-    let micros = micros.ok_or_else(|| {
-        Error::invalid("parameter 'timeout' must be an int64 of at least 0, in microseconds")
-    })?;
-    Ok((micros > 0).then(|| Duration::from_micros(micros.min(MAX_TIMEOUT_MICROS))))
 }
 
 fn expired(version: &Version, expiry: &Expiry) -> Error {
@@ -127,7 +118,7 @@ impl Pending {
         // The batcher drops a request without an answer only when it is too late for it.
         let outcome = received.map_err(|_| match &expiry {
             Some(expiry) if expiry.at <= Instant::now() => expired(&version, expiry),
-            _ => Error::new(Code::DeadlineExceeded, "Deadline Exceeded"),
+            _ => Error::deadline_exceeded(),
         })?;
         Ok(Done { tensors: outcome?.outputs, version, outputs, id })
     }
@@ -144,7 +135,16 @@ impl Done {
         self.version.writer.write_streamed(&self.id, parameters, &self.tensors())
     }
 
-    fn tensors(&self) -> SmallVec<[OutputTensor<'_>; 4]> {
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// What the caller wants of the model's outputs, in the order it wants them.
+    pub fn tensors(&self) -> SmallVec<[OutputTensor<'_>; 4]> {
         let wanted = self.outputs.iter().filter_map(|&index| {
             let (port, tensor) = (self.version.outputs.get(index)?, self.tensors.get(index)?);
             Some(OutputTensor {

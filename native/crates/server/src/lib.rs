@@ -1,14 +1,16 @@
-//! A gRPC server for the Open Inference Protocol v2.
+//! A server for the Open Inference Protocol v2, over gRPC and over HTTP.
 //!
 //! One way through: `listener` accepts, `connection` speaks HTTP/2, `call` frames messages, `route` picks a method;
 //! an inference goes on to `infer` (or `stream`), `validate`, the model's scheduler in `registry`, and back. `describe`,
-//! `statistics`, `health` and `reflection` answer questions about the server.
+//! `statistics`, `health` and `reflection` answer questions about the server. `http` is the other edge: JSON and
+//! Prometheus in front of the same `infer`, `describe` and `statistics`.
 
 mod authority;
 mod call;
 mod connection;
 mod describe;
 mod health;
+mod http;
 mod infer;
 mod listener;
 mod model;

@@ -1,6 +1,6 @@
 //! Sockets that accept, and hand each connection to the next network thread.
 
-use crate::thread::Accepted;
+use crate::thread::{Accepted, Protocol, Stream};
 use socket2::{Domain, Socket, Type};
 use std::{
     io,
@@ -58,6 +58,7 @@ impl Listener {
     /// Accepts until the server drains, then closes the socket. Runs on a tokio runtime.
     pub async fn run(
         self,
+        protocol: Protocol,
         threads: Vec<mpsc::UnboundedSender<Accepted>>,
         mut draining: watch::Receiver<bool>,
     ) {
@@ -70,7 +71,7 @@ impl Listener {
                     )?)?;
                     for thread in threads.iter().cycle() {
                         let stream = retrying(|| listener.accept()).await.0.into_std()?;
-                        let _ = thread.send(Accepted::Tcp(stream));
+                        let _ = thread.send(Accepted { stream: Stream::Tcp(stream), protocol });
                     }
                 }
                 Self::Unix(listener, _) => {
@@ -80,7 +81,7 @@ impl Listener {
                     )?)?;
                     for thread in threads.iter().cycle() {
                         let stream = retrying(|| listener.accept()).await.0.into_std()?;
-                        let _ = thread.send(Accepted::Unix(stream));
+                        let _ = thread.send(Accepted { stream: Stream::Unix(stream), protocol });
                     }
                 }
             }

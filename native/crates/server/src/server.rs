@@ -5,7 +5,7 @@ use crate::{
     model::Version,
     reflection::Index,
     registry::{Control, Registry},
-    thread::{NetworkThread, Shared},
+    thread::{NetworkThread, Protocol, Shared},
 };
 use infermesh_wire::Error;
 use std::{
@@ -64,22 +64,36 @@ impl Server {
         Ok(Self { shared, threads: Mutex::new(threads), control })
     }
 
-    /// Binds and serves. Returns the bound address.
+    /// Binds and serves gRPC. Returns the bound address.
     pub fn listen_tcp(&self, host: &str, port: u16) -> io::Result<SocketAddr> {
-        let (listener, address) = listener::bind_tcp(host, port)?;
-        self.accept(listener);
-        Ok(address)
+        self.listen(host, port, Protocol::Grpc)
     }
 
-    /// Binds and serves a unix socket.
+    /// Binds and serves gRPC on a unix socket.
     pub fn listen_unix(&self, path: &Path) -> io::Result<()> {
-        self.accept(listener::bind_unix(path)?);
+        self.accept(listener::bind_unix(path)?, Protocol::Grpc);
         Ok(())
     }
 
-    fn accept(&self, listener: Listener) {
+    /// Binds and serves the v2 protocol over HTTP. Returns the bound address.
+    pub fn listen_http(&self, host: &str, port: u16) -> io::Result<SocketAddr> {
+        self.listen(host, port, Protocol::Rest)
+    }
+
+    /// Binds and serves `/metrics`. Returns the bound address.
+    pub fn listen_metrics(&self, host: &str, port: u16) -> io::Result<SocketAddr> {
+        self.listen(host, port, Protocol::Metrics)
+    }
+
+    fn listen(&self, host: &str, port: u16, protocol: Protocol) -> io::Result<SocketAddr> {
+        let (listener, address) = listener::bind_tcp(host, port)?;
+        self.accept(listener, protocol);
+        Ok(address)
+    }
+
+    fn accept(&self, listener: Listener, protocol: Protocol) {
         let inboxes = self.lock_threads().iter().map(|thread| thread.inbox.clone()).collect();
-        self.control.spawn(listener.run(inboxes, self.shared.draining.subscribe()));
+        self.control.spawn(listener.run(protocol, inboxes, self.shared.draining.subscribe()));
     }
 
     pub fn registry(&self) -> &Registry {
@@ -91,7 +105,7 @@ impl Server {
         self.shared.registry.insert(version);
     }
 
-    /// Lets clients load and unload models through the repository RPCs. Later calls are ignored.
+    /// Lets clients load and unload models through the repository extension. Later calls are ignored.
     pub fn allow_control(&self, control: Arc<dyn Control>) {
         let _ = self.shared.control.set(control);
     }

@@ -46,10 +46,25 @@ pub struct Local {
     pub mailbox: Arc<Mailbox>,
 }
 
-/// A connection on its way from the listener to the thread that will own it.
-pub enum Accepted {
+/// What is spoken on a listener's connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    Grpc,
+    /// The v2 protocol in JSON over HTTP/1.1.
+    Rest,
+    /// Prometheus over HTTP/1.1.
+    Metrics,
+}
+
+pub enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+}
+
+/// A connection on its way from the listener to the thread that will own it.
+pub struct Accepted {
+    pub stream: Stream,
+    pub protocol: Protocol,
 }
 
 pub struct NetworkThread {

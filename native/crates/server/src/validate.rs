@@ -9,7 +9,10 @@ use infermesh_wire::{
     request::{InferRequest, InputTensor, Parameter, Parameters},
 };
 use smallvec::SmallVec;
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
+
+/// A year: longer waits are as good as none, and would overflow the clock.
+const MAX_TIMEOUT_MICROS: u64 = 365 * 24 * 3600 * 1_000_000;
 
 /// A request that the model can run.
 #[derive(Debug)]
@@ -20,12 +23,34 @@ pub struct Valid {
     pub rows: usize,
     /// Indices into the model's outputs, in the order the caller wants them.
     pub outputs: SmallVec<[usize; 4]>,
+    /// How long the caller lets it wait for an instance.
+    pub timeout: Option<Duration>,
 }
 
 /// Fails with INVALID_ARGUMENT (or UNIMPLEMENTED for an extension that is not served), naming tensor and model.
 ///
 /// `message` is the buffer that `request` borrows from: tensors become slices of it.
 pub fn validate(version: &Version, request: &InferRequest<'_>, message: &Bytes) -> Result<Valid, Error> {
+    let raw = &request.raw_input_contents;
+    validate_with(version, request, |index, input, datatype| match raw.get(index) {
+        Some(_) if !input.contents.is_empty() => Err(Error::invalid(format!(
+            "contents field must not be specified when using raw_input_contents for '{}' for model '{}'",
+            input.name, version.name
+        ))),
+        // An empty slice may point anywhere, so it is not looked for in the message.
+        Some([]) => Ok(Bytes::new()),
+        Some(raw) => Ok(message.slice_ref(raw)),
+        None => contents::to_raw(&input.contents, datatype, input.name),
+    })
+}
+
+/// As `validate`, for an edge whose tensors travel in another form: `data` gives an input's raw bytes by its position
+/// in the request.
+pub fn validate_with(
+    version: &Version,
+    request: &InferRequest<'_>,
+    data: impl Fn(usize, &InputTensor<'_>, DataType) -> Result<Bytes, Error>,
+) -> Result<Valid, Error> {
     check_parameters(&request.parameters)?;
     let model = &version.name;
     check_input_names(version, request)?;
@@ -59,18 +84,7 @@ pub fn validate(version: &Version, request: &InferRequest<'_>, message: &Bytes) 
                 _ => batch = Some((input.shape[0], &port.name)),
             }
         }
-        let data = match raw.get(index) {
-            Some(_) if !input.contents.is_empty() => {
-                return Err(Error::invalid(format!(
-                    "contents field must not be specified when using raw_input_contents for '{}' for model '{model}'",
-                    port.name
-                )));
-            }
-            // An empty slice may point anywhere, so it is not looked for in the message.
-            Some([]) => Bytes::new(),
-            Some(raw) => message.slice_ref(raw),
-            None => contents::to_raw(&input.contents, datatype, &port.name)?,
-        };
+        let data = data(index, input, datatype)?;
         check_size(input, datatype, &data, model)?;
         inputs.push(Tensor { shape: input.shape.clone(), data });
     }
@@ -78,6 +92,7 @@ pub fn validate(version: &Version, request: &InferRequest<'_>, message: &Bytes) 
         inputs,
         rows: batch.map_or(1, |(rows, _)| rows as usize),
         outputs: check_outputs(version, request)?,
+        timeout: timeout(&request.parameters)?,
     })
 }
 
@@ -91,6 +106,20 @@ fn check_parameters(parameters: &Parameters<'_>) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// The request's `timeout` parameter, in microseconds; 0 is none.
+fn timeout(parameters: &Parameters<'_>) -> Result<Option<Duration>, Error> {
+    let micros = match parameters.get("timeout") {
+        None => return Ok(None),
+        Some(Parameter::Int64(micros)) => u64::try_from(micros).ok(),
+        Some(Parameter::Uint64(micros)) => Some(micros),
+        Some(_) => None,
+    };
+    let micros = micros.ok_or_else(|| {
+        Error::invalid("parameter 'timeout' must be an int64 of at least 0, in microseconds")
+    })?;
+    Ok((micros > 0).then(|| Duration::from_micros(micros.min(MAX_TIMEOUT_MICROS))))
 }
 
 /// What would change the answer must not be ignored.

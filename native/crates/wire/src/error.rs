@@ -44,6 +44,11 @@ impl Error {
         Self::new(Code::Internal, message)
     }
 
+    /// The caller's own time is up.
+    pub fn deadline_exceeded() -> Self {
+        Self::new(Code::DeadlineExceeded, "Deadline Exceeded")
+    }
+
     pub fn source(&self) -> Source {
         match self.code {
             Code::Internal | Code::Unavailable | Code::ResourceExhausted => Source::Process,

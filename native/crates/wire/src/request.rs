@@ -60,6 +60,10 @@ impl<'a> Parameters<'a> {
         self.0.iter().copied()
     }
 
+    pub fn push(&mut self, key: &'a str, parameter: Parameter<'a>) {
+        self.0.push((key, parameter));
+    }
+
     fn add(&mut self, entry: &'a [u8]) -> Result<(), Error> {
         let (mut key, mut parameter) = ("", Parameter::Unset);
         let mut reader = Reader::new(entry);

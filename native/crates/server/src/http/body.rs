@@ -1,0 +1,90 @@
+//! Receives a request's body, within limits of size and time.
+
+use super::errors::shutting_down;
+use crate::thread::Local;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use infermesh_wire::{
+    Code, Error,
+    framing::{Encoding, too_large},
+};
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// A client that sends nothing for so long has lost interest.
+const PAUSE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Memory set aside at once for an announced body: the rest only as it arrives.
+const FIRST_ALLOCATION: usize = 4 << 20;
+
+/// The whole body, inflated. One that arrived in one piece is not copied.
+///
+/// Fails with RESOURCE_EXHAUSTED (over the limit), UNIMPLEMENTED (unknown encoding), INVALID_ARGUMENT (not of its
+/// encoding), CANCELLED (cut short) or UNAVAILABLE (the server drains: what is not here whole was not accepted).
+pub async fn receive(local: &Local, headers: &HeaderMap, mut body: Incoming) -> Result<Bytes, Error> {
+    let limit = local.shared.max_message_bytes;
+    let encoding = encoding(headers)?;
+    let announced = body.size_hint().lower().try_into().unwrap_or(usize::MAX);
+    if announced > limit {
+        return Err(too_large(announced, limit));
+    }
+    let mut whole = match next(local, &mut body).await? {
+        None => return Ok(Bytes::new()),
+        Some(first) if body.is_end_stream() => first,
+        Some(first) => {
+            let mut buffer = BytesMut::with_capacity(announced.clamp(first.len(), FIRST_ALLOCATION));
+            buffer.extend_from_slice(&first);
+            while let Some(chunk) = next(local, &mut body).await? {
+                if buffer.len() + chunk.len() > limit {
+                    return Err(too_large(buffer.len() + chunk.len(), limit));
+                }
+                buffer.extend_from_slice(&chunk);
+            }
+            buffer.freeze()
+        }
+    };
+    if encoding != Encoding::Identity {
+        whole = encoding.decompress(&whole, limit)?;
+    }
+    Ok(whole)
+}
+
+async fn next(local: &Local, body: &mut Incoming) -> Result<Option<Bytes>, Error> {
+    let mut draining = local.shared.draining.subscribe();
+    loop {
+        let frame = tokio::select! {
+            biased;
+            frame = body.frame() => frame,
+            _ = draining.wait_for(|draining| *draining) => return Err(shutting_down()),
+            () = sleep(PAUSE_LIMIT) => return Err(cut_short("the client sends nothing")),
+        };
+        match frame {
+            None => return Ok(None),
+            Some(Err(error)) => return Err(cut_short(&error.to_string())),
+            // Trailers say nothing here.
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+fn cut_short(why: &str) -> Error {
+    Error::new(Code::Cancelled, format!("the request was not received whole: {why}"))
+}
+
+fn encoding(headers: &HeaderMap) -> Result<Encoding, Error> {
+    match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()) {
+        None | Some(b"" | b"identity") => Ok(Encoding::Identity),
+        Some(b"gzip") => Ok(Encoding::Gzip),
+        Some(b"deflate") => Ok(Encoding::Deflate),
+        Some(other) => Err(Error::new(
+            Code::Unimplemented,
+            format!("Content-Encoding '{}' is not supported, use gzip or deflate", other.escape_ascii()),
+        )),
+    }
+}

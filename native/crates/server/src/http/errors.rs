@@ -1,0 +1,27 @@
+//! The one place where an error becomes an HTTP answer.
+
+use super::answer::{Answer, refusal};
+use http::StatusCode;
+use infermesh_wire::{Code, Error};
+
+/// `{"error": "..."}` with the status that tells a client what to do about it.
+pub fn answer(error: Error) -> Answer {
+    refusal(status(error.code), &error.message)
+}
+
+/// As Triton maps them; it has no word for a deadline or for a body that is too large.
+fn status(code: Code) -> StatusCode {
+    match code {
+        Code::Cancelled | Code::InvalidArgument => StatusCode::BAD_REQUEST,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::ResourceExhausted => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+    }
+}
+
+pub fn shutting_down() -> Error {
+    Error::new(Code::Unavailable, "the server is shutting down and has stopped accepting new requests")
+}

@@ -1,0 +1,137 @@
+//! One inference over HTTP: JSON, binary tails, or one raw tensor; the engine behind it is everybody's.
+
+use super::{
+    answer::{self, Answer},
+    body,
+    header::{Data, Header},
+    raw,
+    tensor::{check_has_json_form, from_json, to_json},
+};
+use crate::{
+    call::deadline,
+    infer::{Done, enqueue},
+    model::Version,
+    thread::Local,
+    validate::{Valid, validate_with},
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use hyper::{Request, body::Incoming};
+use infermesh_wire::Error;
+use serde_json::json;
+use std::time::Instant;
+use tokio::time::timeout_at;
+
+/// How long the JSON part of a body is; the binary part follows it.
+const HEADER_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
+
+pub async fn serve(
+    local: &Local,
+    model: &str,
+    version: &str,
+    request: Request<Incoming>,
+) -> Result<Answer, Error> {
+    let (head, body) = request.into_parts();
+    let deadline = deadline(&head.headers);
+    let work = async {
+        let body = body::receive(local, &head.headers, body).await?;
+        run(local, (model, version), &head.headers, body, deadline).await
+    };
+    match deadline {
+        None => work.await,
+        Some(deadline) => {
+            timeout_at(deadline.into(), work).await.unwrap_or_else(|_| Err(Error::deadline_exceeded()))
+        }
+    }
+}
+
+async fn run(
+    local: &Local,
+    (model, version): (&str, &str),
+    headers: &HeaderMap,
+    mut body: Bytes,
+    deadline: Option<Instant>,
+) -> Result<Answer, Error> {
+    let length = header_length(headers, body.len())?;
+    let version = local.shared.registry.find(model, version)?;
+    let (pending, binary) = if length == Some(0) {
+        let valid = raw::validate(&version, body)?;
+        let binary = vec![true; valid.outputs.len()];
+        (enqueue(local, version, valid, "", deadline)?, binary)
+    } else {
+        let text = body.split_to(length.unwrap_or(body.len()));
+        let header = Header::parse(&text)?;
+        let data = header.data(body)?;
+        let request = header.request(model, "")?;
+        let valid = validate_with(&version, &request, |index, input, datatype| match data.get(index) {
+            Some(Data::Json(text)) => from_json(text, datatype, input.name),
+            Some(Data::Binary(bytes)) => Ok(bytes.clone()),
+            None => Err(Error::internal("an input vanished during validation")),
+        })?;
+        let binary = header.binary_outputs(valid.outputs.len());
+        check_outputs(&version, &valid, &binary)?;
+        (enqueue(local, version, valid, &header.id, deadline)?, binary)
+    };
+    write(&pending.answer().await?, &binary)
+}
+
+/// `None` where the client does not say: then all of the body is JSON.
+fn header_length(headers: &HeaderMap, body: usize) -> Result<Option<usize>, Error> {
+    let Some(value) = headers.get(HEADER_LENGTH) else { return Ok(None) };
+    let length = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    length.filter(|&length: &usize| length <= body).map(Some).ok_or_else(|| {
+        Error::invalid(format!(
+            "{HEADER_LENGTH} is '{}', expected at most the {body} bytes of the body",
+            value.as_bytes().escape_ascii()
+        ))
+    })
+}
+
+/// What cannot be answered is refused before it runs.
+fn check_outputs(version: &Version, valid: &Valid, binary: &[bool]) -> Result<(), Error> {
+    let in_json = valid.outputs.iter().zip(binary).filter(|(_, binary)| !**binary);
+    for port in in_json.filter_map(|(&index, _)| version.outputs.get(index)) {
+        check_has_json_form(port.datatype, "output", &port.name)?;
+    }
+    Ok(())
+}
+
+fn write(done: &Done, binary: &[bool]) -> Result<Answer, Error> {
+    let version = done.version();
+    let mut head = json!({ "model_name": version.name, "model_version": version.number.to_string() });
+    if !done.id().is_empty() {
+        head["id"] = done.id().into();
+    }
+    let mut text = head.to_string().into_bytes();
+    // The object goes on.
+    text.pop();
+    text.extend_from_slice(b",\"outputs\":[");
+    let mut tail = Vec::new();
+    for (index, (tensor, &binary)) in done.tensors().into_iter().zip(binary).enumerate() {
+        if index > 0 {
+            text.push(b',');
+        }
+        let mut output =
+            json!({ "name": tensor.name, "datatype": tensor.datatype.name(), "shape": &tensor.shape[..] });
+        if binary {
+            output["parameters"] = json!({ "binary_data_size": tensor.data.len() });
+            text.extend_from_slice(output.to_string().as_bytes());
+            tail.push(tensor.data);
+            continue;
+        }
+        text.extend_from_slice(output.to_string().as_bytes());
+        text.pop();
+        text.extend_from_slice(b",\"data\":");
+        to_json(&mut text, tensor.datatype, &tensor.data, tensor.name)?;
+        text.push(b'}');
+    }
+    text.extend_from_slice(b"]}");
+    if !binary.contains(&true) {
+        return Ok(answer::json(text));
+    }
+    let length = text.len();
+    let pieces = std::iter::once(Bytes::from(text)).chain(tail);
+    let mut answer = answer::typed("application/octet-stream", pieces);
+    answer.headers_mut().insert(HEADER_LENGTH, HeaderValue::from(length));
+    Ok(answer)
+}

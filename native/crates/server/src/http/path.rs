@@ -1,0 +1,120 @@
+//! What a path of the v2 protocol stands for.
+
+use std::borrow::Cow;
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Route {
+    Live,
+    Ready,
+    Server,
+    Index,
+    Load(String),
+    Unload(String),
+    AllStatistics,
+    /// An empty version stands for the newest.
+    Model {
+        name: String,
+        version: String,
+        aspect: Aspect,
+    },
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Aspect {
+    Metadata,
+    Ready,
+    Config,
+    Statistics,
+    Infer,
+}
+
+impl Route {
+    pub fn parse(path: &str) -> Option<Self> {
+        let segments = path.strip_prefix('/')?.split('/').map(decode).collect::<Option<Vec<_>>>()?;
+        let segments: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
+        let rest = match segments.as_slice() {
+            ["v2"] => return Some(Self::Server),
+            ["v2", rest @ ..] => rest,
+            _ => return None,
+        };
+        match rest {
+            ["health", "live"] => Some(Self::Live),
+            ["health", "ready"] => Some(Self::Ready),
+            ["repository", "index"] => Some(Self::Index),
+            ["repository", "models", name, "load"] => Some(Self::Load((*name).to_owned())),
+            ["repository", "models", name, "unload"] => Some(Self::Unload((*name).to_owned())),
+            ["models", "stats"] => Some(Self::AllStatistics),
+            ["models", name, "versions", version, aspect @ ..] if !version.is_empty() => {
+                model(name, version, aspect)
+            }
+            ["models", name, aspect @ ..] => model(name, "", aspect),
+            _ => None,
+        }
+    }
+
+    pub fn method(&self) -> &'static str {
+        match self {
+            Self::Index | Self::Load(_) | Self::Unload(_) | Self::Model { aspect: Aspect::Infer, .. } => {
+                "POST"
+            }
+            _ => "GET",
+        }
+    }
+}
+
+fn model(name: &str, version: &str, aspect: &[&str]) -> Option<Route> {
+    let aspect = match aspect {
+        [] => Aspect::Metadata,
+        ["ready"] => Aspect::Ready,
+        ["config"] => Aspect::Config,
+        ["stats"] => Aspect::Statistics,
+        ["infer"] => Aspect::Infer,
+        _ => return None,
+    };
+    (!name.is_empty()).then(|| Route::Model { name: name.to_owned(), version: version.to_owned(), aspect })
+}
+
+/// Percent-decoding; `None` for what is no text then.
+fn decode(segment: &str) -> Option<Cow<'_, str>> {
+    if !segment.contains('%') {
+        return Some(segment.into());
+    }
+    let mut decoded = Vec::with_capacity(segment.len());
+    let mut parts = segment.split('%');
+    decoded.extend_from_slice(parts.next()?.as_bytes());
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        decoded.push(u8::from_str_radix(digits, 16).ok()?);
+        decoded.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(decoded).ok().map(Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(name: &str, version: &str, aspect: Aspect) -> Option<Route> {
+        Some(Route::Model { name: name.into(), version: version.into(), aspect })
+    }
+
+    #[test]
+    fn a_model_has_versions_and_aspects() {
+        assert_eq!(Route::parse("/v2/models/m"), model("m", "", Aspect::Metadata));
+        assert_eq!(Route::parse("/v2/models/m/versions/3/infer"), model("m", "3", Aspect::Infer));
+        assert_eq!(Route::parse("/v2/models/a%2Fb%20c/config"), model("a/b c", "", Aspect::Config));
+        assert_eq!(Route::parse("/v2/models/stats"), Some(Route::AllStatistics));
+    }
+
+    #[test]
+    fn anything_else_is_nothing() {
+        for path in
+            ["/", "/v3", "/v2/", "/v2/models//infer", "/v2/models/m/fly", "/v2/models/%zz", "/v2/models/%+1"]
+        {
+            assert_eq!(Route::parse(path), None, "{path}");
+        }
+    }
+}
