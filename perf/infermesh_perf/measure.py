@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from infermesh_perf import alone, h2load
 from infermesh_perf.bodies import frame, infer_request
@@ -15,7 +17,7 @@ from infermesh_perf.compare import interleave
 from infermesh_perf.errors import RunError
 from infermesh_perf.models import Load, Model
 from infermesh_perf.peers import Peer
-from infermesh_perf.processes import Running, serving
+from infermesh_perf.processes import Command, Running, serving
 from infermesh_perf.results import LoadResult, ModelResult, Startup
 from infermesh_perf.rpc import check_answer
 
@@ -24,7 +26,11 @@ WARM_UP_SECONDS = 1.0
 # Seconds for each way of calling ONNX Runtime alone.
 ALONE_SECONDS = 0.5
 
+# Starts of one server again after it crashed under one model's load.
+CRASHES_ALLOWED = 5
+
 Step = Callable[[str], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,37 @@ class Plan:
         return checks * (1 + self.rounds) + (self.rounds if model.compute_bound else 0)
 
 
+class Servers:
+    """The peers of one model, all of them up. One that crashes is started again, and the crash is counted."""
+
+    def __init__(self, stack: ExitStack, commands: Mapping[str, Command], crashes: dict[str, int]) -> None:
+        """Starts them one after the other; `stack` ends them. Raises RunError when one does not come up."""
+        self._stack = stack
+        self._commands = commands
+        self._crashes = crashes
+        self._running = {name: self._start(name) for name in commands}
+
+    @property
+    def names(self) -> list[str]:
+        """In the order of their turns."""
+        return list(self._commands)
+
+    def use(self, name: str, work: Callable[[Running], T]) -> T:
+        """What `work` makes of the server. Raises its RunError unless the server crashed, and then tries again."""
+        while True:
+            server = self._running[name]
+            try:
+                return work(server)
+            except RunError:
+                if not server.has_ended() or self._crashes.get(name, 0) >= CRASHES_ALLOWED:
+                    raise
+            self._crashes[name] = self._crashes.get(name, 0) + 1
+            self._running[name] = self._start(name)
+
+    def _start(self, name: str) -> Running:
+        return self._stack.enter_context(serving(self._commands[name]))
+
+
 def measure_model(plan: Plan, model: Model, path: Path, peers: Sequence[Peer], step: Step) -> ModelResult:
     """All rounds of all loads on one model; `step` is told what comes next before each of them.
 
@@ -54,24 +91,27 @@ def measure_model(plan: Plan, model: Model, path: Path, peers: Sequence[Peer], s
     result = ModelResult(model.name, {peer.name: peer.settings(model) for peer in peers})
     with ExitStack() as stack:
         bodies = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        servers = {peer.name: stack.enter_context(serving(peer.command(model, path))) for peer in peers}
+        servers = Servers(stack, {peer.name: peer.command(model, path) for peer in peers}, result.crashes)
         for load in plan.loads(model):
             _body(bodies, load).write_bytes(frame(infer_request(model, model.sample(load.rows))))
-            result.loads.append(LoadResult(load, {name: [] for name in servers}))
-            for name, server in servers.items():
+            result.loads.append(LoadResult(load, {name: [] for name in servers.names}))
+            for name in servers.names:
                 step(f"{model.name}: check {name} at {load}")
-                _check(plan, model, path, server, load, _body(bodies, load), name)
+                body = _body(bodies, load)
+                servers.use(name, partial(_check, plan, model, path, load, body, name))
         for turn in range(plan.rounds):
             for each in result.loads:
-                for _, name in interleave(1, list(servers)):
+                for _, name in interleave(1, servers.names):
                     step(f"{model.name}: round {turn + 1}, {name} at {each.load}")
                     body = _body(bodies, each.load)
-                    each.samples[name].append(_run(plan, model, servers[name], each.load, body))
+                    sample = servers.use(name, partial(_run, plan, model, each.load, body))
+                    each.samples[name].append(sample)
             if model.compute_bound:
                 step(f"{model.name}: round {turn + 1}, ONNX Runtime alone")
                 cores = len(os.sched_getaffinity(0))
                 result.alone.append(alone.in_process(path, model, ALONE_SECONDS, cores))
-        result.loaded_memory = {name: asdict(server.memory()) for name, server in servers.items()}
+        for name in servers.names:
+            result.loaded_memory[name] = asdict(servers.use(name, Running.memory))
     return result
 
 
@@ -95,7 +135,7 @@ def _body(directory: Path, load: Load) -> Path:
     return directory / f"{load.rows}.bin"
 
 
-def _check(plan: Plan, model: Model, path: Path, server: Running, load: Load, body: Path, name: str) -> None:
+def _check(plan: Plan, model: Model, path: Path, load: Load, body: Path, name: str, server: Running) -> None:
     size = check_answer(server.port, model, path, load.rows)
     seconds = max(WARM_UP_SECONDS, model.least_seconds / 2)
     sample = h2load.run(plan.tool, server.port, body, load.streams, seconds, warm_up=0)
@@ -103,6 +143,6 @@ def _check(plan: Plan, model: Model, path: Path, server: Running, load: Load, bo
         raise RunError(f"{name} refuses some requests for {model.name} at {load}: answers without a message")
 
 
-def _run(plan: Plan, model: Model, server: Running, load: Load, body: Path) -> h2load.Sample:
+def _run(plan: Plan, model: Model, load: Load, body: Path, server: Running) -> h2load.Sample:
     seconds = max(plan.seconds, model.least_seconds)
     return h2load.run(plan.tool, server.port, body, load.streams, seconds, WARM_UP_SECONDS)

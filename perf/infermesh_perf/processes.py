@@ -7,9 +7,10 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from infermesh_perf import memory
@@ -19,6 +20,7 @@ from infermesh_perf.rpc import Client
 POLL_SECONDS = 0.002
 READY_SECONDS = 120.0
 STOP_SECONDS = 20.0
+CRASH_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Running:
     pid: int
     port: int
     ready_seconds: float
+    has_ended: Callable[[], bool]
 
     def memory(self) -> memory.Memory:
         """What its process tree holds now, in bytes."""
@@ -79,7 +82,7 @@ def serving(command: Command) -> Iterator[Running]:
         )
     try:
         _wait_ready(process, command, started + READY_SECONDS)
-        yield Running(process.pid, command.grpc_port, time.monotonic() - started)
+        yield Running(process.pid, command.grpc_port, time.monotonic() - started, partial(_ends, process))
     finally:
         _stop(process)
 
@@ -111,6 +114,15 @@ def _check_alive(process: subprocess.Popen[bytes], command: Command, deadline: f
 
 def _tail(log: Path, lines: int = 20) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) or f"(nothing in {log.name})"
+
+
+def _ends(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it is gone; one that crashes takes a moment to write down how."""
+    try:
+        process.wait(CRASH_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -24,7 +24,7 @@ def tables(result: Result) -> Iterable[Table]:
 
 
 def _speed(result: Result) -> Table:
-    table = Table(title="Requests per second, median of the rounds (mean latency)")
+    table = Table(title="Requests per second, median of the rounds (mean latency)", caption=_crashes(result))
     table.add_column("model")
     table.add_column("load")
     for peer in result.peers:
@@ -68,6 +68,15 @@ def _startup(result: Result) -> Table:
             f"{loaded[peer]['proportional'] / MIB:.0f} MiB" if peer in loaded else "-",
         )
     return table
+
+
+def _crashes(result: Result) -> str | None:
+    crashes = [
+        f"{peer} crashed {count} x under {model.model} and was started again"
+        for model in result.models
+        for peer, count in model.crashes.items()
+    ]
+    return "; ".join(crashes) or None
 
 
 def _speed_of(load: LoadResult, peer: str) -> str:

@@ -46,6 +46,8 @@ class ModelResult:
     loads: list[LoadResult] = field(default_factory=list)
     alone: list[list[Pace]] = field(default_factory=list)
     loaded_memory: dict[str, dict[str, int]] = field(default_factory=dict)
+    # How often a server ended by itself under load and was started again.
+    crashes: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
