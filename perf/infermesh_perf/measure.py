@@ -68,7 +68,7 @@ class Servers:
         return list(self._commands)
 
     def use(self, name: str, work: Callable[[Running], T]) -> T:
-        """What `work` makes of the server. Raises its RunError unless the server crashed, and then tries again."""
+        """What `work` makes of the server; tries again after a crash, else raises its RunError."""
         while True:
             server = self._running[name]
             try:
