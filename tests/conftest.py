@@ -9,20 +9,11 @@ from support.client import Client
 from support.gate import Gate
 from support.repository import Repository
 from support.rest import HTTP, Rest
-from support.server import Serve, Server
+from support.server import Serve, Server, serving, stop_in_order
 
 
 def _arguments(repository: Repository) -> list[str | Path]:
     return [repository.root, "--grpc-address", "127.0.0.1", "--grpc-port", "0"]
-
-
-def _stop(server: Server) -> None:
-    """Every server that a test leaves running ends by itself, in order, and has lost nothing on the way."""
-    code = server.stop()
-    assert code == 0, server.transcript()
-    assert server.errors == [], server.transcript()
-    panics = [record for record in server.records if "panick" in record.get("message", "")]
-    assert panics == []
 
 
 @pytest.fixture
@@ -52,7 +43,7 @@ def serve(repository: Repository, gate: Gate) -> Iterator[Serve]:
     try:
         for server in started:
             if server.running:
-                _stop(server)
+                stop_in_order(server)
     finally:
         for server in started:
             if server.running:
@@ -69,14 +60,8 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     repository.onnx("scale", onnx_models.scale(3.0, ("n", "m")))
     repository.onnx("wide", onnx_models.identity("FP32", ("n", "m")))
     repository.onnx("slow", onnx_models.matmul_chain())
-    server = Server(*_arguments(repository), *HTTP)
-    try:
-        server.wait_ready()
+    with serving(*_arguments(repository), *HTTP) as server:
         yield server
-        _stop(server)
-    finally:
-        if server.running:
-            server.kill()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from support import onnx_models
 from support.client import Client, floats, outputs, request
 from support.http2 import Connection
 from support.repository import Repository
-from support.server import Server
+from support.server import Server, serving
 
 
 @pytest.fixture(scope="package")
@@ -17,15 +17,9 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     repository.onnx("scale", onnx_models.scale(3.0, ("n", "m")))
     repository.onnx("text", onnx_models.identity("BYTES", ("n", "m")))
     repository.onnx("add", onnx_models.add())
-    server = Server(repository.root, "--grpc-address", "127.0.0.1", "--grpc-port", "0")
-    try:
-        server.wait_ready()
+    arguments = (repository.root, "--grpc-address", "127.0.0.1", "--grpc-port", "0")
+    with serving(*arguments) as server:
         yield server
-        assert server.stop() == 0, server.transcript()
-        assert server.errors == [], server.transcript()
-    finally:
-        if server.running:
-            server.kill()
 
 
 @pytest.fixture

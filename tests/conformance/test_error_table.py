@@ -11,7 +11,7 @@ from support import onnx_models
 from support.client import SECONDS, Client, outputs, status
 from support.error_table import CASES, GOOD, MODELS, Case
 from support.repository import Repository
-from support.server import Server
+from support.server import Server, serving
 
 
 @pytest.fixture(scope="module")
@@ -24,15 +24,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     repository.onnx("two", b"broken", version=2)
     repository.onnx("broken", b"broken", config=eight)
     assert {each.name for each in repository.root.iterdir()} == set(MODELS)
-    server = Server(repository.root, "--grpc-address", "127.0.0.1", "--grpc-port", "0")
-    try:
-        server.wait_for("server-not-ready")
+    arguments = (repository.root, "--grpc-address", "127.0.0.1", "--grpc-port", "0")
+    with serving(*arguments, until="server-not-ready") as server:
         yield server
-        assert server.stop() == 0
-        assert server.errors == []
-    finally:
-        if server.running:
-            server.kill()
 
 
 @pytest.fixture

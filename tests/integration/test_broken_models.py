@@ -10,7 +10,7 @@ from support import onnx_models
 from support.client import SECONDS, Client, floats, outputs, refused, request
 from support.python_models import MOODY
 from support.repository import Repository
-from support.server import Serve, Server
+from support.server import Serve, Server, serving
 
 WHOLE = onnx_models.identity()
 
@@ -96,15 +96,9 @@ def ruins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     for name, (break_it, _) in BROKEN.items():
         break_it(repository, name)
     repository.onnx("whole", WHOLE)
-    server = Server(repository.root, "--grpc-address", "127.0.0.1", "--grpc-port", "0")
-    try:
-        server.wait_for("server-not-ready")
+    arguments = (repository.root, "--grpc-address", "127.0.0.1", "--grpc-port", "0")
+    with serving(*arguments, until="server-not-ready") as server:
         yield server
-        assert server.stop() == 0
-        assert server.errors == []
-    finally:
-        if server.running:
-            server.kill()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -180,3 +180,25 @@ class Server:
 
 #: Starts a server on the test's own repository; the arguments are further options.
 Serve = Callable[..., Server]
+
+
+def stop_in_order(server: Server) -> None:
+    """Every server that a test leaves running ends by itself, in order, and has lost nothing on the way."""
+    code = server.stop()
+    assert code == 0, server.transcript()
+    assert server.errors == [], server.transcript()
+    panics = [record for record in server.records if "panick" in record.get("message", "")]
+    assert panics == []
+
+
+@contextlib.contextmanager
+def serving(*arguments: str | Path, until: str = "server-ready") -> Iterator[Server]:
+    """A server for as long as the block lasts, from the record of this action on; it ends in order."""
+    server = Server(*arguments)
+    try:
+        server.wait_for(until)
+        yield server
+        stop_in_order(server)
+    finally:
+        if server.running:
+            server.kill()

@@ -5,7 +5,9 @@ use h2::{RecvStream, SendStream, server::SendResponse};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header::CONTENT_TYPE};
 use infermesh_wire::{
     Code, Error,
-    framing::{ACCEPTED_ENCODINGS, Encoding, PREFIX, encode_message, parse_timeout, too_large},
+    framing::{
+        ACCEPTED_ENCODINGS, Encoding, FIRST_ALLOCATION, PREFIX, encode_message, parse_timeout, too_large,
+    },
     response::Pieces,
 };
 use std::{
@@ -18,9 +20,6 @@ use std::{
 
 const GRPC_STATUS: &str = "grpc-status";
 const GRPC_MESSAGE: &str = "grpc-message";
-
-/// Memory set aside at once for a message whose prefix announces more: the rest only as it arrives.
-const FIRST_ALLOCATION: usize = 4 << 20;
 
 /// A message on its way out, in the pieces it was written in.
 #[derive(Debug, Default)]

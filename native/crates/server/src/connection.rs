@@ -25,7 +25,7 @@ use tokio::{
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client answers the end of its connection within this time, or has requests under way.
-const FAREWELL: Duration = Duration::from_secs(1);
+pub const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Requests under way on one connection.
 const MAX_STREAMS: u32 = 2048;
@@ -99,21 +99,17 @@ async fn serve_grpc(local: Rc<Local>, io: impl AsyncRead + AsyncWrite + Unpin) -
 
     let mut farewell = None;
     poll_fn(|context| {
-        match &mut farewell {
-            None if drain.as_mut().poll(context).is_ready() => {
-                connection.graceful_shutdown();
-                let mut patience = Box::pin(interval(FAREWELL));
-                patience.reset();
-                farewell = Some(patience);
-                context.waker().wake_by_ref();
-            }
-            None => {}
-            Some(patience) => {
-                while patience.poll_tick(context).is_ready() {
-                    // A client that does not answer the farewell, and waits for nothing, is left.
-                    if !connection.has_streams() {
-                        return Poll::Ready(());
-                    }
+        if farewell.is_none() && drain.as_mut().poll(context).is_ready() {
+            connection.graceful_shutdown();
+            let mut patience = interval(FAREWELL);
+            patience.reset();
+            farewell = Some(patience);
+        }
+        if let Some(patience) = &mut farewell {
+            while patience.poll_tick(context).is_ready() {
+                // A client that does not answer the farewell, and waits for nothing, is left.
+                if !connection.has_streams() {
+                    return Poll::Ready(());
                 }
             }
         }

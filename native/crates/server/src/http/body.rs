@@ -8,16 +8,13 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use infermesh_wire::{
     Code, Error,
-    framing::{Encoding, too_large},
+    framing::{Encoding, FIRST_ALLOCATION, too_large},
 };
 use std::time::Duration;
 use tokio::time::sleep;
 
 /// A client that sends nothing for so long has lost interest.
 const PAUSE_LIMIT: Duration = Duration::from_secs(30);
-
-/// Memory set aside at once for an announced body: the rest only as it arrives.
-const FIRST_ALLOCATION: usize = 4 << 20;
 
 /// The whole body, inflated. One that arrived in one piece is not copied.
 ///

@@ -1,7 +1,7 @@
 //! One HTTP/1.1 connection: its limits, its requests, its end.
 
 use super::{answer::Answer, errors};
-use crate::thread::Local;
+use crate::{connection::FAREWELL, thread::Local};
 use http::{HeaderValue, header};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,9 +19,6 @@ const MAX_HEADERS: usize = 100;
 
 /// Also bounds a request's head.
 const MAX_BUFFER: usize = 256 << 10;
-
-/// While the server drains: how long a connection without a request may take to go away.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Serves until the client leaves or the server drains. A client that leaves early takes its request with it: the
 /// future that answers is dropped, and with it the receiver that tells the batcher that somebody waits.
