@@ -394,7 +394,7 @@ def test_an_empty_repository_is_served_with_a_warning(
 def test_explicit_mode_loads_what_is_named(
     serve: Serve, server: NotingServer, names: tuple[str, ...], served: set[tuple[str, int]]
 ) -> None:
-    serve(model_control_mode=ModelControlMode.EXPLICIT, load_models=names)
+    serve(model_control_mode=ModelControlMode.EXPLICIT, load_model=names)
     assert set(server.served) == served
     assert "control" in server.settings
 

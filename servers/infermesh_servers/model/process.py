@@ -67,8 +67,8 @@ def run(options: ServeOptions) -> None:
 
 def _load(manager: Manager, options: ServeOptions) -> None:
     explicit = options.model_control_mode is ModelControlMode.EXPLICIT
-    if explicit and EVERY_MODEL not in options.load_models:
-        for name in dict.fromkeys(options.load_models):
+    if explicit and EVERY_MODEL not in options.load_model:
+        for name in dict.fromkeys(options.load_model):
             manager.load(name)
         return
     manager.refresh()

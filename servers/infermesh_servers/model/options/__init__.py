@@ -1,0 +1,23 @@
+"""What ``infermesh serve`` can be told, checked as a whole before anything starts.
+
+Each module holds the options of one concern: their names, types, defaults and help, written once. The command
+line is made from them (``infermesh_servers.model.command``). Nothing heavy is imported here.
+"""
+
+from dataclasses import dataclass
+
+from infermesh_servers.model.options.listen import ListenOptions
+from infermesh_servers.model.options.process import ProcessOptions
+from infermesh_servers.model.options.repository import EVERY_MODEL, ModelControlMode, RepositoryOptions
+
+__all__ = ["EVERY_MODEL", "ModelControlMode", "ServeOptions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeOptions(ProcessOptions, ListenOptions, RepositoryOptions):
+    """The command line of ``infermesh serve``; see its help for each field."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigurationError for options that do not fit together."""
+        RepositoryOptions.check(self)
+        ListenOptions.check(self)

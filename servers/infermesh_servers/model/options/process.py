@@ -1,0 +1,26 @@
+"""How the process logs and ends."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+from infermesh.logs import LogFormat
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessOptions:
+    """The life of the process. Times are in seconds."""
+
+    exit_timeout_secs: Annotated[
+        float,
+        typer.Option(
+            min=0, metavar="SECS", help="Seconds that accepted requests are given to end after SIGTERM."
+        ),
+    ] = 30.0
+    log_format: Annotated[
+        LogFormat,
+        typer.Option(
+            metavar="FORMAT",
+            help="text, json (Elastic Common Schema), or auto: text on a terminal, JSON elsewhere.",
+        ),
+    ] = LogFormat.AUTO
