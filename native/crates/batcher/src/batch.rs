@@ -153,6 +153,7 @@ mod tests {
             expiry: None,
             reply: oneshot::channel().0,
             mailbox: Mailbox::for_this_thread(),
+            trace: None,
         }
     }
 

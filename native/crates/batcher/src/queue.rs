@@ -233,6 +233,7 @@ mod tests {
                 expiry: None,
                 reply,
                 mailbox: Mailbox::for_this_thread(),
+                trace: None,
             };
             self.queue.push(request, self.at(micros))
         }

@@ -73,6 +73,7 @@ fn request(rows: Vec<u8>, mailbox: &Arc<Mailbox>) -> (Request, oneshot::Receiver
         expiry: None,
         reply,
         mailbox: mailbox.clone(),
+        trace: None,
     };
     (request, caller)
 }
