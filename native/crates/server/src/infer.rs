@@ -64,19 +64,12 @@ pub fn enqueue(
     id: &str,
     deadline: Option<Instant>,
 ) -> Result<Pending, Error> {
-    let (reply, answer) = oneshot::channel();
     let enqueued = Instant::now();
+    let (mut queued, answer) = Request::new(inputs, rows, enqueued, local.mailbox.clone());
     let patience = version.scheduler.policy().patience(timeout);
     let expiry = patience.map(|patience| Expiry::new(enqueued + patience));
-    let queued = Request {
-        inputs,
-        rows,
-        deadline,
-        enqueued,
-        expiry: expiry.clone(),
-        reply,
-        mailbox: local.mailbox.clone(),
-    };
+    queued.deadline = deadline;
+    queued.expiry = expiry.clone();
     if version.scheduler.submit(queued)? == Drive::Here {
         spawn_local(drive(version.clone()));
     }
