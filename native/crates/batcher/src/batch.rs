@@ -142,19 +142,10 @@ mod tests {
     use crate::Mailbox;
     use smallvec::smallvec;
     use std::time::Instant;
-    use tokio::sync::oneshot;
 
     fn request(rows: usize, data: Bytes) -> Request {
-        Request {
-            inputs: smallvec![Tensor { shape: smallvec![rows as i64, 2], data }],
-            rows,
-            deadline: None,
-            enqueued: Instant::now(),
-            expiry: None,
-            reply: oneshot::channel().0,
-            mailbox: Mailbox::for_this_thread(),
-            trace: None,
-        }
+        let inputs = smallvec![Tensor { shape: smallvec![rows as i64, 2], data }];
+        Request::new(inputs, rows, Instant::now(), Mailbox::for_this_thread()).0
     }
 
     #[test]

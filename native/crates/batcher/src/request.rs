@@ -70,6 +70,19 @@ impl Expiry {
 }
 
 impl Request {
+    /// A request that waits for as long as it takes, and the receiving end of its reply.
+    pub fn new(
+        inputs: SmallVec<[Tensor; 2]>,
+        rows: usize,
+        enqueued: Instant,
+        mailbox: Arc<Mailbox>,
+    ) -> (Self, oneshot::Receiver<Outcome>) {
+        let (reply, caller) = oneshot::channel();
+        let request =
+            Self { inputs, rows, deadline: None, enqueued, expiry: None, reply, mailbox, trace: None };
+        (request, caller)
+    }
+
     /// Whether nobody waits for the answer any more.
     pub fn is_abandoned(&self, now: Instant) -> bool {
         self.reply.is_closed()

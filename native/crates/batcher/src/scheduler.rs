@@ -138,6 +138,11 @@ impl Scheduler {
         self.shared.lock().queue.len()
     }
 
+    /// Whether it admits nothing more, because its model is being unloaded or replaced.
+    pub fn is_closed(&self) -> bool {
+        self.shared.lock().closed
+    }
+
     /// Queues a request. Fails with UNAVAILABLE if the queue is full or the model is being unloaded.
     pub fn submit(&self, request: Request) -> Result<Drive, Error> {
         let shared = &*self.shared;

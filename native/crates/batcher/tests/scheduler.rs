@@ -64,18 +64,9 @@ fn scheduler(backends: Vec<Box<dyn Backend>>, max_batch_size: usize) -> Schedule
 }
 
 fn request(rows: Vec<u8>, mailbox: &Arc<Mailbox>) -> (Request, oneshot::Receiver<Outcome>) {
-    let (reply, caller) = oneshot::channel();
-    let request = Request {
-        rows: rows.len(),
-        inputs: smallvec![Tensor { shape: smallvec![rows.len() as i64, 1], data: rows.into() }],
-        deadline: None,
-        enqueued: Instant::now(),
-        expiry: None,
-        reply,
-        mailbox: mailbox.clone(),
-        trace: None,
-    };
-    (request, caller)
+    let count = rows.len();
+    let inputs = smallvec![Tensor { shape: smallvec![count as i64, 1], data: rows.into() }];
+    Request::new(inputs, count, Instant::now(), mailbox.clone())
 }
 
 /// Runs `work` as a network thread does: a single-threaded runtime with a mailbox.

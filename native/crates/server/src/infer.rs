@@ -50,9 +50,10 @@ pub fn submit(
     message: &Bytes,
     deadline: Option<Instant>,
 ) -> Result<Pending, Error> {
-    let version = local.shared.registry.find(request.model_name, request.model_version)?;
-    let valid = validate(&version, request, message)?;
-    enqueue(local, version, valid, request.id, deadline)
+    local.shared.registry.on(request.model_name, request.model_version, |version| {
+        let valid = validate(&version, request, message)?;
+        enqueue(local, version, valid, request.id, deadline)
+    })
 }
 
 /// Queues what was found valid.
@@ -63,20 +64,12 @@ pub fn enqueue(
     id: &str,
     deadline: Option<Instant>,
 ) -> Result<Pending, Error> {
-    let (reply, answer) = oneshot::channel();
     let enqueued = Instant::now();
+    let (mut queued, answer) = Request::new(inputs, rows, enqueued, local.mailbox.clone());
     let patience = version.scheduler.policy().patience(timeout);
     let expiry = patience.map(|patience| Expiry::new(enqueued + patience));
-    let queued = Request {
-        inputs,
-        rows,
-        deadline,
-        enqueued,
-        expiry: expiry.clone(),
-        reply,
-        mailbox: local.mailbox.clone(),
-        trace: None,
-    };
+    queued.deadline = deadline;
+    queued.expiry = expiry.clone();
     if version.scheduler.submit(queued)? == Drive::Here {
         spawn_local(drive(version.clone()));
     }
