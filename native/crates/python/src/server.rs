@@ -95,6 +95,20 @@ impl Server {
         Ok(PyBytes::new(py, &completed))
     }
 
+    fn load_ensemble(&self, py: Python<'_>, version: i64, config: &[u8]) -> PyResult<()> {
+        let mut config = decode(config)?;
+        if config.platform.is_empty() {
+            config.platform = "ensemble".to_owned();
+        }
+        py.detach(|| {
+            let registry = self.0.registry();
+            let find = |name: &str, version: &str| registry.find(name, version);
+            self.0.insert(Version::compose(version, config, &find)?);
+            Ok(())
+        })
+        .map_err(model_error)
+    }
+
     fn unload(&self, py: Python<'_>, name: &str, version: i64) -> bool {
         py.detach(|| self.0.registry().unload(name, version))
     }

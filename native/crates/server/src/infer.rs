@@ -5,21 +5,17 @@ use crate::{
     model::Version,
     thread::Local,
     validate::{Valid, validate},
+    visit::{Job, Visit},
 };
 use bytes::Bytes;
-use infermesh_batcher::{Answer, Drive, Expiry, Failure, Outcome, Request};
+use infermesh_batcher::Answer;
 use infermesh_wire::{
-    Code, Error,
+    Error,
     request::InferRequest,
     response::{OutputTensor, Pieces},
 };
 use smallvec::SmallVec;
 use std::{sync::Arc, time::Instant};
-use tokio::{
-    sync::oneshot,
-    task::{spawn_local, yield_now},
-    time::sleep_until,
-};
 
 /// `ModelInfer`.
 pub async fn unary(local: &Local, message: Bytes, deadline: Option<Instant>) -> Result<Body, Error> {
@@ -32,7 +28,6 @@ pub struct Pending {
     visit: Visit,
     outputs: SmallVec<[usize; 4]>,
     id: String,
-    expiry: Option<Expiry>,
 }
 
 /// An inference that is done.
@@ -64,50 +59,9 @@ pub fn enqueue(
     id: &str,
     deadline: Option<Instant>,
 ) -> Result<Pending, Error> {
-    let enqueued = Instant::now();
-    let (mut queued, answer) = Request::new(inputs, rows, enqueued, local.mailbox.clone());
-    let patience = version.scheduler.policy().patience(timeout);
-    let expiry = patience.map(|patience| Expiry::new(enqueued + patience));
-    queued.deadline = deadline;
-    queued.expiry = expiry.clone();
-    if version.scheduler.submit(queued)? == Drive::Here {
-        spawn_local(drive(version.clone()));
-    }
-    let visit = Visit { version, since: enqueued, answer, failure: Some(Failure::Canceled) };
-    Ok(Pending { visit, outputs, id: id.to_owned(), expiry })
-}
-
-/// Runs after every task that is ready now, so that all requests read in this turn share the batch.
-async fn drive(version: Arc<Version>) {
-    while version.scheduler.run_here() == Drive::Here {
-        yield_now().await;
-    }
-}
-
-/// The model that a request has reached. Dropped without a word from the batcher, it counts what became of the
-/// request instead.
-struct Visit {
-    version: Arc<Version>,
-    since: Instant,
-    answer: oneshot::Receiver<Outcome>,
-    failure: Option<Failure>,
-}
-
-impl Visit {
-    fn expired(&mut self) -> Error {
-        self.failure = Some(Failure::Rejected);
-        Error::new(Code::Unavailable, "Request timeout expired")
-    }
-}
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        if let Some(failure) = self.failure
-            && self.answer.try_recv().is_err()
-        {
-            self.version.scheduler.stats().failed(failure, 1, self.since.elapsed());
-        }
-    }
+    let job = Job { inputs, rows, deadline, timeout };
+    let visit = Visit::begin(local, version, job, &|index| outputs.contains(&index))?;
+    Ok(Pending { visit, outputs, id: id.to_owned() })
 }
 
 impl Pending {
@@ -116,40 +70,21 @@ impl Pending {
     }
 
     pub async fn answer(self) -> Result<Done, Error> {
-        let Self { mut visit, outputs, id, expiry } = self;
-        let answer = &mut visit.answer;
-        let received = match &expiry {
-            None => answer.await,
-            Some(expiry) => tokio::select! {
-                biased;
-                received = &mut *answer => received,
-                () = sleep_until(expiry.at.into()) => {
-                    if expiry.claim() {
-                        return Err(visit.expired());
-                    }
-                    answer.await
-                }
-            },
-        };
-        // The batcher drops a request without an answer only when it is too late for it.
-        let outcome = received.map_err(|_| match &expiry {
-            Some(expiry) if expiry.at <= Instant::now() => visit.expired(),
-            _ => Error::deadline_exceeded(),
-        })?;
-        visit.failure = None;
-        Ok(Done { visit, outputs, id, answer: outcome? })
+        let Self { mut visit, outputs, id } = self;
+        let answer = visit.answer().await?;
+        Ok(Done { visit, outputs, id, answer })
     }
 }
 
 impl Done {
     /// The framed `ModelInferResponse`.
     pub fn write(&self) -> Pieces {
-        self.visit.version.writer.write(&self.id, &[], &self.tensors())
+        self.version().writer.write(&self.id, &[], &self.tensors())
     }
 
     /// The framed `ModelStreamInferResponse`; `parameters` are serialised map entries.
     pub fn write_streamed(&self, parameters: &[Vec<u8>]) -> Pieces {
-        self.visit.version.writer.write_streamed(&self.id, parameters, &self.tensors())
+        self.version().writer.write_streamed(&self.id, parameters, &self.tensors())
     }
 
     pub fn id(&self) -> &str {
@@ -157,7 +92,7 @@ impl Done {
     }
 
     pub fn version(&self) -> &Version {
-        &self.visit.version
+        self.visit.version()
     }
 
     /// What the caller wants of the model's outputs, in the order it wants them.

@@ -1,12 +1,13 @@
 //! One version of a model, as the request path sees it.
 
+use crate::{engine::Engine, ensemble::Ensemble};
 use infermesh_batcher::{Backend, Policy, Scheduler, Signature, queue::DEFAULT_MAX_QUEUE_SIZE};
 use infermesh_wire::{
     DataType, Error, Shape,
     proto::inference::{ModelConfig, model_config::SchedulingChoice, model_queue_policy::TimeoutAction},
     response::ResponseWriter,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// An input or output. `shape` includes the batch dimension (-1) where the model batches.
 #[derive(Debug, Clone)]
@@ -23,7 +24,7 @@ pub struct Version {
     pub inputs: Vec<Port>,
     pub outputs: Vec<Port>,
     pub writer: ResponseWriter,
-    pub scheduler: Scheduler,
+    pub engine: Engine,
 }
 
 impl Version {
@@ -37,6 +38,32 @@ impl Version {
         backends: Vec<Box<dyn Backend>>,
         typical: Option<Duration>,
     ) -> Result<Self, Error> {
+        Self::with_engine(number, config, |config, inputs, outputs| {
+            let types = |ports: &[Port]| ports.iter().map(|port| port.datatype).collect();
+            let signature = Signature { inputs: types(inputs), outputs: types(outputs) };
+            Scheduler::start(&config.name, policy(config)?, signature, backends, typical)
+                .map(Engine::Scheduler)
+        })
+    }
+
+    /// A version that other models compute. `config` names, types and shapes every tensor; `find` gives the members.
+    ///
+    /// Fails with INVALID_ARGUMENT naming step, model and tensor, or as `find` does.
+    pub fn compose(
+        number: i64,
+        config: ModelConfig,
+        find: &dyn Fn(&str, &str) -> Result<Arc<Version>, Error>,
+    ) -> Result<Self, Error> {
+        Self::with_engine(number, config, |config, inputs, outputs| {
+            Ensemble::new(config, inputs, outputs, find).map(Engine::Ensemble)
+        })
+    }
+
+    fn with_engine(
+        number: i64,
+        config: ModelConfig,
+        engine: impl FnOnce(&ModelConfig, &[Port], &[Port]) -> Result<Engine, Error>,
+    ) -> Result<Self, Error> {
         let batched = config.max_batch_size > 0;
         let inputs = config
             .input
@@ -48,16 +75,14 @@ impl Version {
             .iter()
             .map(|output| port(&output.name, output.data_type, &output.dims, batched))
             .collect::<Result<Vec<_>, _>>()?;
-        let types = |ports: &[Port]| ports.iter().map(|port| port.datatype).collect();
-        let signature = Signature { inputs: types(&inputs), outputs: types(&outputs) };
-        let scheduler = Scheduler::start(&config.name, policy(&config)?, signature, backends, typical)?;
+        let engine = engine(&config, &inputs, &outputs)?;
         Ok(Self {
             name: config.name.clone(),
             number,
             writer: ResponseWriter::new(&config.name, &number.to_string()),
             inputs,
             outputs,
-            scheduler,
+            engine,
             config,
         })
     }
@@ -119,7 +144,7 @@ fn policy(config: &ModelConfig) -> Result<Policy, Error> {
             Err(Error::invalid("sequence_batching is not supported yet"))
         }
         Some(SchedulingChoice::EnsembleScheduling(_)) => {
-            Err(Error::invalid("ensemble_scheduling is not supported yet"))
+            Err(Error::invalid("ensemble_scheduling is for models of platform \"ensemble\""))
         }
     }
 }

@@ -108,7 +108,7 @@ impl Registry {
     ) -> Result<T, Error> {
         let found = self.find(name, version)?;
         let outcome = work(found.clone());
-        if outcome.is_ok() || !found.scheduler.is_closed() {
+        if outcome.is_ok() || !found.engine.is_closed() {
             return outcome;
         }
         work(self.find(name, version)?)
@@ -148,7 +148,7 @@ impl Registry {
 /// Waits here, on the thread that asked for it, so that a network thread that drops the last reference never waits.
 fn close(entry: Option<Entry>) {
     if let Some(Entry::Ready(version)) = entry {
-        version.scheduler.close();
+        version.engine.close();
     }
 }
 

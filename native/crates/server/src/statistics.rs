@@ -56,7 +56,7 @@ fn describe(version: &Version) -> ModelStatistics {
         compute_output,
         by_rows,
         ..
-    } = version.scheduler.stats().snapshot();
+    } = version.engine.stats().snapshot();
     let duration = |tally: Tally| Some(StatisticDuration { count: tally.count, ns: tally.ns });
     ModelStatistics {
         name: version.name.clone(),

@@ -1,0 +1,51 @@
+//! Ensembles: models whose requests other models of this server compute, step by step.
+//!
+//! `plan` holds a configuration against its members when it is loaded, `flow` takes one request through the steps on
+//! its network thread, `admission` counts those under way.
+
+mod admission;
+mod flow;
+mod plan;
+mod tensors;
+#[cfg(test)]
+mod tests;
+
+pub use flow::Flow;
+
+use admission::Admission;
+use infermesh_batcher::Stats;
+use infermesh_wire::{Error, proto::inference::ModelConfig};
+use plan::Plan;
+use std::sync::Arc;
+
+use crate::model::{Port, Version};
+
+pub struct Ensemble {
+    plan: Plan,
+    stats: Stats,
+    pub admission: Admission,
+}
+
+impl Ensemble {
+    /// `find` gives the members, by name and version.
+    ///
+    /// Fails with INVALID_ARGUMENT naming step, model and tensor.
+    pub fn new(
+        config: &ModelConfig,
+        inputs: &[Port],
+        outputs: &[Port],
+        find: &dyn Fn(&str, &str) -> Result<Arc<Version>, Error>,
+    ) -> Result<Self, Error> {
+        let plan = Plan::new(config, inputs, outputs, find)?;
+        Ok(Self { plan, stats: Stats::default(), admission: Admission::default() })
+    }
+
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Names and versions of the models it calls, in the order of its steps; no version is the newest.
+    pub fn members(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.plan.steps.iter().map(|step| (step.model.as_str(), step.version.as_str()))
+    }
+}
