@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import final
 
 from infermesh_native import Tensor
@@ -25,8 +25,11 @@ class Server:
         name: str = "infermesh",
         io_threads: int = 0,
         max_message_bytes: int = 2_147_483_647,
+        allow_client_shm: bool = True,
     ) -> Server:
         """Start the network threads (0: one per core). No socket is opened yet.
+
+        ``allow_client_shm``: whether clients may have their tensors in shared memory.
 
         Raises ModelError if the system refuses a thread.
         """
@@ -46,22 +49,35 @@ class Server:
     def listen_unix(self, path: str) -> None:
         """As ``listen_tcp``, on a unix socket; a socket file that nobody listens on is replaced."""
 
-    def load_onnx(self, version: int, path: str, config: bytes, library: str) -> bytes:
+    def load_onnx(
+        self,
+        version: int,
+        path: str,
+        config: bytes,
+        library: str,
+        labels: Mapping[str, Sequence[str]],
+    ) -> bytes:
         """Load one version of a model with ONNX Runtime and make it ready; replaces the same version.
 
         ``config`` is a serialised ``inference.ModelConfig``; what it leaves out is completed from the model.
-        ``library`` is the path of libonnxruntime. Blocks without the GIL. Returns the completed
-        configuration. Raises ModelError, and then leaves in service what was there before.
+        ``library`` is the path of libonnxruntime; ``labels`` names the classes of outputs. Blocks without
+        the GIL. Returns the completed configuration. Raises ModelError, and then leaves in service what was
+        there before.
         """
 
     def load_python(
-        self, version: int, config: bytes, instances: Sequence[Callable[[list[Tensor]], list[Tensor]]]
+        self,
+        version: int,
+        config: bytes,
+        instances: Sequence[Callable[[list[Tensor]], list[Tensor]]],
+        labels: Mapping[str, Sequence[str]],
     ) -> bytes:
         """Serve one version of a model with Python callables, one per instance.
 
-        Each is called once per batch with the batch's inputs, from its own thread, and returns its outputs.
-        An input's memoryview owns its memory, so it may be kept. An exception fails that batch with INTERNAL
-        and its message. Raises ModelError, and then leaves in service what was there before.
+        Each is called once per batch with the batch's inputs, from its own thread, and returns its outputs;
+        ``labels`` names the classes of those. An input's memoryview owns its memory, so it may be kept. An
+        exception fails that batch with INTERNAL and its message. Raises ModelError, and then leaves in
+        service what was there before.
         """
 
     def unload(self, name: str, version: int) -> bool:

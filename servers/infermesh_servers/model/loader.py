@@ -3,7 +3,7 @@
 import logging
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +13,7 @@ from infermesh.logs import ecs
 from infermesh.proto.inference.model_config_pb2 import ModelConfig
 
 from infermesh_servers.model.backends import ONNXRUNTIME, instance_count
+from infermesh_servers.model.labels import read_labels
 from infermesh_servers.model.repository import ModelEntry, ModelVersion
 
 if TYPE_CHECKING:
@@ -24,14 +25,22 @@ _log = logging.getLogger(__name__)
 NO_VERSION = 0
 
 
+#: Names of classes, by output.
+Labels = Mapping[str, Sequence[str]]
+
+
 class Registry(Protocol):
     """The part of ``infermesh_native.Server`` that knows of models; see there."""
 
-    def load_onnx(self, version: int, path: str, config: bytes, library: str) -> bytes:
+    def load_onnx(self, version: int, path: str, config: bytes, library: str, labels: Labels) -> bytes:
         """Load one version of an ONNX model; returns the completed configuration."""
 
     def load_python(
-        self, version: int, config: bytes, instances: "Sequence[Callable[[list[Tensor]], list[Tensor]]]"
+        self,
+        version: int,
+        config: bytes,
+        instances: "Sequence[Callable[[list[Tensor]], list[Tensor]]]",
+        labels: Labels,
     ) -> bytes:
         """Serve one version with one callable per instance; returns the completed configuration."""
 
@@ -130,16 +139,19 @@ class Loader:
         config.backend = entry.backend or ""
         if not version.file.is_file():
             raise FileNotFoundError(f"{version.file}: found no such file")
+        labels = read_labels(config, entry.directory)
         if entry.backend == ONNXRUNTIME:
             completed = self._registry.load_onnx(
-                version.number, str(version.file), config.SerializeToString(), str(self._library())
+                version.number, str(version.file), config.SerializeToString(), str(self._library()), labels
             )
         else:
             # numpy takes memory and a tenth of a second, and a server of ONNX models never needs it.
             from infermesh_servers.model.python_backend import load_instances
 
             config, instances = load_instances(version.file, version.number, config)
-            completed = self._registry.load_python(version.number, config.SerializeToString(), instances)
+            completed = self._registry.load_python(
+                version.number, config.SerializeToString(), instances, labels
+            )
         return ModelConfig.FromString(completed)
 
 

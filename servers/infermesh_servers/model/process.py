@@ -36,7 +36,11 @@ def run(options: ServeOptions) -> None:
     )
     shutdown = Shutdown()
     shutdown.install()
-    server = infermesh_native.Server(version=service_version, io_threads=options.io_threads)
+    server = infermesh_native.Server(
+        version=service_version,
+        io_threads=options.io_threads,
+        allow_client_shm=options.allow_client_shm,
+    )
     listeners = listen(server, options)
 
     manager = Manager(options.repository, Loader(server, find_library), stop=lambda: shutdown.requested)

@@ -3,6 +3,7 @@
 use crate::{
     call::Body,
     model::Version,
+    outputs::{Outputs, present},
     thread::Local,
     validate::{Valid, validate},
 };
@@ -30,7 +31,7 @@ pub async fn unary(local: &Local, message: Bytes, deadline: Option<Instant>) -> 
 /// An inference that was accepted.
 pub struct Pending {
     version: Arc<Version>,
-    outputs: SmallVec<[usize; 4]>,
+    outputs: Outputs,
     id: String,
     expiry: Option<Expiry>,
     answer: oneshot::Receiver<Outcome>,
@@ -39,7 +40,7 @@ pub struct Pending {
 /// An inference that is done.
 pub struct Done {
     version: Arc<Version>,
-    outputs: SmallVec<[usize; 4]>,
+    outputs: Outputs,
     id: String,
     tensors: SmallVec<[infermesh_batcher::Tensor; 2]>,
 }
@@ -52,7 +53,7 @@ pub fn submit(
     deadline: Option<Instant>,
 ) -> Result<Pending, Error> {
     local.shared.registry.on(request.model_name, request.model_version, |version| {
-        let valid = validate(&version, request, message)?;
+        let valid = validate(&version, request, message, &local.shared.regions)?;
         enqueue(local, version, valid, request.id, deadline)
     })
 }
@@ -114,7 +115,9 @@ impl Pending {
             Some(expiry) if expiry.at <= Instant::now() => expired(&version, expiry),
             _ => Error::deadline_exceeded(),
         })?;
-        Ok(Done { tensors: outcome?.outputs, version, outputs, id })
+        let mut tensors = outcome?.outputs;
+        present(&version, &outputs, &mut tensors)?;
+        Ok(Done { version, outputs, id, tensors })
     }
 }
 
@@ -139,11 +142,11 @@ impl Done {
 
     /// What the caller wants of the model's outputs, in the order it wants them.
     pub fn tensors(&self) -> SmallVec<[OutputTensor<'_>; 4]> {
-        let wanted = self.outputs.iter().filter_map(|&index| {
-            let (port, tensor) = (self.version.outputs.get(index)?, self.tensors.get(index)?);
+        let wanted = self.outputs.iter().filter_map(|wanted| {
+            let (port, tensor) = (self.version.outputs.get(wanted.index)?, self.tensors.get(wanted.index)?);
             Some(OutputTensor {
                 name: &port.name,
-                datatype: port.datatype,
+                datatype: wanted.datatype(port),
                 shape: &tensor.shape,
                 data: tensor.data.clone(),
             })

@@ -6,7 +6,7 @@ use infermesh_wire::{
     proto::inference::{ModelConfig, model_config::SchedulingChoice, model_queue_policy::TimeoutAction},
     response::ResponseWriter,
 };
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 /// An input or output. `shape` includes the batch dimension (-1) where the model batches.
 #[derive(Debug, Clone)]
@@ -14,6 +14,8 @@ pub struct Port {
     pub name: String,
     pub datatype: DataType,
     pub shape: Shape,
+    /// What an output's classes are called, by their index; as many as are known.
+    pub labels: Vec<String>,
 }
 
 pub struct Version {
@@ -62,6 +64,14 @@ impl Version {
         })
     }
 
+    /// Names the classes of outputs, by the outputs' names.
+    pub fn with_labels(mut self, mut labels: HashMap<String, Vec<String>>) -> Self {
+        for port in &mut self.outputs {
+            port.labels = labels.remove(&port.name).unwrap_or_default();
+        }
+        self
+    }
+
     pub fn is_batched(&self) -> bool {
         self.config.max_batch_size > 0
     }
@@ -75,6 +85,7 @@ fn port(name: &str, data_type: i32, dims: &[i64], batched: bool) -> Result<Port,
         name: name.to_owned(),
         datatype,
         shape: batch.into_iter().chain(dims.iter().copied()).collect(),
+        labels: Vec::new(),
     })
 }
 

@@ -5,6 +5,7 @@ use crate::{
     model::Version,
     reflection::Index,
     registry::{Control, Registry},
+    shared_memory::Regions,
     thread::{NetworkThread, Protocol, Shared},
 };
 use infermesh_wire::Error;
@@ -26,6 +27,8 @@ pub struct Settings {
     pub io_threads: usize,
     /// Larger messages are refused with RESOURCE_EXHAUSTED.
     pub max_message_bytes: usize,
+    /// Whether clients may have their tensors in shared memory.
+    pub allow_client_shm: bool,
 }
 
 pub struct Server {
@@ -45,6 +48,7 @@ impl Server {
             registry: Registry::default(),
             control: OnceLock::new(),
             reflection: Index::new()?,
+            regions: Regions::new(settings.allow_client_shm, settings.max_message_bytes),
             draining: watch::Sender::new(false),
             connections: watch::Sender::new(()),
         });

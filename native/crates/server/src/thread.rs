@@ -4,6 +4,7 @@ use crate::{
     connection,
     reflection::Index,
     registry::{Control, Registry},
+    shared_memory::Regions,
 };
 use infermesh_batcher::Mailbox;
 use infermesh_wire::Error;
@@ -28,6 +29,7 @@ pub struct Shared {
     pub registry: Registry,
     pub control: OnceLock<Arc<dyn Control>>,
     pub reflection: Index,
+    pub regions: Regions,
     /// True from the moment the server refuses new requests.
     pub draining: watch::Sender<bool>,
     /// Each connection holds a receiver of this; it is closed when the last one is gone.
