@@ -2,12 +2,14 @@
 
 use crate::{
     listener::{self, Listener},
+    metrics::Machine,
     model::Version,
     reflection::Index,
     registry::{Control, Registry},
     shared_memory::Regions,
     thread::{NetworkThread, Protocol, Shared},
 };
+use infermesh_telemetry::Log;
 use infermesh_wire::Error;
 use std::{
     io,
@@ -49,6 +51,8 @@ impl Server {
             control: OnceLock::new(),
             reflection: Index::new()?,
             regions: Regions::new(settings.allow_client_shm, settings.max_message_bytes),
+            log: Arc::default(),
+            machine: Machine::default(),
             draining: watch::Sender::new(false),
             connections: watch::Sender::new(()),
         });
@@ -102,6 +106,10 @@ impl Server {
 
     pub fn registry(&self) -> &Registry {
         &self.shared.registry
+    }
+
+    pub fn log(&self) -> &Log {
+        &self.shared.log
     }
 
     /// Makes a version ready.

@@ -2,11 +2,13 @@
 
 use crate::{
     connection,
+    metrics::Machine,
     reflection::Index,
     registry::{Control, Registry},
     shared_memory::Regions,
 };
 use infermesh_batcher::Mailbox;
+use infermesh_telemetry::Log;
 use infermesh_wire::Error;
 use std::{
     net::TcpStream,
@@ -30,6 +32,8 @@ pub struct Shared {
     pub control: OnceLock<Arc<dyn Control>>,
     pub reflection: Index,
     pub regions: Regions,
+    pub log: Arc<Log>,
+    pub machine: Machine,
     /// True from the moment the server refuses new requests.
     pub draining: watch::Sender<bool>,
     /// Each connection holds a receiver of this; it is closed when the last one is gone.
