@@ -1,4 +1,4 @@
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import final
 
 from infermesh_native import Tensor
@@ -69,14 +69,16 @@ class Server:
         self,
         version: int,
         config: bytes,
-        instances: Sequence[Callable[[list[Tensor]], list[Tensor]]],
+        instances: Sequence[Callable[[list[Tensor]], list[Tensor] | Iterator[list[Tensor]]]],
         labels: Mapping[str, Sequence[str]],
     ) -> bytes:
         """Serve one version of a model with Python callables, one per instance.
 
-        Each is called once per batch with the batch's inputs, from its own thread, and returns its outputs;
-        ``labels`` names the classes of those. An input's memoryview owns its memory, so it may be kept. An
-        exception fails that batch with INTERNAL and its message. Raises ModelError, and then leaves in
+        Each is called once per batch with the batch's inputs, from its own thread, and returns its outputs.
+        Where ``config`` makes the model decoupled, each is called once per request and returns an iterator
+        over the outputs of its answers; ``close`` is called on one that nobody listens to any more.
+        An input's memoryview owns its memory, so it may be kept. An exception fails that batch with INTERNAL
+        and its message. ``labels`` names the classes of outputs. Raises ModelError, and then leaves in
         service what was there before.
         """
 

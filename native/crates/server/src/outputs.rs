@@ -10,6 +10,7 @@ use infermesh_batcher::Tensor;
 use infermesh_wire::{
     DataType, Error,
     request::{InferRequest, Parameter, Parameters},
+    response::OutputTensor,
 };
 use smallvec::SmallVec;
 
@@ -111,4 +112,22 @@ pub fn present(version: &Version, outputs: &Outputs, tensors: &mut [Tensor]) -> 
         }
     }
     Ok(())
+}
+
+/// What the answer says of each wanted output, once they have been presented.
+pub fn tensors<'a>(
+    version: &'a Version,
+    outputs: &Outputs,
+    tensors: &'a [Tensor],
+) -> SmallVec<[OutputTensor<'a>; 4]> {
+    let described = outputs.iter().filter_map(|wanted| {
+        let (port, tensor) = (version.outputs.get(wanted.index)?, tensors.get(wanted.index)?);
+        Some(OutputTensor {
+            name: &port.name,
+            datatype: wanted.datatype(port),
+            shape: &tensor.shape,
+            data: tensor.data.clone(),
+        })
+    });
+    described.collect()
 }
