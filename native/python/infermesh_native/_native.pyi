@@ -3,9 +3,12 @@ from typing import final
 
 from infermesh_native import Tensor
 
-__all__ = ["ModelError", "Server", "__version__"]
+__all__ = ["ONNX_PARAMETERS", "ModelError", "Server", "__version__"]
 
 __version__: str
+
+#: Parameters of a model that the onnxruntime backend knows, besides session entries (with a dot in their names).
+ONNX_PARAMETERS: list[str]
 
 class ModelError(Exception):
     """A model could not be loaded; the message says what was found and what was expected."""
@@ -71,6 +74,12 @@ class Server:
         """List a version in the repository index as UNAVAILABLE with a reason; requests to it are refused.
 
         Version 0 stands for a model that has no version to name.
+        """
+
+    def set_labels(self, name: str, labels: dict[str, int]) -> bool:
+        """Replace the labels of a model, all at once; a request may name a version by one. False if unknown.
+
+        A label may name a version that is not there: its requests are refused, as those to the number are.
         """
 
     def allow_control(

@@ -1,18 +1,25 @@
 """What a model configuration must keep beyond its schema."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from infermesh.proto.inference import model_config_pb2
 from infermesh.proto.inference.model_config_pb2 import ModelConfig, ModelInput, ModelOutput
+from infermesh_native import ONNX_PARAMETERS
 
-from infermesh_servers.model.backends import BACKENDS, PLATFORMS
+from infermesh_servers.model import labels
+from infermesh_servers.model.backends import BACKENDS, ONNXRUNTIME, PLATFORMS, choose_backend, instead_of
+from infermesh_servers.model.config_fields import ignored_fields
 from infermesh_servers.model.positions import Path
+
+#: Height, width and channels, in either order.
+IMAGE_DIMS = 3
 
 
 @dataclass(frozen=True)
-class BrokenRule:
-    """One mistake: where it is and a sentence ``field: found ..., expected ...``."""
+class Remark:
+    """One thing to tell: where it is and a sentence ``field: found ..., expected ...``."""
 
     path: Path
     text: str
@@ -25,7 +32,7 @@ class BrokenRule:
         return 1
 
 
-def broken_rules(config: ModelConfig, model_name: str) -> list[BrokenRule]:
+def broken_rules(config: ModelConfig, model_name: str) -> list[Remark]:
     """Return every mistake in a configuration that belongs to the directory ``model_name``."""
     return [
         *_identity(config, model_name),
@@ -33,57 +40,76 @@ def broken_rules(config: ModelConfig, model_name: str) -> list[BrokenRule]:
         *_tensors("output", config.output),
         *_batching(config),
         *_serving(config),
+        *_parameters(config),
     ]
 
 
-def _identity(config: ModelConfig, model_name: str) -> Iterator[BrokenRule]:
+def warnings(config: ModelConfig, files: Iterable[str] = ()) -> list[Remark]:
+    """Return everything that a configuration says in vain; ``files`` are those of its version directories."""
+    return [
+        *(Remark(path, f"{field}: ignored: {reason}") for path, field, reason in ignored_fields(config)),
+        *_unknown_parameters(config, files),
+    ]
+
+
+def _identity(config: ModelConfig, model_name: str) -> Iterator[Remark]:
     if config.name and config.name != model_name:
-        yield BrokenRule(
+        yield Remark(
             ("name",), f'name: found "{config.name}", expected "{model_name}", the name of its directory'
         )
     if config.backend and config.backend not in BACKENDS:
         expected = " or ".join(f'"{name}"' for name in BACKENDS)
-        yield BrokenRule(("backend",), f'backend: found "{config.backend}", expected {expected}')
+        yield Remark(
+            ("backend",),
+            f'backend: found "{config.backend}", expected {expected}{instead_of(config.backend)}',
+        )
     if config.platform and config.platform not in PLATFORMS:
         expected = " or ".join(f'"{name}"' for name in PLATFORMS)
-        yield BrokenRule(("platform",), f'platform: found "{config.platform}", expected {expected}')
+        yield Remark(
+            ("platform",),
+            f'platform: found "{config.platform}", expected {expected}{instead_of(config.platform)}',
+        )
     implied = PLATFORMS.get(config.platform)
     if implied and config.backend in BACKENDS and config.backend != implied:
-        yield BrokenRule(
+        yield Remark(
             ("platform",),
             f'platform: found "{config.platform}" beside backend "{config.backend}", expected one of them',
         )
 
 
-def _tensors(kind: str, tensors: Sequence[ModelInput | ModelOutput]) -> Iterator[BrokenRule]:
+def _tensors(kind: str, tensors: Sequence[ModelInput | ModelOutput]) -> Iterator[Remark]:
     names: set[str] = set()
     for index, tensor in enumerate(tensors):
         at = (kind, index)
         called = f'{kind} "{tensor.name}"' if tensor.name else f"{kind} number {index + 1}"
         if not tensor.name:
-            yield BrokenRule((*at, "name"), f"{kind}.name: found none in {called}, expected a name")
+            yield Remark((*at, "name"), f"{kind}.name: found none in {called}, expected a name")
         elif tensor.name in names:
-            yield BrokenRule(
-                (*at, "name"), f'{kind}.name: found "{tensor.name}" twice, expected each name once'
-            )
+            yield Remark((*at, "name"), f'{kind}.name: found "{tensor.name}" twice, expected each name once')
         names.add(tensor.name)
         if tensor.data_type == model_config_pb2.TYPE_INVALID:
-            yield BrokenRule(
+            yield Remark(
                 (*at, "data_type"),
                 f"{kind}.data_type: found none in {called}, expected a type such as TYPE_FP32",
             )
+        if isinstance(tensor, ModelInput) and tensor.format and len(tensor.dims) != IMAGE_DIMS:
+            yield Remark(
+                (*at, "dims"),
+                f"{kind}.dims: found {len(tensor.dims)} in {called}, "
+                f"expected the {IMAGE_DIMS} of {ModelInput.Format.Name(tensor.format)}",
+            )
         for dim in tensor.dims:
             if dim < -1 or dim == 0:
-                yield BrokenRule(
+                yield Remark(
                     (*at, "dims"),
                     f"{kind}.dims: found {dim} in {called}, expected 1 or more, or -1 for any size",
                 )
 
 
-def _batching(config: ModelConfig) -> Iterator[BrokenRule]:
+def _batching(config: ModelConfig) -> Iterator[Remark]:
     most = config.max_batch_size
     if most < 0:
-        yield BrokenRule(
+        yield Remark(
             ("max_batch_size",),
             f"max_batch_size: found {most}, expected 0 for a model without a batch dimension, or 1 or more",
         )
@@ -92,37 +118,68 @@ def _batching(config: ModelConfig) -> Iterator[BrokenRule]:
         return
     for index, size in enumerate(config.dynamic_batching.preferred_batch_size):
         if not 1 <= size <= most:
-            yield BrokenRule(
+            yield Remark(
                 ("dynamic_batching", 0, "preferred_batch_size", index),
                 f"preferred_batch_size: found {size}, expected 1 to max_batch_size, which is {most}",
             )
 
 
-def _serving(config: ModelConfig) -> Iterator[BrokenRule]:
+def _serving(config: ModelConfig) -> Iterator[Remark]:
     for index, group in enumerate(config.instance_group):
         if group.count < 0:
-            yield BrokenRule(
+            yield Remark(
                 ("instance_group", index, "count"),
                 f"instance_group.count: found {group.count}, expected 1 or more",
             )
     for version in config.version_policy.specific.versions:
         if version < 1:
-            yield BrokenRule(
+            yield Remark(
                 ("version_policy", 0, "specific", 0, "versions"),
                 f"version_policy.specific.versions: found {version}, expected 1 or more",
             )
     if config.version_policy.HasField("specific") and not config.version_policy.specific.versions:
-        yield BrokenRule(
+        yield Remark(
             ("version_policy", 0, "specific"),
             "version_policy.specific: found no versions, expected at least one",
         )
     for field in ("sequence_batching", "ensemble_scheduling"):
         if config.WhichOneof("scheduling_choice") == field:
-            yield BrokenRule(
+            yield Remark(
                 (field,), f"{field}: found, expected dynamic_batching or none: this is not supported yet"
             )
     if config.model_transaction_policy.decoupled:
-        yield BrokenRule(
+        yield Remark(
             ("model_transaction_policy", 0, "decoupled"),
             "model_transaction_policy.decoupled: found true, expected false: this is not supported yet",
         )
+
+
+def _parameters(config: ModelConfig) -> Iterator[Remark]:
+    try:
+        labels.read_labels(config)
+    except ValueError as error:
+        yield Remark(("parameters", labels.PARAMETER), f"parameters: {labels.PARAMETER}: {error}")
+    name = PurePosixPath(config.default_model_filename)
+    if name.is_absolute() or ".." in name.parts or "\0" in config.default_model_filename:
+        yield Remark(
+            ("default_model_filename",),
+            f'default_model_filename: found "{config.default_model_filename}", '
+            "expected a path inside the version's directory",
+        )
+
+
+def _unknown_parameters(config: ModelConfig, files: Iterable[str]) -> Iterator[Remark]:
+    """A backend's parameters are named by many hands; those of another build of it are no mistake."""
+    try:
+        if choose_backend(config, files) != ONNXRUNTIME:
+            return
+    except ValueError:
+        return
+    for key in sorted(config.parameters):
+        if key not in (*ONNX_PARAMETERS, labels.PARAMETER) and "." not in key:
+            known = ", ".join(sorted(ONNX_PARAMETERS))
+            yield Remark(
+                ("parameters", key),
+                f"parameters: {key}: ignored: the onnxruntime backend knows {known} "
+                "and session entries such as session.intra_op.allow_spinning",
+            )

@@ -51,9 +51,10 @@ pub fn submit(
     message: &Bytes,
     deadline: Option<Instant>,
 ) -> Result<Pending, Error> {
-    let version = local.shared.registry.find(request.model_name, request.model_version)?;
-    let valid = validate(&version, request, message)?;
-    enqueue(local, version, valid, request.id, deadline)
+    local.shared.registry.with_version(request.model_name, request.model_version, |version| {
+        let valid = validate(&version, request, message)?;
+        enqueue(local, version, valid, request.id, deadline)
+    })
 }
 
 /// Queues what was found valid.

@@ -53,24 +53,30 @@ async fn run(
     deadline: Option<Instant>,
 ) -> Result<Answer, Error> {
     let length = header_length(headers, body.len())?;
-    let version = local.shared.registry.find(model, version)?;
+    let registry = &local.shared.registry;
     let (pending, binary) = if length == Some(0) {
-        let valid = raw::validate(&version, body)?;
-        let binary = vec![true; valid.outputs.len()];
-        (enqueue(local, version, valid, "", deadline)?, binary)
+        registry.with_version(model, version, |version| {
+            let valid = raw::validate(&version, body.clone())?;
+            let binary = vec![true; valid.outputs.len()];
+            Ok((enqueue(local, version, valid, "", deadline)?, binary))
+        })?
     } else {
+        // An unknown model is told before anything about the body.
+        registry.find(model, version)?;
         let text = body.split_to(length.unwrap_or(body.len()));
         let header = Header::parse(&text)?;
         let data = header.data(body)?;
         let request = header.request(model, "")?;
-        let valid = validate_with(&version, &request, |index, input, datatype| match data.get(index) {
-            Some(Data::Json(text)) => from_json(text, datatype, input.name),
-            Some(Data::Binary(bytes)) => Ok(bytes.clone()),
-            None => Err(Error::internal("an input vanished during validation")),
-        })?;
-        let binary = header.binary_outputs(valid.outputs.len());
-        check_outputs(&version, &valid, &binary)?;
-        (enqueue(local, version, valid, &header.id, deadline)?, binary)
+        registry.with_version(model, version, |version| {
+            let valid = validate_with(&version, &request, |index, input, datatype| match data.get(index) {
+                Some(Data::Json(text)) => from_json(text, datatype, input.name),
+                Some(Data::Binary(bytes)) => Ok(bytes.clone()),
+                None => Err(Error::internal("an input vanished during validation")),
+            })?;
+            let binary = header.binary_outputs(valid.outputs.len());
+            check_outputs(&version, &valid, &binary)?;
+            Ok((enqueue(local, version, valid, &header.id, deadline)?, binary))
+        })?
     };
     write(&pending.answer().await?, &binary)
 }
