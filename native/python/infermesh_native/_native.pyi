@@ -7,7 +7,7 @@ __all__ = ["ONNX_PARAMETERS", "ModelError", "Server", "__version__"]
 
 __version__: str
 
-#: Parameters of a model that the onnxruntime backend knows, besides session entries (with a dot in their names).
+#: Parameters that the onnxruntime backend knows, besides session entries (with a dot in their names).
 ONNX_PARAMETERS: list[str]
 
 class ModelError(Exception):
@@ -95,6 +95,19 @@ class Server:
 
     def set_ready(self, ready: bool) -> None:
         """What ServerReady and the health service report from now on."""
+
+    def take_log(self, timeout: float) -> list[tuple[float, str, str, str, dict[str, str | int | bool]]]:
+        """The next log records of the data plane; empty if there is none within ``timeout`` seconds.
+
+        Each is its age in seconds, its level (``error``, ``warning``, ``info``), its ``event.action``, its
+        message, and further fields by their names in the Elastic Common Schema.
+        """
+
+    def flush_log(self) -> None:
+        """From now on ``take_log`` never waits."""
+
+    def set_access_log(self, wanted: bool) -> None:
+        """Whether every inference gets a log record."""
 
     def drain(self, timeout: float) -> bool:
         """Refuse new requests, finish accepted ones, close the listeners.

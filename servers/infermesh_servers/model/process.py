@@ -12,6 +12,7 @@ from infermesh_servers.model.control import RepositoryControl
 from infermesh_servers.model.listeners import listen
 from infermesh_servers.model.loader import Loader, Outcome, State
 from infermesh_servers.model.manager import Manager
+from infermesh_servers.model.native_log import NativeLog
 from infermesh_servers.model.onnxruntime_library import find_library
 from infermesh_servers.model.options import EVERY_MODEL, ModelControlMode, ServeOptions
 from infermesh_servers.model.poller import Poller
@@ -39,6 +40,17 @@ def run(options: ServeOptions) -> None:
     shutdown = Shutdown()
     shutdown.install()
     server = infermesh_native.Server(version=service_version, io_threads=options.io_threads)
+    with NativeLog(server):
+        _serve(options, repository, server, shutdown, log_format)
+
+
+def _serve(
+    options: ServeOptions,
+    repository: Repository,
+    server: infermesh_native.Server,
+    shutdown: Shutdown,
+    log_format: LogFormat,
+) -> None:
     listeners = listen(server, options)
 
     manager = Manager(repository, Loader(server, find_library), stop=lambda: shutdown.requested)
