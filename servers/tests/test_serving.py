@@ -5,6 +5,7 @@ import logging
 import os
 import queue
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ class NotingServer:
         self.served: dict[tuple[str, int], ModelConfig] = {}
         self.unavailable: dict[tuple[str, int], str] = {}
         self.labels: dict[str, dict[str, int]] = {}
+        self.log_ended = threading.Event()
         self.ready: list[bool] = []
         self.drained: list[float] = []
         self.drains_in_time = True
@@ -94,6 +96,13 @@ class NotingServer:
 
     def allow_control(self, load: Callable[..., None], unload: Callable[..., None]) -> None:
         self.settings["control"] = (load, unload)
+
+    def take_log(self, timeout: float) -> list[Any]:
+        self.log_ended.wait(timeout)
+        return []
+
+    def flush_log(self) -> None:
+        self.log_ended.set()
 
     def set_ready(self, ready: bool) -> None:
         self.ready.append(ready)

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import final
 
 from infermesh_native import Tensor
@@ -58,11 +58,16 @@ class Server:
         """
 
     def load_python(
-        self, version: int, config: bytes, instances: Sequence[Callable[[list[Tensor]], list[Tensor]]]
+        self,
+        version: int,
+        config: bytes,
+        instances: Sequence[Callable[[list[Tensor]], list[Tensor] | Iterator[list[Tensor]]]],
     ) -> bytes:
         """Serve one version of a model with Python callables, one per instance.
 
         Each is called once per batch with the batch's inputs, from its own thread, and returns its outputs.
+        Where ``config`` makes the model decoupled, each is called once per request and returns an iterator
+        over the outputs of its answers; ``close`` is called on one that nobody listens to any more.
         An input's memoryview owns its memory, so it may be kept. An exception fails that batch with INTERNAL
         and its message. Raises ModelError, and then leaves in service what was there before.
         """

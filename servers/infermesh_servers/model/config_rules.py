@@ -1,16 +1,14 @@
 """What a model configuration must keep beyond its schema."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from infermesh.proto.inference import model_config_pb2
 from infermesh.proto.inference.model_config_pb2 import ModelConfig, ModelInput, ModelOutput
-from infermesh_native import ONNX_PARAMETERS
 
 from infermesh_servers.model import labels
-from infermesh_servers.model.backends import BACKENDS, ONNXRUNTIME, PLATFORMS, choose_backend, instead_of
-from infermesh_servers.model.config_fields import ignored_fields
+from infermesh_servers.model.backends import BACKENDS, ONNXRUNTIME, PLATFORMS, instead_of
 from infermesh_servers.model.positions import Path
 
 #: Height, width and channels, in either order.
@@ -19,7 +17,7 @@ IMAGE_DIMS = 3
 
 @dataclass(frozen=True)
 class Remark:
-    """One thing to tell: where it is and a sentence ``field: found ..., expected ...``."""
+    """One thing to tell about a configuration: where it is, and a sentence that begins with the field."""
 
     path: Path
     text: str
@@ -32,7 +30,11 @@ class Remark:
         return 1
 
 
-def broken_rules(config: ModelConfig, model_name: str) -> list[Remark]:
+class BrokenRule(Remark):
+    """One mistake: ``field: found ..., expected ...``."""
+
+
+def broken_rules(config: ModelConfig, model_name: str) -> list[BrokenRule]:
     """Return every mistake in a configuration that belongs to the directory ``model_name``."""
     return [
         *_identity(config, model_name),
@@ -44,72 +46,72 @@ def broken_rules(config: ModelConfig, model_name: str) -> list[Remark]:
     ]
 
 
-def warnings(config: ModelConfig, files: Iterable[str] = ()) -> list[Remark]:
-    """Return everything that a configuration says in vain; ``files`` are those of its version directories."""
-    return [
-        *(Remark(path, f"{field}: ignored: {reason}") for path, field, reason in ignored_fields(config)),
-        *_unknown_parameters(config, files),
-    ]
-
-
-def _identity(config: ModelConfig, model_name: str) -> Iterator[Remark]:
+def _identity(config: ModelConfig, model_name: str) -> Iterator[BrokenRule]:
     if config.name and config.name != model_name:
-        yield Remark(
+        yield BrokenRule(
             ("name",), f'name: found "{config.name}", expected "{model_name}", the name of its directory'
         )
     if config.backend and config.backend not in BACKENDS:
         expected = " or ".join(f'"{name}"' for name in BACKENDS)
-        yield Remark(
+        yield BrokenRule(
             ("backend",),
             f'backend: found "{config.backend}", expected {expected}{instead_of(config.backend)}',
         )
     if config.platform and config.platform not in PLATFORMS:
         expected = " or ".join(f'"{name}"' for name in PLATFORMS)
-        yield Remark(
+        yield BrokenRule(
             ("platform",),
             f'platform: found "{config.platform}", expected {expected}{instead_of(config.platform)}',
         )
     implied = PLATFORMS.get(config.platform)
+    if config.model_transaction_policy.decoupled and ONNXRUNTIME in (config.backend, implied):
+        yield BrokenRule(
+            ("model_transaction_policy", 0, "decoupled"),
+            "model_transaction_policy.decoupled: found true, expected false: "
+            f"a model of backend {ONNXRUNTIME} gives one answer to each request",
+        )
     if implied and config.backend in BACKENDS and config.backend != implied:
-        yield Remark(
+        yield BrokenRule(
             ("platform",),
             f'platform: found "{config.platform}" beside backend "{config.backend}", expected one of them',
         )
 
 
-def _tensors(kind: str, tensors: Sequence[ModelInput | ModelOutput]) -> Iterator[Remark]:
+def _tensors(kind: str, tensors: Sequence[ModelInput | ModelOutput]) -> Iterator[BrokenRule]:
     names: set[str] = set()
     for index, tensor in enumerate(tensors):
         at = (kind, index)
         called = f'{kind} "{tensor.name}"' if tensor.name else f"{kind} number {index + 1}"
         if not tensor.name:
-            yield Remark((*at, "name"), f"{kind}.name: found none in {called}, expected a name")
+            yield BrokenRule((*at, "name"), f"{kind}.name: found none in {called}, expected a name")
         elif tensor.name in names:
-            yield Remark((*at, "name"), f'{kind}.name: found "{tensor.name}" twice, expected each name once')
+            yield BrokenRule(
+                (*at, "name"), f'{kind}.name: found "{tensor.name}" twice, expected each name once'
+            )
         names.add(tensor.name)
         if tensor.data_type == model_config_pb2.TYPE_INVALID:
-            yield Remark(
+            yield BrokenRule(
                 (*at, "data_type"),
                 f"{kind}.data_type: found none in {called}, expected a type such as TYPE_FP32",
             )
         if isinstance(tensor, ModelInput) and tensor.format and len(tensor.dims) != IMAGE_DIMS:
-            yield Remark(
+            yield BrokenRule(
                 (*at, "dims"),
                 f"{kind}.dims: found {len(tensor.dims)} in {called}, "
                 f"expected the {IMAGE_DIMS} of {ModelInput.Format.Name(tensor.format)}",
             )
         for dim in tensor.dims:
             if dim < -1 or dim == 0:
-                yield Remark(
+                yield BrokenRule(
                     (*at, "dims"),
                     f"{kind}.dims: found {dim} in {called}, expected 1 or more, or -1 for any size",
                 )
 
 
-def _batching(config: ModelConfig) -> Iterator[Remark]:
+def _batching(config: ModelConfig) -> Iterator[BrokenRule]:
     most = config.max_batch_size
     if most < 0:
-        yield Remark(
+        yield BrokenRule(
             ("max_batch_size",),
             f"max_batch_size: found {most}, expected 0 for a model without a batch dimension, or 1 or more",
         )
@@ -118,68 +120,46 @@ def _batching(config: ModelConfig) -> Iterator[Remark]:
         return
     for index, size in enumerate(config.dynamic_batching.preferred_batch_size):
         if not 1 <= size <= most:
-            yield Remark(
+            yield BrokenRule(
                 ("dynamic_batching", 0, "preferred_batch_size", index),
                 f"preferred_batch_size: found {size}, expected 1 to max_batch_size, which is {most}",
             )
 
 
-def _serving(config: ModelConfig) -> Iterator[Remark]:
+def _serving(config: ModelConfig) -> Iterator[BrokenRule]:
     for index, group in enumerate(config.instance_group):
         if group.count < 0:
-            yield Remark(
+            yield BrokenRule(
                 ("instance_group", index, "count"),
                 f"instance_group.count: found {group.count}, expected 1 or more",
             )
     for version in config.version_policy.specific.versions:
         if version < 1:
-            yield Remark(
+            yield BrokenRule(
                 ("version_policy", 0, "specific", 0, "versions"),
                 f"version_policy.specific.versions: found {version}, expected 1 or more",
             )
     if config.version_policy.HasField("specific") and not config.version_policy.specific.versions:
-        yield Remark(
+        yield BrokenRule(
             ("version_policy", 0, "specific"),
             "version_policy.specific: found no versions, expected at least one",
         )
     for field in ("sequence_batching", "ensemble_scheduling"):
         if config.WhichOneof("scheduling_choice") == field:
-            yield Remark(
+            yield BrokenRule(
                 (field,), f"{field}: found, expected dynamic_batching or none: this is not supported yet"
             )
-    if config.model_transaction_policy.decoupled:
-        yield Remark(
-            ("model_transaction_policy", 0, "decoupled"),
-            "model_transaction_policy.decoupled: found true, expected false: this is not supported yet",
-        )
 
 
-def _parameters(config: ModelConfig) -> Iterator[Remark]:
+def _parameters(config: ModelConfig) -> Iterator[BrokenRule]:
     try:
         labels.read_labels(config)
     except ValueError as error:
-        yield Remark(("parameters", labels.PARAMETER), f"parameters: {labels.PARAMETER}: {error}")
+        yield BrokenRule(("parameters", labels.PARAMETER), f"parameters: {labels.PARAMETER}: {error}")
     name = PurePosixPath(config.default_model_filename)
     if name.is_absolute() or ".." in name.parts or "\0" in config.default_model_filename:
-        yield Remark(
+        yield BrokenRule(
             ("default_model_filename",),
             f'default_model_filename: found "{config.default_model_filename}", '
             "expected a path inside the version's directory",
         )
-
-
-def _unknown_parameters(config: ModelConfig, files: Iterable[str]) -> Iterator[Remark]:
-    """A backend's parameters are named by many hands; those of another build of it are no mistake."""
-    try:
-        if choose_backend(config, files) != ONNXRUNTIME:
-            return
-    except ValueError:
-        return
-    for key in sorted(config.parameters):
-        if key not in (*ONNX_PARAMETERS, labels.PARAMETER) and "." not in key:
-            known = ", ".join(sorted(ONNX_PARAMETERS))
-            yield Remark(
-                ("parameters", key),
-                f"parameters: {key}: ignored: the onnxruntime backend knows {known} "
-                "and session entries such as session.intra_op.allow_spinning",
-            )
