@@ -3,9 +3,12 @@ from typing import final
 
 from infermesh_native import Tensor
 
-__all__ = ["ModelError", "Server", "__version__"]
+__all__ = ["ONNX_PARAMETERS", "ModelError", "Server", "__version__"]
 
 __version__: str
+
+#: Parameters that the onnxruntime backend knows, besides session entries (with a dot in their names).
+ONNX_PARAMETERS: list[str]
 
 class ModelError(Exception):
     """A model could not be loaded; the message says what was found and what was expected."""
@@ -55,12 +58,12 @@ class Server:
         path: str,
         config: bytes,
         library: str,
-        labels: Mapping[str, Sequence[str]],
+        classes: Mapping[str, Sequence[str]],
     ) -> bytes:
         """Load one version of a model with ONNX Runtime and make it ready; replaces the same version.
 
         ``config`` is a serialised ``inference.ModelConfig``; what it leaves out is completed from the model.
-        ``library`` is the path of libonnxruntime; ``labels`` names the classes of outputs. Blocks without
+        ``library`` is the path of libonnxruntime; ``classes`` names the classes of outputs. Blocks without
         the GIL. Returns the completed configuration. Raises ModelError, and then leaves in service what was
         there before.
         """
@@ -70,7 +73,7 @@ class Server:
         version: int,
         config: bytes,
         instances: Sequence[Callable[[list[Tensor]], list[Tensor] | Iterator[list[Tensor]]]],
-        labels: Mapping[str, Sequence[str]],
+        classes: Mapping[str, Sequence[str]],
     ) -> bytes:
         """Serve one version of a model with Python callables, one per instance.
 
@@ -78,7 +81,7 @@ class Server:
         Where ``config`` makes the model decoupled, each is called once per request and returns an iterator
         over the outputs of its answers; ``close`` is called on one that nobody listens to any more.
         An input's memoryview owns its memory, so it may be kept. An exception fails that batch with INTERNAL
-        and its message. ``labels`` names the classes of outputs. Raises ModelError, and then leaves in
+        and its message. ``classes`` names the classes of outputs. Raises ModelError, and then leaves in
         service what was there before.
         """
 
@@ -89,6 +92,12 @@ class Server:
         """List a version in the repository index as UNAVAILABLE with a reason; requests to it are refused.
 
         Version 0 stands for a model that has no version to name.
+        """
+
+    def set_labels(self, name: str, labels: dict[str, int]) -> bool:
+        """Replace the labels of a model, all at once; a request may name a version by one. False if unknown.
+
+        A label may name a version that is not there: its requests are refused, as those to the number are.
         """
 
     def allow_control(

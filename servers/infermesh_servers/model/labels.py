@@ -1,31 +1,52 @@
-"""Names of classes: the text files that ``label_filename`` of an output in config.pbtxt points to."""
+"""Labels: names for versions of a model, such as ``stable`` and ``canary``.
 
-from pathlib import Path
+They are a parameter of the model's configuration::
 
-from infermesh.errors import ConfigurationError
+    parameters { key: "version_labels" value { string_value: "stable=3, canary=4" } }
+
+A request may give a label wherever it may give a version.
+"""
+
+import re
+from collections.abc import Mapping
+
 from infermesh.proto.inference.model_config_pb2 import ModelConfig
 
+PARAMETER = "version_labels"
 
-def read_labels(config: ModelConfig, directory: Path) -> dict[str, list[str]]:
-    """Return the labels of each output that has a file, one per line: line i names index i.
+#: A word that is no number, so that it can never be mistaken for a version.
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}", re.ASCII)
 
-    Raises ConfigurationError for a file that is not in the model's directory, is missing or is no text.
+
+def read_labels(config: ModelConfig | None) -> dict[str, int]:
+    """Return each label's version; empty if there are none.
+
+    Raises ValueError saying what was found and what is expected.
     """
-    return {
-        output.name: _read(directory, output.label_filename)
-        for output in config.output
-        if output.label_filename
-    }
+    if config is None or PARAMETER not in config.parameters:
+        return {}
+    labels: dict[str, int] = {}
+    for part in config.parameters[PARAMETER].string_value.split(","):
+        label, equals, version = (word.strip() for word in part.partition("="))
+        if not equals or not _LABEL.fullmatch(label) or not re.fullmatch(r"[1-9][0-9]{0,17}", version):
+            raise ValueError(
+                f'found "{part.strip()}", expected a list such as "stable=3, canary=4": '
+                "words that begin with a letter, each with the number of a version"
+            )
+        if label in labels:
+            raise ValueError(f'found the label "{label}" twice, expected each once')
+        labels[label] = int(version)
+    return labels
 
 
-def _read(directory: Path, name: str) -> list[str]:
-    path = directory / name
-    # A client may send a configuration, too: it must not make other files of this machine readable.
-    if not path.resolve().is_relative_to(directory.resolve()):
-        raise ConfigurationError(f"{path}: found a label_filename outside of the model's directory")
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise ConfigurationError(f"{path}: found no such file, expected the labels of an output") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error}") from error
+def without_labels(config: ModelConfig) -> ModelConfig:
+    """Return a copy of a configuration that says nothing about labels."""
+    rest = ModelConfig()
+    rest.CopyFrom(config)
+    rest.parameters.pop(PARAMETER, None)
+    return rest
+
+
+def describe(labels: Mapping[str, int]) -> str:
+    """Return labels as people read them: ``canary=4, stable=3``."""
+    return ", ".join(f"{label}={version}" for label, version in sorted(labels.items()))

@@ -15,7 +15,12 @@ use pyo3::{
     prelude::*,
     types::{PyBytes, PyList},
 };
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 #[pyclass(frozen, module = "infermesh_native")]
 pub struct Server(infermesh_server::Server);
@@ -62,7 +67,7 @@ impl Server {
         path: PathBuf,
         config: &[u8],
         library: PathBuf,
-        labels: HashMap<String, Vec<String>>,
+        classes: HashMap<String, Vec<String>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let config = decode(config)?;
         let completed = py
@@ -70,7 +75,7 @@ impl Server {
                 let loaded = infermesh_onnx::load(&library, &path, config)?;
                 let completed = loaded.config.encode_to_vec();
                 let model = Version::start(version, loaded.config, loaded.instances, loaded.typical)?;
-                self.0.insert(model.with_labels(labels));
+                self.0.insert(model.with_classes(classes));
                 Ok(completed)
             })
             .map_err(model_error)?;
@@ -83,7 +88,7 @@ impl Server {
         version: i64,
         config: &[u8],
         instances: Vec<Py<PyAny>>,
-        labels: HashMap<String, Vec<String>>,
+        classes: HashMap<String, Vec<String>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let mut config = decode(config)?;
         if config.platform.is_empty() {
@@ -98,7 +103,7 @@ impl Server {
                     Box::new(PythonBackend { callable, ports: ports.clone() }) as Box<dyn Backend>
                 })
                 .collect();
-            self.0.insert(Version::start(version, config, backends, None)?.with_labels(labels));
+            self.0.insert(Version::start(version, config, backends, None)?.with_classes(classes));
             Ok(())
         })
         .map_err(model_error)?;
@@ -111,6 +116,10 @@ impl Server {
 
     fn set_unavailable(&self, py: Python<'_>, name: &str, version: i64, reason: &str) {
         py.detach(|| self.0.registry().set_unavailable(name, version, reason));
+    }
+
+    fn set_labels(&self, py: Python<'_>, name: &str, labels: BTreeMap<String, i64>) -> bool {
+        py.detach(|| self.0.registry().set_labels(name, labels))
     }
 
     fn set_ready(&self, ready: bool) {

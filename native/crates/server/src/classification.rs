@@ -36,7 +36,7 @@ fn put_row(out: &mut BytesMut, row: &[u8], port: &Port, count: usize) {
         ($kind:ty, $value:expr) => {{
             let values = row.as_chunks().0.iter().map(|bytes| $value(<$kind>::from_le_bytes(*bytes)));
             for (index, value) in best(values, count) {
-                put_class(out, value, index, port.labels.get(index));
+                put_class(out, value, index, port.classes.get(index));
             }
         }};
     }
@@ -123,7 +123,7 @@ mod tests {
             name: "y".into(),
             datatype,
             shape: Shape::new(),
-            labels: vec!["cat".into(), String::new(), "dog".into()],
+            classes: vec!["cat".into(), String::new(), "dog".into()],
         };
         let tensor = Tensor { shape: Shape::from_slice(shape), data: data.to_vec().into() };
         let found = largest(&tensor, &port, count, batched);

@@ -15,7 +15,7 @@ pub struct Port {
     pub datatype: DataType,
     pub shape: Shape,
     /// What an output's classes are called, by their index; as many as are known.
-    pub labels: Vec<String>,
+    pub classes: Vec<String>,
 }
 
 pub struct Version {
@@ -65,9 +65,9 @@ impl Version {
     }
 
     /// Names the classes of outputs, by the outputs' names.
-    pub fn with_labels(mut self, mut labels: HashMap<String, Vec<String>>) -> Self {
+    pub fn with_classes(mut self, mut classes: HashMap<String, Vec<String>>) -> Self {
         for port in &mut self.outputs {
-            port.labels = labels.remove(&port.name).unwrap_or_default();
+            port.classes = classes.remove(&port.name).unwrap_or_default();
         }
         self
     }
@@ -99,7 +99,7 @@ fn port(name: &str, data_type: i32, dims: &[i64], batched: bool) -> Result<Port,
         name: name.to_owned(),
         datatype,
         shape: batch.into_iter().chain(dims.iter().copied()).collect(),
-        labels: Vec::new(),
+        classes: Vec::new(),
     })
 }
 
