@@ -3,6 +3,7 @@
 use crate::{
     call::Body,
     model::Version,
+    outputs::{Outputs, present, tensors},
     thread::Local,
     validate::{Valid, validate},
     visit::{Job, Visit},
@@ -20,20 +21,24 @@ use std::{sync::Arc, time::Instant};
 /// `ModelInfer`.
 pub async fn unary(local: &Local, message: Bytes, deadline: Option<Instant>) -> Result<Body, Error> {
     let request = InferRequest::decode(&message)?;
-    Ok(submit(local, &request, &message, deadline)?.answer().await?.write().into())
+    let pending = local.shared.registry.on(request.model_name, request.model_version, |version| {
+        version.check_answers_once("ModelInfer RPC")?;
+        submit(local, version, &request, &message, deadline)
+    })?;
+    Ok(pending.answer().await?.write().into())
 }
 
 /// An inference that was accepted.
 pub struct Pending {
     visit: Visit,
-    outputs: SmallVec<[usize; 4]>,
+    outputs: Outputs,
     id: String,
 }
 
 /// An inference that is done.
 pub struct Done {
     visit: Visit,
-    outputs: SmallVec<[usize; 4]>,
+    outputs: Outputs,
     id: String,
     answer: Answer,
 }
@@ -41,14 +46,13 @@ pub struct Done {
 /// Queues a request with its model. Dropping what it returns gives the request up.
 pub fn submit(
     local: &Local,
+    version: Arc<Version>,
     request: &InferRequest<'_>,
     message: &Bytes,
     deadline: Option<Instant>,
 ) -> Result<Pending, Error> {
-    local.shared.registry.on(request.model_name, request.model_version, |version| {
-        let valid = validate(&version, request, message)?;
-        enqueue(local, version, valid, request.id, deadline)
-    })
+    let valid = validate(&version, request, message, &local.shared.regions)?;
+    enqueue(local, version, valid, request.id, deadline)
 }
 
 /// Queues what was found valid.
@@ -60,7 +64,8 @@ pub fn enqueue(
     deadline: Option<Instant>,
 ) -> Result<Pending, Error> {
     let job = Job { inputs, rows, deadline, timeout };
-    let visit = Visit::begin(local, version, job, &|index| outputs.contains(&index))?;
+    let visit =
+        Visit::begin(local, version, job, &|index| outputs.iter().any(|wanted| wanted.index == index))?;
     Ok(Pending { visit, outputs, id: id.to_owned() })
 }
 
@@ -71,7 +76,8 @@ impl Pending {
 
     pub async fn answer(self) -> Result<Done, Error> {
         let Self { mut visit, outputs, id } = self;
-        let answer = visit.answer().await?;
+        let mut answer = visit.answer().await?;
+        present(visit.version(), &outputs, &mut answer.outputs)?;
         Ok(Done { visit, outputs, id, answer })
     }
 }
@@ -97,15 +103,6 @@ impl Done {
 
     /// What the caller wants of the model's outputs, in the order it wants them.
     pub fn tensors(&self) -> SmallVec<[OutputTensor<'_>; 4]> {
-        let wanted = self.outputs.iter().filter_map(|&index| {
-            let (port, tensor) = (self.version().outputs.get(index)?, self.answer.outputs.get(index)?);
-            Some(OutputTensor {
-                name: &port.name,
-                datatype: port.datatype,
-                shape: &tensor.shape,
-                data: tensor.data.clone(),
-            })
-        });
-        wanted.collect()
+        tensors(self.version(), &self.outputs, &self.answer.outputs)
     }
 }

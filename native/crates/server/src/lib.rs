@@ -1,13 +1,16 @@
 //! A server for the Open Inference Protocol v2, over gRPC and over HTTP.
 //!
 //! One way through: `listener` accepts, `connection` speaks HTTP/2, `call` frames messages, `route` picks a method;
-//! an inference goes on to `infer` (or `stream`), `validate`, the model's scheduler in `registry`, and back. `describe`,
+//! an inference goes on to `infer` (or `stream`, `decoupled`), `validate`, the model's scheduler in `registry`, and back
+//! through `outputs`, in text (`classification`) or through `shared_memory` where that is wanted. `describe`,
 //! `statistics`, `health` and `reflection` answer questions about the server. `http` is the other edge: JSON in
 //! front of the same `infer`, `describe` and `statistics`. `metrics` is what Prometheus reads.
 
 mod authority;
 mod call;
+mod classification;
 mod connection;
+mod decoupled;
 mod describe;
 mod engine;
 mod ensemble;
@@ -17,11 +20,13 @@ mod infer;
 mod listener;
 mod metrics;
 mod model;
+mod outputs;
 mod queued;
 mod reflection;
 mod registry;
 mod route;
 mod server;
+mod shared_memory;
 mod statistics;
 mod stream;
 mod thread;

@@ -6,6 +6,7 @@ use crate::{
     model::Version,
     reflection::Index,
     registry::{Control, Registry},
+    shared_memory::Regions,
     thread::{NetworkThread, Protocol, Shared},
 };
 use infermesh_telemetry::Log;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub io_threads: usize,
     /// Larger messages are refused with RESOURCE_EXHAUSTED.
     pub max_message_bytes: usize,
+    /// Whether clients may have their tensors in shared memory.
+    pub allow_client_shm: bool,
 }
 
 pub struct Server {
@@ -47,6 +50,7 @@ impl Server {
             registry: Registry::default(),
             control: OnceLock::new(),
             reflection: Index::new()?,
+            regions: Regions::new(settings.allow_client_shm, settings.max_message_bytes),
             log: Arc::default(),
             machine: Machine::default(),
             draining: watch::Sender::new(false),

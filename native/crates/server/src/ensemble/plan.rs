@@ -143,7 +143,7 @@ fn check_member(config: &ModelConfig, member: &Version, find: Find<'_>) -> Resul
             member.name, config.name
         )));
     }
-    if member.config.model_transaction_policy.is_some_and(|policy| policy.decoupled) {
+    if member.is_decoupled() {
         return Err(Error::invalid(format!(
             "model '{}' is decoupled: it may answer any number of times, expected a model with one answer per request",
             member.name
