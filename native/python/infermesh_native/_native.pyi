@@ -85,7 +85,7 @@ class Server:
         service what was there before.
         """
 
-    def load_ensemble(self, version: int, config: bytes) -> None:
+    def load_ensemble(self, version: int, config: bytes, classes: Mapping[str, Sequence[str]]) -> None:
         """Serve one version that other models compute, as ``ensemble_scheduling`` says; they must be ready.
 
         Raises ModelError naming step, model and tensor, and then leaves in service what was there before.

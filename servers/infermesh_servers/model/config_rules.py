@@ -1,7 +1,6 @@
 """What a model configuration must keep beyond its schema."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from infermesh.proto.inference import model_config_pb2
@@ -9,29 +8,11 @@ from infermesh.proto.inference.model_config_pb2 import ModelConfig, ModelInput, 
 
 from infermesh_servers.model import labels
 from infermesh_servers.model.backends import BACKENDS, ONNXRUNTIME, PLATFORMS, instead_of
-from infermesh_servers.model.positions import Path
+from infermesh_servers.model.ensemble_rules import ensemble_rules
+from infermesh_servers.model.remark import BrokenRule
 
 #: Height, width and channels, in either order.
 IMAGE_DIMS = 3
-
-
-@dataclass(frozen=True)
-class Remark:
-    """One thing to tell about a configuration: where it is, and a sentence that begins with the field."""
-
-    path: Path
-    text: str
-
-    def line(self, lines: Mapping[Path, int]) -> int:
-        """Return the line of the field, or of the nearest one around it if it is not written itself."""
-        for length in range(len(self.path), 0, -1):
-            if self.path[:length] in lines:
-                return lines[self.path[:length]]
-        return 1
-
-
-class BrokenRule(Remark):
-    """One mistake: ``field: found ..., expected ...``."""
 
 
 def broken_rules(config: ModelConfig, model_name: str) -> list[BrokenRule]:
@@ -43,6 +24,7 @@ def broken_rules(config: ModelConfig, model_name: str) -> list[BrokenRule]:
         *_batching(config),
         *_serving(config),
         *_parameters(config),
+        *ensemble_rules(config),
     ]
 
 
@@ -144,11 +126,11 @@ def _serving(config: ModelConfig) -> Iterator[BrokenRule]:
             ("version_policy", 0, "specific"),
             "version_policy.specific: found no versions, expected at least one",
         )
-    for field in ("sequence_batching", "ensemble_scheduling"):
-        if config.WhichOneof("scheduling_choice") == field:
-            yield BrokenRule(
-                (field,), f"{field}: found, expected dynamic_batching or none: this is not supported yet"
-            )
+    if config.HasField("sequence_batching"):
+        yield BrokenRule(
+            ("sequence_batching",),
+            "sequence_batching: found, expected dynamic_batching or none: this is not supported yet",
+        )
 
 
 def _parameters(config: ModelConfig) -> Iterator[BrokenRule]:

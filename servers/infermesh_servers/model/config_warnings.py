@@ -8,7 +8,7 @@ from infermesh_native import ONNX_PARAMETERS
 from infermesh_servers.model import labels
 from infermesh_servers.model.backends import ONNXRUNTIME, choose_backend
 from infermesh_servers.model.config_fields import ignored_fields
-from infermesh_servers.model.config_rules import Remark
+from infermesh_servers.model.remark import Remark
 
 
 def warnings(config: ModelConfig, files: Iterable[str] = ()) -> list[Remark]:

@@ -110,15 +110,17 @@ impl Server {
         Ok(PyBytes::new(py, &completed))
     }
 
-    fn load_ensemble(&self, py: Python<'_>, version: i64, config: &[u8]) -> PyResult<()> {
-        let mut config = decode(config)?;
-        if config.platform.is_empty() {
-            config.platform = "ensemble".to_owned();
-        }
+    fn load_ensemble(
+        &self,
+        py: Python<'_>,
+        version: i64,
+        config: &[u8],
+        classes: HashMap<String, Vec<String>>,
+    ) -> PyResult<()> {
+        let config = decode(config)?;
         py.detach(|| {
-            let registry = self.0.registry();
-            let find = |name: &str, version: &str| registry.find(name, version);
-            self.0.insert(Version::compose(version, config, &find)?);
+            let ensemble = Version::compose(version, config, self.0.registry())?;
+            self.0.insert(ensemble.with_classes(classes));
             Ok(())
         })
         .map_err(model_error)

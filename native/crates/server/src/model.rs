@@ -1,13 +1,13 @@
 //! One version of a model, as the request path sees it.
 
-use crate::{engine::Engine, ensemble::Ensemble};
+use crate::{engine::Engine, ensemble::Ensemble, registry::Registry};
 use infermesh_batcher::{Backend, Policy, Scheduler, Signature, queue::DEFAULT_MAX_QUEUE_SIZE};
 use infermesh_wire::{
     Code, DataType, Error, Shape,
     proto::inference::{ModelConfig, model_config::SchedulingChoice, model_queue_policy::TimeoutAction},
     response::ResponseWriter,
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 /// An input or output. `shape` includes the batch dimension (-1) where the model batches.
 #[derive(Debug, Clone)]
@@ -48,16 +48,12 @@ impl Version {
         })
     }
 
-    /// A version that other models compute. `config` names, types and shapes every tensor; `find` gives the members.
+    /// A version that other models compute. `config` names, types and shapes every tensor; its members are in `registry`.
     ///
-    /// Fails with INVALID_ARGUMENT naming step, model and tensor, or as `find` does.
-    pub fn compose(
-        number: i64,
-        config: ModelConfig,
-        find: &dyn Fn(&str, &str) -> Result<Arc<Version>, Error>,
-    ) -> Result<Self, Error> {
+    /// Fails with INVALID_ARGUMENT naming step, model and tensor, or as the registry does for a member that is not there.
+    pub fn compose(number: i64, config: ModelConfig, registry: &Registry) -> Result<Self, Error> {
         Self::with_engine(number, config, |config, inputs, outputs| {
-            Ensemble::new(config, inputs, outputs, find).map(Engine::Ensemble)
+            Ensemble::new(config, inputs, outputs, registry).map(Engine::Ensemble)
         })
     }
 

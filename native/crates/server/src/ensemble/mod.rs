@@ -7,18 +7,14 @@ mod admission;
 mod flow;
 mod plan;
 mod tensors;
-#[cfg(test)]
-mod tests;
 
 pub use flow::Flow;
 
+use crate::{model::Port, registry::Registry};
 use admission::Admission;
 use infermesh_batcher::Stats;
 use infermesh_wire::{Error, proto::inference::ModelConfig};
 use plan::Plan;
-use std::sync::Arc;
-
-use crate::model::{Port, Version};
 
 pub struct Ensemble {
     plan: Plan,
@@ -27,16 +23,14 @@ pub struct Ensemble {
 }
 
 impl Ensemble {
-    /// `find` gives the members, by name and version.
-    ///
     /// Fails with INVALID_ARGUMENT naming step, model and tensor.
     pub fn new(
         config: &ModelConfig,
         inputs: &[Port],
         outputs: &[Port],
-        find: &dyn Fn(&str, &str) -> Result<Arc<Version>, Error>,
+        registry: &Registry,
     ) -> Result<Self, Error> {
-        let plan = Plan::new(config, inputs, outputs, find)?;
+        let plan = Plan::new(config, inputs, outputs, registry)?;
         Ok(Self { plan, stats: Stats::default(), admission: Admission::default() })
     }
 

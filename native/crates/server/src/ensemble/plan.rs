@@ -4,14 +4,13 @@ use super::tensors::Tensors;
 use crate::{
     engine::Engine,
     model::{Port, Version},
+    registry::Registry,
 };
 use infermesh_wire::{
     DataType, Error,
     proto::inference::{ModelConfig, model_config::SchedulingChoice, model_ensembling::Step as StepConfig},
 };
-use std::{collections::HashMap, sync::Arc};
-
-type Find<'a> = &'a dyn Fn(&str, &str) -> Result<Arc<Version>, Error>;
+use std::collections::HashMap;
 
 /// What a request does, step by step. Tensors are numbered; the ensemble's inputs come first.
 pub struct Plan {
@@ -43,7 +42,7 @@ impl Plan {
         config: &ModelConfig,
         inputs: &[Port],
         outputs: &[Port],
-        find: Find<'_>,
+        registry: &Registry,
     ) -> Result<Self, Error> {
         let Some(SchedulingChoice::EnsembleScheduling(ensembling)) = &config.scheduling_choice else {
             return Err(Error::invalid("an ensemble needs ensemble_scheduling in its configuration"));
@@ -59,7 +58,7 @@ impl Plan {
                 return Err(stuck(&waiting, &tensors));
             };
             let (index, step) = waiting.remove(next);
-            let held = add(config, step, &mut tensors, find);
+            let held = add(config, step, &mut tensors, registry);
             steps.push(
                 held.map_err(|error| Error::new(error.code, format!("{}: {error}", called(index, step))))?,
             );
@@ -105,14 +104,14 @@ fn add(
     config: &ModelConfig,
     step: &StepConfig,
     tensors: &mut Tensors,
-    find: Find<'_>,
+    registry: &Registry,
 ) -> Result<Step, Error> {
     let version = if step.model_version > 0 { step.model_version.to_string() } else { String::new() };
     if step.model_name == config.name {
         return Err(Error::invalid("an ensemble cannot be a step of itself"));
     }
-    let member = find(&step.model_name, &version)?;
-    check_member(config, &member, find)?;
+    let member = registry.find(&step.model_name, &version)?;
+    check_member(config, &member, registry)?;
     let user = format!("model '{}'", member.name);
     let mut inputs = Vec::with_capacity(member.inputs.len());
     for (name, tensor) in sorted(&step.input_map) {
@@ -136,8 +135,8 @@ fn add(
     Ok(Step { model: step.model_name.clone(), version, inputs, outputs })
 }
 
-fn check_member(config: &ModelConfig, member: &Version, find: Find<'_>) -> Result<(), Error> {
-    if leads_to(member, &config.name, find) {
+fn check_member(config: &ModelConfig, member: &Version, registry: &Registry) -> Result<(), Error> {
+    if leads_to(member, &config.name, registry) {
         return Err(Error::invalid(format!(
             "the ensemble '{}' has '{}' among its own steps, expected no circle",
             member.name, config.name
@@ -158,10 +157,10 @@ fn check_member(config: &ModelConfig, member: &Version, find: Find<'_>) -> Resul
     Ok(())
 }
 
-fn leads_to(member: &Version, name: &str, find: Find<'_>) -> bool {
+fn leads_to(member: &Version, name: &str, registry: &Registry) -> bool {
     let Engine::Ensemble(ensemble) = &member.engine else { return false };
     ensemble.members().any(|(model, version)| {
-        model == name || find(model, version).is_ok_and(|it| leads_to(&it, name, find))
+        model == name || registry.find(model, version).is_ok_and(|it| leads_to(&it, name, registry))
     })
 }
 
