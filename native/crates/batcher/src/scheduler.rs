@@ -16,7 +16,7 @@ use infermesh_wire::{Code, DataType, Error};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
@@ -58,7 +58,11 @@ struct Shared {
     stats: Stats,
     /// Moving average of a batch's duration.
     duration_ns: AtomicU64,
+    on_failure: OnceLock<OnFailure>,
 }
+
+/// Told why a batch failed.
+pub type OnFailure = Box<dyn Fn(&Error) + Send + Sync>;
 
 struct State {
     queue: Queue,
@@ -110,6 +114,7 @@ impl Scheduler {
             stats: Stats::default(),
             // Unknown is long: the first batches run on the instance's thread until the average says otherwise.
             duration_ns: AtomicU64::new(typical.unwrap_or(2 * INLINE_LIMIT).as_nanos() as u64),
+            on_failure: OnceLock::new(),
         });
         let scheduler = Self { shared: shared.clone(), threads: Mutex::default() };
         for index in 0..count {
@@ -127,6 +132,12 @@ impl Scheduler {
 
     pub fn policy(&self) -> &Policy {
         &self.shared.policy
+    }
+
+    /// Calls this for every batch that fails, on the thread that ran it and while `trace::current` is about the batch.
+    /// Later calls are ignored.
+    pub fn on_failure(&self, tell: OnFailure) {
+        let _ = self.shared.on_failure.set(tell);
     }
 
     pub fn stats(&self) -> &Stats {
@@ -299,6 +310,7 @@ impl Shared {
         let outcome = trace::during(&batch, || {
             catch_unwind(AssertUnwindSafe(|| self.execute(instance, &batch, rows, started)))
                 .unwrap_or_else(|_| Err(Error::internal("the backend panicked")))
+                .inspect_err(|error| self.on_failure.get().into_iter().for_each(|tell| tell(error)))
         });
         let finished = Instant::now();
         self.learn(finished - started);

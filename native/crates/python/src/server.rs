@@ -4,10 +4,11 @@ use crate::{
     ModelError,
     backend::{Ports, PythonBackend},
     control::PythonControl,
-    log,
+    log::{self, PythonLogControl},
 };
 use infermesh_batcher::Backend;
 use infermesh_server::{Settings, Version};
+use infermesh_telemetry::{outbox::Pace, rules::Choice, traces};
 use infermesh_wire::{DataType, Error, proto::inference::ModelConfig};
 use prost::Message;
 use pyo3::{
@@ -15,7 +16,11 @@ use pyo3::{
     prelude::*,
     types::{PyBytes, PyList},
 };
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicI64},
+    time::Duration,
+};
 
 #[pyclass(frozen, module = "infermesh_native")]
 pub struct Server(infermesh_server::Server);
@@ -109,6 +114,45 @@ impl Server {
 
     fn allow_control(&self, load: Py<PyAny>, unload: Py<PyAny>) {
         self.0.allow_control(Arc::new(PythonControl { load, unload }));
+    }
+
+    #[pyo3(signature = (*, on, rate, count, resource, shown, queue, batch, delay))]
+    #[allow(clippy::too_many_arguments)]
+    fn start_traces(
+        &self,
+        on: bool,
+        rate: u32,
+        count: i32,
+        resource: Vec<(String, String)>,
+        shown: Vec<(String, String)>,
+        queue: usize,
+        batch: usize,
+        delay: f64,
+    ) {
+        let count = Some(Arc::new(AtomicI64::new(count.into())));
+        self.0.traces().start(traces::Settings {
+            choice: Choice { on: Some(on), rate: Some(rate), count },
+            resource,
+            shown,
+            pace: Some(Pace { capacity: queue, batch: batch.clamp(1, queue.max(1)), delay: seconds(delay) }),
+        });
+    }
+
+    fn take_spans<'py>(&self, py: Python<'py>, timeout: f64) -> Option<(usize, Bound<'py, PyBytes>)> {
+        let (count, message) = py.detach(|| self.0.traces().take(seconds(timeout)))?;
+        Some((count, PyBytes::new(py, &message)))
+    }
+
+    fn lose_spans(&self, count: u64) {
+        self.0.traces().lost(count);
+    }
+
+    fn flush_spans(&self) {
+        self.0.traces().flush();
+    }
+
+    fn allow_log_settings(&self, change: Py<PyAny>) {
+        self.0.allow_log_control(Arc::new(PythonLogControl { change }));
     }
 
     fn take_log<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyList>> {

@@ -19,7 +19,8 @@ use infermesh_wire::{
 use std::sync::Arc;
 
 /// Extensions of the protocol that this server serves.
-const EXTENSIONS: [&str; 4] = ["model_configuration", "model_repository", "parameters", "statistics"];
+const EXTENSIONS: [&str; 6] =
+    ["model_configuration", "model_repository", "parameters", "statistics", "trace", "logging"];
 
 pub fn server_live() -> ServerLiveResponse {
     ServerLiveResponse { live: true }

@@ -5,9 +5,10 @@ use crate::{
     model::Version,
     thread::Local,
     validate::{Valid, validate},
+    watch::{Origin, Watch},
 };
 use bytes::Bytes;
-use infermesh_batcher::{Answer, Drive, Expiry, Failure, Outcome, Request};
+use infermesh_batcher::{Answer, Drive, Expiry, Failure, Outcome, Request, Timing, TraceIds};
 use infermesh_wire::{
     Code, Error,
     request::InferRequest,
@@ -22,9 +23,27 @@ use tokio::{
 };
 
 /// `ModelInfer`.
-pub async fn unary(local: &Local, message: Bytes, deadline: Option<Instant>) -> Result<Body, Error> {
+pub async fn unary(
+    local: &Local,
+    message: Bytes,
+    deadline: Option<Instant>,
+    origin: Option<Origin>,
+) -> Result<Body, Error> {
     let request = InferRequest::decode(&message)?;
-    Ok(submit(local, &request, &message, deadline)?.answer().await?.write().into())
+    let watch = Watch::begin(local, origin, request.model_name, deadline);
+    let outcome = match submit(local, &request, &message, Terms { deadline, trace: watch.trace() }) {
+        Ok(pending) => pending.answer().await,
+        Err(error) => Err(error),
+    };
+    watch.end(outcome.as_ref());
+    Ok(outcome?.write().into())
+}
+
+/// What holds for a request beside what it says itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    pub deadline: Option<Instant>,
+    pub trace: Option<TraceIds>,
 }
 
 /// An inference that was accepted.
@@ -48,11 +67,11 @@ pub fn submit(
     local: &Local,
     request: &InferRequest<'_>,
     message: &Bytes,
-    deadline: Option<Instant>,
+    terms: Terms,
 ) -> Result<Pending, Error> {
     local.shared.registry.on(request.model_name, request.model_version, |version| {
         let valid = validate(&version, request, message)?;
-        enqueue(local, version, valid, request.id, deadline)
+        enqueue(local, version, valid, request.id, terms)
     })
 }
 
@@ -62,7 +81,7 @@ pub fn enqueue(
     version: Arc<Version>,
     Valid { inputs, rows, outputs, timeout }: Valid,
     id: &str,
-    deadline: Option<Instant>,
+    Terms { deadline, trace }: Terms,
 ) -> Result<Pending, Error> {
     let enqueued = Instant::now();
     let (mut queued, answer) = Request::new(inputs, rows, enqueued, local.mailbox.clone());
@@ -70,6 +89,7 @@ pub fn enqueue(
     let expiry = patience.map(|patience| Expiry::new(enqueued + patience));
     queued.deadline = deadline;
     queued.expiry = expiry.clone();
+    queued.trace = trace;
     if version.scheduler.submit(queued)? == Drive::Here {
         spawn_local(drive(version.clone()));
     }
@@ -158,6 +178,14 @@ impl Done {
 
     pub fn version(&self) -> &Version {
         &self.visit.version
+    }
+
+    pub fn enqueued(&self) -> Instant {
+        self.visit.since
+    }
+
+    pub fn timing(&self) -> Timing {
+        self.answer.timing
     }
 
     /// What the caller wants of the model's outputs, in the order it wants them.

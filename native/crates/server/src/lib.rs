@@ -2,13 +2,15 @@
 //!
 //! One way through: `listener` accepts, `connection` speaks HTTP/2, `call` frames messages, `route` picks a method;
 //! an inference goes on to `infer` (or `stream`), `validate`, the model's scheduler in `registry`, and back. `describe`,
-//! `statistics`, `health` and `reflection` answer questions about the server. `http` is the other edge: JSON in
+//! `statistics`, `health` and `reflection` answer questions about the server. `watch` records an inference for traces
+//! and the log, as `settings` say. `http` is the other edge: JSON in
 //! front of the same `infer`, `describe` and `statistics`. `metrics` is what Prometheus reads.
 
 mod authority;
 mod call;
 mod connection;
 mod describe;
+mod faults;
 mod health;
 mod http;
 mod infer;
@@ -19,11 +21,14 @@ mod reflection;
 mod registry;
 mod route;
 mod server;
+mod settings;
 mod statistics;
 mod stream;
 mod thread;
 mod validate;
+mod watch;
 
 pub use model::Version;
 pub use registry::{Control, Registry};
 pub use server::{Server, Settings};
+pub use settings::{LogControl, Setting};

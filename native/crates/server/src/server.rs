@@ -1,14 +1,16 @@
 //! A server as its owner sees it: threads, listeners, models, the end.
 
 use crate::{
+    faults,
     listener::{self, Listener},
     metrics::Machine,
     model::Version,
     reflection::Index,
     registry::{Control, Registry},
+    settings::LogControl,
     thread::{NetworkThread, Protocol, Shared},
 };
-use infermesh_telemetry::Log;
+use infermesh_telemetry::{Log, Traces};
 use infermesh_wire::Error;
 use std::{
     io,
@@ -46,8 +48,10 @@ impl Server {
             max_message_bytes: settings.max_message_bytes,
             registry: Registry::default(),
             control: OnceLock::new(),
+            log_control: OnceLock::new(),
             reflection: Index::new()?,
             log: Arc::default(),
+            traces: Traces::default(),
             machine: Machine::default(),
             draining: watch::Sender::new(false),
             connections: watch::Sender::new(()),
@@ -108,14 +112,24 @@ impl Server {
         &self.shared.log
     }
 
+    pub fn traces(&self) -> &Traces {
+        &self.shared.traces
+    }
+
     /// Makes a version ready.
     pub fn insert(&self, version: Version) {
+        faults::watch(&version, self.shared.log.clone());
         self.shared.registry.insert(version);
     }
 
     /// Lets clients load and unload models through the repository extension. Later calls are ignored.
     pub fn allow_control(&self, control: Arc<dyn Control>) {
         let _ = self.shared.control.set(control);
+    }
+
+    /// Lets clients read and change log settings. Later calls are ignored.
+    pub fn allow_log_control(&self, control: Arc<dyn LogControl>) {
+        let _ = self.shared.log_control.set(control);
     }
 
     /// Refuses new requests, finishes accepted ones, closes everything. False if that took longer than `limit`; what

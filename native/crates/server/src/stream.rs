@@ -2,9 +2,10 @@
 
 use crate::{
     call::{Body, End, Messages, Reply},
-    infer,
+    infer::{self, Terms},
     route::shutting_down,
     thread::Local,
+    watch::{Origin, Watch},
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesOrdered};
@@ -28,7 +29,13 @@ pub fn wants_status(headers: &HeaderMap) -> bool {
     headers.get("triton_grpc_error").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
 }
 
-pub async fn serve(local: &Local, mut messages: Messages, mut reply: Reply, status_on_error: bool) {
+pub async fn serve(
+    local: &Local,
+    mut messages: Messages,
+    mut reply: Reply,
+    status_on_error: bool,
+    origin: Option<Origin>,
+) {
     reply.headers();
     let deadline = reply.deadline();
     let mut draining = local.shared.draining.subscribe();
@@ -59,7 +66,7 @@ pub async fn serve(local: &Local, mut messages: Messages, mut reply: Reply, stat
             End::Gone => return,
             End::Done(Err(error)) => break Err(error),
             End::Done(Ok(Event::Message(Ok(Some(message))))) => {
-                under_way.push_back(answer(local, message, deadline))
+                under_way.push_back(answer(local, message, deadline, origin.as_ref()))
             }
             End::Done(Ok(Event::Message(Ok(None)))) => reading = false,
             // Whatever comes after a message that cannot be framed cannot be framed either.
@@ -89,22 +96,29 @@ fn answer(
     local: &Local,
     message: Bytes,
     deadline: Option<Instant>,
+    origin: Option<&Origin>,
 ) -> impl Future<Output = Result<Body, (Error, String)>> + use<> {
     let submitted = match InferRequest::decode(&message) {
         Err(error) => Err((error, String::new())),
         Ok(request) => {
             let marked =
                 request.parameters.get("triton_enable_empty_final_response") == Some(Parameter::Bool(true));
-            match infer::submit(local, &request, &message, deadline) {
-                Ok(pending) => Ok((pending, marked)),
-                Err(error) => Err((error, request.id.to_owned())),
+            let watch = Watch::begin(local, origin.map(Origin::next), request.model_name, deadline);
+            match infer::submit(local, &request, &message, Terms { deadline, trace: watch.trace() }) {
+                Ok(pending) => Ok((pending, watch, marked)),
+                Err(error) => {
+                    watch.end(Err(&error));
+                    Err((error, request.id.to_owned()))
+                }
             }
         }
     };
     async move {
-        let (pending, marked) = submitted?;
+        let (pending, watch, marked) = submitted?;
         let id = pending.id().to_owned();
-        let done = pending.answer().await.map_err(|error| (error, id))?;
+        let outcome = pending.answer().await;
+        watch.end(outcome.as_ref());
+        let done = outcome.map_err(|error| (error, id))?;
         let parameters = if marked { vec![final_response()] } else { Vec::new() };
         Ok(done.write_streamed(&parameters).into())
     }

@@ -1,10 +1,9 @@
-"""How the process logs and ends."""
+"""How the process ends."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
 import typer
-from infermesh.logs import LogFormat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,10 +16,3 @@ class ProcessOptions:
             min=0, metavar="SECS", help="Seconds that accepted requests are given to end after SIGTERM."
         ),
     ] = 30.0
-    log_format: Annotated[
-        LogFormat,
-        typer.Option(
-            metavar="FORMAT",
-            help="text, json (Elastic Common Schema), or auto: text on a terminal, JSON elsewhere.",
-        ),
-    ] = LogFormat.AUTO

@@ -11,6 +11,9 @@ pub enum Route {
     Load(String),
     Unload(String),
     AllStatistics,
+    /// Of a model, or of the server if its name is empty.
+    Traces(String),
+    Logging,
     /// An empty version stands for the newest.
     Model {
         name: String,
@@ -43,6 +46,11 @@ impl Route {
             ["repository", "index"] => Some(Self::Index),
             ["repository", "models", name, "load"] => Some(Self::Load((*name).to_owned())),
             ["repository", "models", name, "unload"] => Some(Self::Unload((*name).to_owned())),
+            ["trace", "setting"] => Some(Self::Traces(String::new())),
+            ["models", name, "trace", "setting"] if !name.is_empty() => {
+                Some(Self::Traces((*name).to_owned()))
+            }
+            ["logging"] => Some(Self::Logging),
             ["models", "stats"] => Some(Self::AllStatistics),
             ["models", name, "versions", version, aspect @ ..] if !version.is_empty() => {
                 model(name, version, aspect)
@@ -57,6 +65,7 @@ impl Route {
             Self::Index | Self::Load(_) | Self::Unload(_) | Self::Model { aspect: Aspect::Infer, .. } => {
                 "POST"
             }
+            Self::Traces(_) | Self::Logging => "GET, POST",
             _ => "GET",
         }
     }
