@@ -1,11 +1,14 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import final
 
 from infermesh_native import Tensor
 
-__all__ = ["ModelError", "Server", "__version__"]
+__all__ = ["ONNX_PARAMETERS", "ModelError", "Server", "__version__"]
 
 __version__: str
+
+#: Parameters that the onnxruntime backend knows, besides session entries (with a dot in their names).
+ONNX_PARAMETERS: list[str]
 
 class ModelError(Exception):
     """A model could not be loaded; the message says what was found and what was expected."""
@@ -55,13 +58,17 @@ class Server:
         """
 
     def load_python(
-        self, version: int, config: bytes, instances: Sequence[Callable[..., list[Tensor]]]
+        self,
+        version: int,
+        config: bytes,
+        instances: Sequence[Callable[..., list[Tensor] | Iterator[list[Tensor]]]],
     ) -> bytes:
         """Serve one version of a model with Python callables, one per instance.
 
-        Each is called once per batch with the batch's inputs, from its own thread, and returns its outputs. For a
-        batch with requests that are traced, their trace and span ids (pairs of hexadecimal strings) are a second
-        argument.
+        Each is called once per batch with the batch's inputs, from its own thread, and returns its outputs.
+        Where ``config`` makes the model decoupled, each is called once per request and returns an iterator
+        over the outputs of its answers; ``close`` is called on one that nobody listens to any more.
+        Where requests are traced, their trace and span ids (pairs of hexadecimal strings) are a second argument.
         An input's memoryview owns its memory, so it may be kept. An exception fails that batch with INTERNAL
         and its message. Raises ModelError, and then leaves in service what was there before.
         """
@@ -73,6 +80,12 @@ class Server:
         """List a version in the repository index as UNAVAILABLE with a reason; requests to it are refused.
 
         Version 0 stands for a model that has no version to name.
+        """
+
+    def set_labels(self, name: str, labels: dict[str, int]) -> bool:
+        """Replace the labels of a model, all at once; a request may name a version by one. False if unknown.
+
+        A label may name a version that is not there: its requests are refused, as those to the number are.
         """
 
     def allow_control(

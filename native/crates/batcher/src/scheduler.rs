@@ -5,9 +5,9 @@
 //! at the end of its turn (`Drive::Here`), so that everything it has read by then shares the batch.
 
 use crate::{
-    Answer, Backend, Failure, Outcome, Policy, Request, Stats, Timing,
+    Answer, Backend, Failure, Many, Outcome, Policy, Reply, Request, Stats, Timing,
     batch::{Scratch, check_rows, split},
-    mailbox,
+    decoupled, mailbox,
     queue::{Next, Queue},
     stats::{Phases, Stay},
     trace,
@@ -305,12 +305,15 @@ impl Shared {
 
     /// Executes a batch and answers its requests.
     fn run(&self, instance: &mut Instance, batch: Vec<Request>) {
+        if let [Request { reply: Reply::Many(answers), .. }] = &batch[..] {
+            return self.run_decoupled(instance, &batch, answers);
+        }
         let started = Instant::now();
         let rows = batch.iter().map(|request| request.rows).sum();
         let outcome = trace::during(&batch, || {
             catch_unwind(AssertUnwindSafe(|| self.execute(instance, &batch, rows, started)))
                 .unwrap_or_else(|_| Err(Error::internal("the backend panicked")))
-                .inspect_err(|error| self.on_failure.get().into_iter().for_each(|tell| tell(error)))
+                .inspect_err(|error| self.tell(error))
         });
         let finished = Instant::now();
         self.learn(finished - started);
@@ -342,6 +345,36 @@ impl Shared {
         );
     }
 
+    /// Executes the one request of a decoupled model and hands out its answers as they come.
+    fn run_decoupled(&self, instance: &mut Instance, batch: &[Request], answers: &Many) {
+        let started = Instant::now();
+        let outcome = trace::during(batch, || {
+            catch_unwind(AssertUnwindSafe(|| {
+                let inputs = instance.scratch.gather(batch, &self.signature.inputs);
+                decoupled::stream(&mut *instance.backend, &inputs, &answers.parts)
+            }))
+            .unwrap_or_else(|_| Err(Error::internal("the backend panicked")))
+            .inspect_err(|error| self.tell(error))
+        });
+        let request = &batch[0];
+        let total = request.enqueued.elapsed();
+        // Counted first: who has read the end finds the request in the statistics.
+        let awaited = answers.count.take();
+        let end = match outcome {
+            Ok(phases) => {
+                let stay = Stay { queued: started.saturating_duration_since(request.enqueued), total };
+                self.stats.executed(request.rows, phases, awaited.then_some(stay).into_iter());
+                Ok(None)
+            }
+            Err(error) => {
+                self.stats.failed(Failure::Backend, usize::from(awaited), total);
+                Err(error)
+            }
+        };
+        // Without a reader there is nobody to tell.
+        let _ = answers.parts.blocking_send(end);
+    }
+
     #[allow(clippy::type_complexity)]
     fn execute(
         &self,
@@ -360,6 +393,12 @@ impl Shared {
         let shares = split(batch, &outputs, &self.signature.outputs)?;
         let phases = Phases { input: gathered - started, infer: ran - gathered, output: ran.elapsed() };
         Ok((shares, phases))
+    }
+
+    fn tell(&self, error: &Error) {
+        if let Some(tell) = self.on_failure.get() {
+            tell(error);
+        }
     }
 
     fn learn(&self, duration: Duration) {

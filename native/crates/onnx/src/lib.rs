@@ -9,3 +9,4 @@ mod session;
 mod value;
 
 pub use backend::{Loaded, load};
+pub use options::PARAMETERS;

@@ -55,7 +55,8 @@ impl LogControl for PythonLogControl {
                 }
             }
             let shown = self.change.bind(py).call1((given,))?.cast_into::<PyDict>()?;
-            let named = |(name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>)| Ok((name.extract()?, setting(&value)?));
+            let named =
+                |(name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>)| Ok((name.extract()?, setting(&value)?));
             shown.iter().map(named).collect::<PyResult<_>>()
         })
         .map_err(describe)

@@ -17,6 +17,7 @@ use pyo3::{
     types::{PyBytes, PyList},
 };
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, atomic::AtomicI64},
     time::Duration,
@@ -106,6 +107,10 @@ impl Server {
 
     fn set_unavailable(&self, py: Python<'_>, name: &str, version: i64, reason: &str) {
         py.detach(|| self.0.registry().set_unavailable(name, version, reason));
+    }
+
+    fn set_labels(&self, py: Python<'_>, name: &str, labels: BTreeMap<String, i64>) -> bool {
+        py.detach(|| self.0.registry().set_labels(name, labels))
     }
 
     fn set_ready(&self, ready: bool) {

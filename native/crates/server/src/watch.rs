@@ -3,12 +3,11 @@
 
 use crate::{
     http,
-    infer::Done,
     route::INFERENCE,
     thread::{Local, Shared},
 };
 use ::http::HeaderMap;
-use infermesh_batcher::{TraceIds, stats::Phases};
+use infermesh_batcher::{Timing, TraceIds, stats::Phases};
 use infermesh_telemetry::{
     Parent, Span, Value,
     context::{span_id, trace_id},
@@ -55,7 +54,19 @@ impl Origin {
     }
 }
 
+/// What an inference that succeeded says about itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    pub version: i64,
+    /// The request's, empty without one.
+    pub id: &'a str,
+    pub enqueued: Instant,
+    /// `None` where it had no single execution.
+    pub timing: Option<Timing>,
+}
+
 /// An inference under way. Dropped before its `end`, it was given up.
+#[derive(Default)]
 pub struct Watch(Option<Box<Watched>>);
 
 struct Watched {
@@ -88,7 +99,7 @@ impl Watch {
         self.0.as_ref()?.ids
     }
 
-    pub fn end(self, outcome: Result<&Done, &Error>) {
+    pub fn end(self, outcome: Result<Told<'_>, &Error>) {
         if let Some(mut watched) = self.0 {
             watched.tell(outcome);
         }
@@ -106,7 +117,7 @@ impl Drop for Watched {
 }
 
 impl Watched {
-    fn tell(&mut self, outcome: Result<&Done, &Error>) {
+    fn tell(&mut self, outcome: Result<Told<'_>, &Error>) {
         self.over = true;
         let end = Instant::now();
         if self.shared.log.accesses() {
@@ -117,7 +128,7 @@ impl Watched {
         }
     }
 
-    fn spans(&self, ids: TraceIds, outcome: Result<&Done, &Error>, end: Instant) -> Vec<Span> {
+    fn spans(&self, ids: TraceIds, outcome: Result<Told<'_>, &Error>, end: Instant) -> Vec<Span> {
         let parent = self.origin.parent.as_ref();
         let server = Span {
             trace: ids.trace,
@@ -133,8 +144,8 @@ impl Watched {
             events: Vec::new(),
             error: outcome.err().filter(|error| is_fault(error.code)).map(|error| error.message.to_string()),
         };
-        let Ok(done) = outcome else { return vec![server] };
-        let [queue, compute] = model_spans(&server, done);
+        let Ok(Told { enqueued, timing: Some(timing), .. }) = outcome else { return vec![server] };
+        let [queue, compute] = model_spans(&server, enqueued, timing);
         vec![server, queue, compute]
     }
 
@@ -146,7 +157,7 @@ impl Watched {
     }
 
     /// By OpenTelemetry's semantic conventions where they have a name for it.
-    fn attributes(&self, outcome: Result<&Done, &Error>) -> Vec<(&'static str, Value)> {
+    fn attributes(&self, outcome: Result<Told<'_>, &Error>) -> Vec<(&'static str, Value)> {
         let code = outcome.err().map(|error| error.code);
         let mut attributes = match &self.origin.edge {
             Edge::Grpc(method) => vec![
@@ -164,10 +175,10 @@ impl Watched {
         };
         attributes.push(("infermesh.model.name", self.model.clone().into()));
         match outcome {
-            Ok(done) => {
-                attributes.push(("infermesh.model.version", done.version().number.to_string().into()));
-                if !done.id().is_empty() {
-                    attributes.push(("infermesh.request.id", done.id().into()));
+            Ok(told) => {
+                attributes.push(("infermesh.model.version", told.version.to_string().into()));
+                if !told.id.is_empty() {
+                    attributes.push(("infermesh.request.id", told.id.into()));
                 }
             }
             Err(error) => attributes.push(("error.type", error.code.name().into())),
@@ -175,7 +186,7 @@ impl Watched {
         attributes
     }
 
-    fn log(&self, outcome: Result<&Done, &Error>, end: Instant) {
+    fn log(&self, outcome: Result<Told<'_>, &Error>, end: Instant) {
         let duration = end - self.origin.received;
         let status = outcome.err().map_or("OK", |error| error.code.name());
         let name = self.name();
@@ -202,11 +213,10 @@ impl Watched {
 }
 
 /// Queue and compute, within the span of whoever asked for them.
-fn model_spans(outer: &Span, done: &Done) -> [Span; 2] {
-    let timing = done.timing();
+fn model_spans(outer: &Span, enqueued: Instant, timing: Timing) -> [Span; 2] {
     let Phases { input, infer, .. } = timing.phases;
     let gathered = timing.started + input;
-    let queue = Span::within(outer, "queue", span_id(), done.enqueued(), timing.started);
+    let queue = Span::within(outer, "queue", span_id(), enqueued, timing.started);
     let end = timing.started + timing.phases.total();
     let mut compute = Span::within(outer, "compute", span_id(), timing.started, end);
     compute.attributes = vec![

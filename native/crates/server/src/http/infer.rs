@@ -46,7 +46,7 @@ pub async fn serve(
         let watch = Watch::begin(local, origin, model, deadline);
         let terms = Terms { deadline, trace: watch.trace() };
         let outcome = run(local, (model, version), &head.headers, body, terms).await;
-        watch.end(outcome.as_ref().map(|(done, _)| done));
+        watch.end(outcome.as_ref().map(|(done, _)| done.told()));
         let (done, binary) = outcome?;
         write(&done, &binary)
     };
@@ -66,9 +66,12 @@ async fn run(
     terms: Terms,
 ) -> Result<(Done, Vec<bool>), Error> {
     let length = header_length(headers, body.len())?;
-    let (pending, binary) = local.shared.registry.on(model, version, |version| match length {
-        Some(0) => accept_raw(local, version, body.clone(), terms),
-        _ => accept(local, version, length.unwrap_or(body.len()), body.clone(), terms),
+    let (pending, binary) = local.shared.registry.on(model, version, |version| {
+        version.check_answers_once("HTTP end point")?;
+        match length {
+            Some(0) => accept_raw(local, version, body.clone(), terms),
+            _ => accept(local, version, length.unwrap_or(body.len()), body.clone(), terms),
+        }
     })?;
     Ok((pending.answer().await?, binary))
 }
