@@ -6,7 +6,7 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +65,23 @@ class NotingServer:
     def listen_unix(self, path: str) -> None:
         self.settings["socket"] = path
 
-    def load_onnx(self, version: int, path: str, config: bytes, library: str) -> bytes:
+    def load_onnx(
+        self, version: int, path: str, config: bytes, library: str, classes: Mapping[str, Sequence[str]]
+    ) -> bytes:
+        assert classes == {}
         if Path(path).read_text() == "broken":
             raise ValueError(f"{path}: found no ONNX model")
         assert library == "libonnxruntime.so"
         return self._serve(version, config)
 
-    def load_python(self, version: int, config: bytes, instances: Sequence[Callable[..., Any]]) -> bytes:
+    def load_python(
+        self,
+        version: int,
+        config: bytes,
+        instances: Sequence[Callable[..., Any]],
+        classes: Mapping[str, Sequence[str]],
+    ) -> bytes:
+        assert classes == {}
         assert len(instances) == 1
         return self._serve(version, config)
 

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import final
 
 from infermesh_native import Tensor
@@ -28,8 +28,11 @@ class Server:
         name: str = "infermesh",
         io_threads: int = 0,
         max_message_bytes: int = 2_147_483_647,
+        allow_client_shm: bool = True,
     ) -> Server:
         """Start the network threads (0: one per core). No socket is opened yet.
+
+        ``allow_client_shm``: whether clients may have their tensors in shared memory.
 
         Raises ModelError if the system refuses a thread.
         """
@@ -49,12 +52,20 @@ class Server:
     def listen_unix(self, path: str) -> None:
         """As ``listen_tcp``, on a unix socket; a socket file that nobody listens on is replaced."""
 
-    def load_onnx(self, version: int, path: str, config: bytes, library: str) -> bytes:
+    def load_onnx(
+        self,
+        version: int,
+        path: str,
+        config: bytes,
+        library: str,
+        classes: Mapping[str, Sequence[str]],
+    ) -> bytes:
         """Load one version of a model with ONNX Runtime and make it ready; replaces the same version.
 
         ``config`` is a serialised ``inference.ModelConfig``; what it leaves out is completed from the model.
-        ``library`` is the path of libonnxruntime. Blocks without the GIL. Returns the completed
-        configuration. Raises ModelError, and then leaves in service what was there before.
+        ``library`` is the path of libonnxruntime; ``classes`` names the classes of outputs. Blocks without
+        the GIL. Returns the completed configuration. Raises ModelError, and then leaves in service what was
+        there before.
         """
 
     def load_python(
@@ -62,6 +73,7 @@ class Server:
         version: int,
         config: bytes,
         instances: Sequence[Callable[..., list[Tensor] | Iterator[list[Tensor]]]],
+        classes: Mapping[str, Sequence[str]],
     ) -> bytes:
         """Serve one version of a model with Python callables, one per instance.
 
@@ -70,7 +82,8 @@ class Server:
         over the outputs of its answers; ``close`` is called on one that nobody listens to any more.
         Where requests are traced, their trace and span ids (pairs of hexadecimal strings) are a second argument.
         An input's memoryview owns its memory, so it may be kept. An exception fails that batch with INTERNAL
-        and its message. Raises ModelError, and then leaves in service what was there before.
+        and its message. ``classes`` names the classes of outputs. Raises ModelError, and then leaves in
+        service what was there before.
         """
 
     def unload(self, name: str, version: int) -> bool:

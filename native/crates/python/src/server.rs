@@ -17,7 +17,7 @@ use pyo3::{
     types::{PyBytes, PyList},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{Arc, atomic::AtomicI64},
     time::Duration,
@@ -29,9 +29,16 @@ pub struct Server(infermesh_server::Server);
 #[pymethods]
 impl Server {
     #[new]
-    #[pyo3(signature = (*, version, name = "infermesh", io_threads = 0, max_message_bytes = 2_147_483_647))]
-    fn new(version: String, name: &str, io_threads: usize, max_message_bytes: usize) -> PyResult<Self> {
-        let settings = Settings { name: name.to_owned(), version, io_threads, max_message_bytes };
+    #[pyo3(signature = (*, version, name = "infermesh", io_threads = 0, max_message_bytes = 2_147_483_647, allow_client_shm = true))]
+    fn new(
+        version: String,
+        name: &str,
+        io_threads: usize,
+        max_message_bytes: usize,
+        allow_client_shm: bool,
+    ) -> PyResult<Self> {
+        let settings =
+            Settings { name: name.to_owned(), version, io_threads, max_message_bytes, allow_client_shm };
         Ok(Self(infermesh_server::Server::start(settings).map_err(model_error)?))
     }
 
@@ -61,13 +68,15 @@ impl Server {
         path: PathBuf,
         config: &[u8],
         library: PathBuf,
+        classes: HashMap<String, Vec<String>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let config = decode(config)?;
         let completed = py
             .detach(|| {
                 let loaded = infermesh_onnx::load(&library, &path, config)?;
                 let completed = loaded.config.encode_to_vec();
-                self.0.insert(Version::start(version, loaded.config, loaded.instances, loaded.typical)?);
+                let model = Version::start(version, loaded.config, loaded.instances, loaded.typical)?;
+                self.0.insert(model.with_classes(classes));
                 Ok(completed)
             })
             .map_err(model_error)?;
@@ -80,6 +89,7 @@ impl Server {
         version: i64,
         config: &[u8],
         instances: Vec<Py<PyAny>>,
+        classes: HashMap<String, Vec<String>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let mut config = decode(config)?;
         if config.platform.is_empty() {
@@ -94,7 +104,7 @@ impl Server {
                     Box::new(PythonBackend { callable, ports: ports.clone() }) as Box<dyn Backend>
                 })
                 .collect();
-            self.0.insert(Version::start(version, config, backends, None)?);
+            self.0.insert(Version::start(version, config, backends, None)?.with_classes(classes));
             Ok(())
         })
         .map_err(model_error)?;

@@ -2,8 +2,9 @@
 
 use crate::{
     call::Body,
-    infer::{Terms, expired, schedule, tensors},
+    infer::{Terms, expired, schedule},
     model::Version,
+    outputs::{Outputs, present, tensors},
     thread::Local,
     validate::{Valid, validate},
     watch::{Told, Watch},
@@ -22,7 +23,7 @@ use tokio::{sync::mpsc, time::sleep_until};
 /// The answers of one request. Dropping it gives the request up, which ends the model's work on it.
 pub struct Answers {
     version: Arc<Version>,
-    outputs: SmallVec<[usize; 4]>,
+    outputs: Outputs,
     id: String,
     /// Whether the caller wants to be told the end.
     marked: bool,
@@ -44,7 +45,8 @@ pub fn submit(
     marked: bool,
     terms: Terms,
 ) -> Result<Answers, Error> {
-    let Valid { inputs, rows, outputs, timeout } = validate(&version, request, message)?;
+    let Valid { inputs, rows, outputs, timeout } =
+        validate(&version, request, message, &local.shared.regions)?;
     let (since, count) = (Instant::now(), Claim::default());
     let (sender, parts) = mpsc::channel(WINDOW);
     let reply = Reply::Many(Many { parts: sender, count: count.clone() });
@@ -83,7 +85,7 @@ impl Answers {
         if self.over {
             return None;
         }
-        let part = self.part().await;
+        let part = self.part().await.and_then(|part| self.presented(part));
         self.over = !matches!(part, Ok(Some(_)));
         if self.over {
             let told =
@@ -95,6 +97,14 @@ impl Answers {
             Ok(None) => self.marked.then(|| Ok(self.write(true, &[]))),
             Err(error) => Some(Err(error)),
         }
+    }
+
+    /// Each answer in the form that is wanted; in shared memory it takes the place of the one before.
+    fn presented(&self, mut part: Option<SmallVec<[Tensor; 2]>>) -> Part {
+        if let Some(outputs) = &mut part {
+            present(&self.version, &self.outputs, outputs)?;
+        }
+        Ok(part)
     }
 
     fn write(&self, last: bool, outputs: &[Tensor]) -> Body {

@@ -3,12 +3,13 @@
 use crate::{
     call::Body,
     model::Version,
+    outputs::{Outputs, present, tensors},
     thread::Local,
     validate::{Valid, validate},
     watch::{Origin, Told, Watch},
 };
 use bytes::Bytes;
-use infermesh_batcher::{Answer, Drive, Expiry, Failure, Outcome, Request, Tensor, TraceIds};
+use infermesh_batcher::{Answer, Drive, Expiry, Failure, Outcome, Request, TraceIds};
 use infermesh_wire::{
     Code, Error,
     request::InferRequest,
@@ -57,7 +58,7 @@ pub struct Terms {
 /// An inference that was accepted.
 pub struct Pending {
     visit: Visit,
-    outputs: SmallVec<[usize; 4]>,
+    outputs: Outputs,
     id: String,
     expiry: Option<Expiry>,
 }
@@ -65,7 +66,7 @@ pub struct Pending {
 /// An inference that is done.
 pub struct Done {
     visit: Visit,
-    outputs: SmallVec<[usize; 4]>,
+    outputs: Outputs,
     id: String,
     answer: Answer,
 }
@@ -78,7 +79,7 @@ pub fn submit(
     message: &Bytes,
     terms: Terms,
 ) -> Result<Pending, Error> {
-    let valid = validate(&version, request, message)?;
+    let valid = validate(&version, request, message, &local.shared.regions)?;
     enqueue(local, version, valid, request.id, terms)
 }
 
@@ -179,7 +180,9 @@ impl Pending {
             _ => Error::deadline_exceeded(),
         })?;
         visit.failure = None;
-        Ok(Done { visit, outputs, id, answer: outcome? })
+        let mut answer = outcome?;
+        present(&visit.version, &outputs, &mut answer.outputs)?;
+        Ok(Done { visit, outputs, id, answer })
     }
 }
 
@@ -216,22 +219,4 @@ impl Done {
     pub fn tensors(&self) -> SmallVec<[OutputTensor<'_>; 4]> {
         tensors(self.version(), &self.outputs, &self.answer.outputs)
     }
-}
-
-/// Those of a model's outputs that are `wanted`, by their indices.
-pub fn tensors<'a>(
-    version: &'a Version,
-    wanted: &[usize],
-    outputs: &'a [Tensor],
-) -> SmallVec<[OutputTensor<'a>; 4]> {
-    let wanted = wanted.iter().filter_map(|&index| {
-        let (port, tensor) = (version.outputs.get(index)?, outputs.get(index)?);
-        Some(OutputTensor {
-            name: &port.name,
-            datatype: port.datatype,
-            shape: &tensor.shape,
-            data: tensor.data.clone(),
-        })
-    });
-    wanted.collect()
 }

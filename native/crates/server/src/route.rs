@@ -2,7 +2,9 @@
 
 use crate::{
     call::{Body, Call, End},
-    describe, health, infer, reflection, settings, statistics, stream,
+    describe, health, infer, reflection, settings,
+    shared_memory::rpc,
+    statistics, stream,
     thread::Local,
     watch::{Edge, Origin},
 };
@@ -91,15 +93,14 @@ async fn inference(local: &Local, method: &str, message: Bytes) -> Result<Body, 
         "RepositoryModelUnload" => describe::unload(local, decode(&message)?).await.map(|it| body(&it)),
         "TraceSetting" => settings::trace_setting(local, decode(&message)?).map(|it| body(&it)),
         "LogSettings" => settings::log_settings(local, decode(&message)?).await.map(|it| body(&it)),
-        "SystemSharedMemoryStatus"
-        | "SystemSharedMemoryRegister"
-        | "SystemSharedMemoryUnregister"
-        | "CudaSharedMemoryStatus"
-        | "CudaSharedMemoryRegister"
-        | "CudaSharedMemoryUnregister" => Err(Error::new(
-            Code::Unimplemented,
-            format!("{method} is an extension that this server does not serve"),
-        )),
+        "SystemSharedMemoryStatus" => rpc::system_status(local, decode(&message)?).map(|it| body(&it)),
+        "SystemSharedMemoryRegister" => rpc::system_register(local, decode(&message)?).map(|it| body(&it)),
+        "SystemSharedMemoryUnregister" => {
+            rpc::system_unregister(local, decode(&message)?).map(|it| body(&it))
+        }
+        "CudaSharedMemoryStatus" => rpc::cuda_status(local, decode(&message)?).map(|it| body(&it)),
+        "CudaSharedMemoryRegister" => rpc::cuda_register(local, decode(&message)?).await.map(|it| body(&it)),
+        "CudaSharedMemoryUnregister" => rpc::cuda_unregister(local, decode(&message)?).map(|it| body(&it)),
         _ => Err(unknown(&format!("/{INFERENCE}/{method}"))),
     }
 }

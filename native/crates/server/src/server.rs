@@ -8,6 +8,7 @@ use crate::{
     reflection::Index,
     registry::{Control, Registry},
     settings::LogControl,
+    shared_memory::Regions,
     thread::{NetworkThread, Protocol, Shared},
 };
 use infermesh_telemetry::{Log, Traces};
@@ -30,6 +31,8 @@ pub struct Settings {
     pub io_threads: usize,
     /// Larger messages are refused with RESOURCE_EXHAUSTED.
     pub max_message_bytes: usize,
+    /// Whether clients may have their tensors in shared memory.
+    pub allow_client_shm: bool,
 }
 
 pub struct Server {
@@ -50,6 +53,7 @@ impl Server {
             control: OnceLock::new(),
             log_control: OnceLock::new(),
             reflection: Index::new()?,
+            regions: Regions::new(settings.allow_client_shm, settings.max_message_bytes),
             log: Arc::default(),
             traces: Traces::default(),
             machine: Machine::default(),

@@ -6,6 +6,7 @@ use crate::{
     reflection::Index,
     registry::{Control, Registry},
     settings::LogControl,
+    shared_memory::Regions,
 };
 use infermesh_batcher::Mailbox;
 use infermesh_telemetry::{Log, Traces};
@@ -32,6 +33,7 @@ pub struct Shared {
     pub control: OnceLock<Arc<dyn Control>>,
     pub log_control: OnceLock<Arc<dyn LogControl>>,
     pub reflection: Index,
+    pub regions: Regions,
     pub log: Arc<Log>,
     pub traces: Traces,
     pub machine: Machine,

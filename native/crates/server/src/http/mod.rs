@@ -16,6 +16,7 @@ mod path;
 mod raw;
 mod route;
 mod settings;
+mod shared_memory;
 mod tensor;
 
 pub use metrics::serve as metrics;
