@@ -20,8 +20,11 @@ ECS_VERSION = "8.17.0"
 _COLOURS = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m", logging.CRITICAL: "\x1b[31;1m"}
 _RESET = "\x1b[0m"
 
-#: Trace and span ids of what is being worked on.
-_traces: ContextVar[Sequence[tuple[str, str]]] = ContextVar("traces", default=())
+#: Trace and span ids in hexadecimal digits.
+Traces = Sequence[tuple[str, str]]
+
+#: Of what is being worked on.
+_traces: ContextVar[Traces] = ContextVar("traces", default=())
 
 
 class LogFormat(StrEnum):
@@ -71,7 +74,7 @@ def ecs(action: str, **fields: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def in_traces(traces: Sequence[tuple[str, str]]) -> Iterator[None]:
+def in_traces(traces: Traces) -> Iterator[None]:
     """Within the block, records of this thread or task name these traces: pairs of trace and span id."""
     token = _traces.set(traces)
     try:

@@ -1,10 +1,5 @@
-"""OTLP, the protocol of OpenTelemetry: where telemetry goes and as whose, by the standard environment, and the way there.
+"""OTLP, the protocol of OpenTelemetry: where telemetry goes and as whose, and the way there.
 
-What is sent comes serialised, so nothing here knows the messages.
+``destination`` and ``resource`` read the standard environment, ``senders`` are the ways to a collector and
+``exporter`` the thread that goes them. What is sent comes serialised, so nothing here knows the messages.
 """
-
-from infermesh.otlp.destination import Destination, Protocol
-from infermesh.otlp.exporter import Exporter, Source
-from infermesh.otlp.resource import resource
-
-__all__ = ["Destination", "Exporter", "Protocol", "Source", "resource"]

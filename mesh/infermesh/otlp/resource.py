@@ -17,8 +17,8 @@ def resource(
 ) -> dict[str, str]:
     """Return the attributes of this process.
 
-    ``service`` is what it calls itself; OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME and ``own`` take precedence
-    over it, in this order. Raises ConfigurationError for attributes that are no pairs.
+    ``service`` is what it calls itself; OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME and ``own`` take
+    precedence over it, in this order. Raises ConfigurationError for attributes that are no pairs.
     """
     found = {
         "host.name": platform.node(),

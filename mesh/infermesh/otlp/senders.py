@@ -2,10 +2,12 @@
 
 import gzip
 import http.client
+import os
 import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from infermesh.otlp.destination import Destination, Protocol
@@ -68,6 +70,8 @@ def _http(destination: Destination) -> Send:
 
 
 def _grpc(destination: Destination) -> Send:
+    # Its library tells stderr about every connection that ends; what matters is an error here.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     # Only where it is asked for: it takes a tenth of a second to import.
     import grpc
 
@@ -78,7 +82,7 @@ def _grpc(destination: Destination) -> Send:
         channel = grpc.secure_channel(target, credentials)
     else:
         channel = grpc.insecure_channel(target)
-    export = channel.unary_unary(_EXPORT, request_serializer=None, response_deserializer=None)
+    export: Any = channel.unary_unary(_EXPORT, request_serializer=None, response_deserializer=None)
     metadata = tuple(destination.headers.items())
     compression = grpc.Compression.Gzip if destination.compress else None
 

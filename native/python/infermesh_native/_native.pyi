@@ -80,7 +80,8 @@ class Server:
         Each is called once per batch with the batch's inputs, from its own thread, and returns its outputs.
         Where ``config`` makes the model decoupled, each is called once per request and returns an iterator
         over the outputs of its answers; ``close`` is called on one that nobody listens to any more.
-        Where requests are traced, their trace and span ids (pairs of hexadecimal strings) are a second argument.
+        Where requests are traced, their trace and span ids (pairs of hexadecimal strings) are a second
+        argument.
         An input's memoryview owns its memory, so it may be kept. An exception fails that batch with INTERNAL
         and its message. ``classes`` names the classes of outputs. Raises ModelError, and then leaves in
         service what was there before.
@@ -127,12 +128,12 @@ class Server:
         batch: int,
         delay: float,
     ) -> None:
-        """Say which inferences are traced, until a client changes it; to be called once, before there are any.
+        """Say which inferences are traced until a client changes it; to be called once, before there are any.
 
         One of ``rate`` is traced, 0 standing for none, besides those that their caller traces; ``count`` ends
         that, negative standing for never. ``resource`` are the attributes of this process, ``shown`` what
-        clients see beside the settings. At most ``queue`` spans wait; they are handed out ``batch`` at a time,
-        or when the oldest has waited ``delay`` seconds.
+        clients see beside the settings. At most ``queue`` spans wait; they are handed out ``batch`` at a
+        time, or when the oldest has waited ``delay`` seconds.
         """
 
     def take_spans(self, timeout: float) -> tuple[int, bytes] | None:
@@ -156,7 +157,9 @@ class Server:
         from a thread of the server's; ValueError becomes INVALID_ARGUMENT, NotImplementedError UNIMPLEMENTED.
         """
 
-    def take_log(self, timeout: float) -> list[tuple[float, str, str, str, dict[str, str | int | bool | list[str]]]]:
+    def take_log(
+        self, timeout: float
+    ) -> list[tuple[float, str, str, str, dict[str, str | int | bool | list[str]]]]:
         """The next log records of the data plane; empty if there is none within ``timeout`` seconds.
 
         Each is its age in seconds, its level (``error``, ``warning``, ``info``), its ``event.action``, its

@@ -28,7 +28,8 @@ class LogSettings:
     def change(self, settings: Mapping[str, Value | None]) -> dict[str, Value]:
         """Change what is given, all or nothing; returns every setting.
 
-        Raises ValueError for a name or a value that does not exist, NotImplementedError for what cannot be changed.
+        Raises ValueError for a name or a value that does not exist, NotImplementedError for what cannot be
+        changed.
         """
         selection, format_ = self._output.selection, self._format
         for name, value in settings.items():
@@ -52,9 +53,7 @@ class LogSettings:
                     )
         if format_ != self._format:
             self._format = format_
-            self._output.write_as(
-                self._first_format if format_ == DEFAULT_FORMAT else LogFormat(format_)
-            )
+            self._output.write_as(self._first_format if format_ == DEFAULT_FORMAT else LogFormat(format_))
         if selection != self._output.selection:
             self._output.select(selection)
             self._set_access_log(selection.verbose > 0)

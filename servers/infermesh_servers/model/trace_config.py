@@ -9,7 +9,7 @@ from infermesh.otlp.destination import Destination, is_named
 
 #: As Triton's.
 DEFAULT_RATE = 1000
-#: As OpenTelemetry's batch span processor, but for the queue: a server under load records that many in no time.
+#: As OpenTelemetry's batch span processor, but for the queue: a server under load soon has that many.
 DEFAULT_QUEUE = 16_384
 DEFAULT_BATCH = 512
 DEFAULT_DELAY_MS = 5000
@@ -88,9 +88,10 @@ def _parse(flags: Sequence[str]) -> tuple[dict[str, str], dict[str, str], dict[s
                 if not separator or not key:
                     _refuse(flag, f"{_MODE},resource=<key>=<value>")
                 resource[key] = attribute
-            case (mode, "url" | "bsp_max_queue_size" | "bsp_max_export_batch_size" | "bsp_schedule_delay") if (
-                mode == _MODE
-            ):
+            case (
+                mode,
+                "url" | "bsp_max_queue_size" | "bsp_max_export_batch_size" | "bsp_schedule_delay",
+            ) if mode == _MODE:
                 own[name] = value
             case _:
                 _refuse(
@@ -120,7 +121,7 @@ def _is_always_off(environment: Mapping[str, str]) -> bool:
 def _sampler_rate(sampler: str, argument: str) -> int:
     """Return one of how many requests a sampler takes; 0: none that begins a trace.
 
-    What its caller records is recorded in any case, so a sampler is the same with and without ``parentbased_``.
+    What its caller records is recorded in any case: a sampler is the same with ``parentbased_`` in front.
     """
     match sampler.removeprefix("parentbased_"):
         case "always_on":

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from infermesh.otlp import Exporter, Source
+from infermesh.otlp.exporter import Exporter, Source
 from infermesh.otlp.senders import sender
 
 from infermesh_servers.model.trace_config import TraceConfig

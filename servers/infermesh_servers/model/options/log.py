@@ -16,8 +16,8 @@ class LogOptions:
         LogFormat,
         typer.Option(
             metavar="FORMAT",
-            help="text, ISO8601 (text with the time in front), json (Elastic Common Schema), or auto: text on a "
-            "terminal, JSON elsewhere.",
+            help="text, ISO8601 (text with the time in front), json (Elastic Common Schema), or auto: text "
+            "on a terminal, JSON elsewhere.",
         ),
     ] = LogFormat.AUTO
     log_file: Annotated[
@@ -25,7 +25,9 @@ class LogOptions:
     ] = None
     log_verbose: Annotated[
         int,
-        typer.Option(min=0, metavar="LEVEL", help="1 and above: a record for every inference, debug records."),
+        typer.Option(
+            min=0, metavar="LEVEL", help="1 and above: a record for every inference, debug records."
+        ),
     ] = 0
     log_info: Annotated[bool, typer.Option(help="Whether to write records of level info.")] = True
     log_warning: Annotated[bool, typer.Option(help="Whether to write warnings.")] = True
