@@ -3,9 +3,12 @@ from typing import final
 
 from infermesh_native import Tensor
 
-__all__ = ["ModelError", "Server", "__version__"]
+__all__ = ["FatalError", "ModelError", "Server", "__version__"]
 
 __version__: str
+
+class FatalError(Exception):
+    """Raised by a callable of ``load_python``: the model cannot be used any more."""
 
 class ModelError(Exception):
     """A model could not be loaded; the message says what was found and what was expected."""
@@ -46,22 +49,26 @@ class Server:
     def listen_unix(self, path: str) -> None:
         """As ``listen_tcp``, on a unix socket; a socket file that nobody listens on is replaced."""
 
-    def load_onnx(self, version: int, path: str, config: bytes, library: str) -> bytes:
+    def load_onnx(self, version: int, path: str, config: bytes, library: str, directory: str) -> bytes:
         """Load one version of a model with ONNX Runtime and make it ready; replaces the same version.
 
         ``config`` is a serialised ``inference.ModelConfig``; what it leaves out is completed from the model.
-        ``library`` is the path of libonnxruntime. Blocks without the GIL. Returns the completed
-        configuration. Raises ModelError, and then leaves in service what was there before.
+        ``library`` is the path of libonnxruntime, ``directory`` the model's, with the files of its warm-up.
+        Blocks without the GIL until every instance is warm. Returns the completed configuration. Raises ModelError, and then leaves in service what was there before.
         """
 
     def load_python(
-        self, version: int, config: bytes, instances: Sequence[Callable[[list[Tensor]], list[Tensor]]]
+        self,
+        version: int,
+        config: bytes,
+        instances: Sequence[Callable[[list[Tensor]], list[Tensor]]],
+        directory: str,
     ) -> bytes:
         """Serve one version of a model with Python callables, one per instance.
 
         Each is called once per batch with the batch's inputs, from its own thread, and returns its outputs.
         An input's memoryview owns its memory, so it may be kept. An exception fails that batch with INTERNAL
-        and its message. Raises ModelError, and then leaves in service what was there before.
+        and its message; FatalError also takes the version out of service. Raises ModelError, and then leaves in service what was there before.
         """
 
     def unload(self, name: str, version: int) -> bool:
@@ -84,8 +91,27 @@ class Server:
         KeyError becomes NOT_FOUND, ValueError INVALID_ARGUMENT, anything else INTERNAL.
         """
 
+    def watch_models(self, failed: Callable[[str, int, str], None]) -> None:
+        """Call ``failed(name, version, reason)``, in a thread of the server's, for each version that fails for good.
+
+        The version is out of service by then. Raises RuntimeError if somebody watches already.
+        """
+
     def set_ready(self, ready: bool) -> None:
         """What ServerReady and the health service report from now on."""
+
+    def take_log(self, timeout: float) -> list[tuple[float, str, str, str, dict[str, str | int | bool]]]:
+        """The next log records of the data plane; empty if there is none within ``timeout`` seconds.
+
+        Each is its age in seconds, its level (``error``, ``warning``, ``info``), its ``event.action``, its
+        message, and further fields by their names in the Elastic Common Schema.
+        """
+
+    def flush_log(self) -> None:
+        """From now on ``take_log`` never waits."""
+
+    def set_access_log(self, wanted: bool) -> None:
+        """Whether every inference gets a log record."""
 
     def drain(self, timeout: float) -> bool:
         """Refuse new requests, finish accepted ones, close the listeners.

@@ -27,11 +27,15 @@ NO_VERSION = 0
 class Registry(Protocol):
     """The part of ``infermesh_native.Server`` that knows of models; see there."""
 
-    def load_onnx(self, version: int, path: str, config: bytes, library: str) -> bytes:
+    def load_onnx(self, version: int, path: str, config: bytes, library: str, directory: str) -> bytes:
         """Load one version of an ONNX model; returns the completed configuration."""
 
     def load_python(
-        self, version: int, config: bytes, instances: "Sequence[Callable[[list[Tensor]], list[Tensor]]]"
+        self,
+        version: int,
+        config: bytes,
+        instances: "Sequence[Callable[[list[Tensor]], list[Tensor]]]",
+        directory: str,
     ) -> bytes:
         """Serve one version with one callable per instance; returns the completed configuration."""
 
@@ -58,6 +62,8 @@ class Outcome:
     backend: str | None
     state: State
     reason: str = ""
+    #: It was served until it failed for good.
+    broken: bool = False
     max_batch_size: int = 0
     instances: int = 0
 
@@ -132,14 +138,20 @@ class Loader:
             raise FileNotFoundError(f"{version.file}: found no such file")
         if entry.backend == ONNXRUNTIME:
             completed = self._registry.load_onnx(
-                version.number, str(version.file), config.SerializeToString(), str(self._library())
+                version.number,
+                str(version.file),
+                config.SerializeToString(),
+                str(self._library()),
+                str(entry.directory),
             )
         else:
             # numpy takes memory and a tenth of a second, and a server of ONNX models never needs it.
             from infermesh_servers.model.python_backend import load_instances
 
             config, instances = load_instances(version.file, version.number, config)
-            completed = self._registry.load_python(version.number, config.SerializeToString(), instances)
+            completed = self._registry.load_python(
+                version.number, config.SerializeToString(), instances, str(entry.directory)
+            )
         return ModelConfig.FromString(completed)
 
 

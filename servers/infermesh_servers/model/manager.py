@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from infermesh.errors import ConfigurationError
@@ -70,6 +71,15 @@ class Manager:
             self._seen.pop(name, None)
             return bool(versions)
 
+    def fail(self, name: str, version: int, reason: str) -> None:
+        """List a version as unavailable that was served until it failed for good; a later load may replace it."""
+        with self._lock:
+            outcome = self._outcomes.get(name, {}).get(version)
+            if outcome is not None and outcome.state is State.READY:
+                self._outcomes[name][version] = replace(
+                    outcome, state=State.UNAVAILABLE, reason=reason, broken=True
+                )
+
     def outcomes(self) -> list[Outcome]:
         """Return what became of every version that the server lists, by name and version."""
         with self._lock:
@@ -80,15 +90,15 @@ class Manager:
             ]
 
     def all_ready(self) -> bool:
-        """Return whether every version of every required model is served."""
+        """Return whether every version of every required model is served, and nothing has broken down."""
         return not self.missing()
 
     def missing(self) -> list[Outcome]:
-        """Return the versions of required models that are not served."""
+        """Return the versions that are not served though they must be: of required models, and what broke down."""
         return [
             outcome
             for outcome in self.outcomes()
-            if outcome.name in self._required and outcome.state is not State.READY
+            if outcome.broken or (outcome.name in self._required and outcome.state is not State.READY)
         ]
 
     def _known(self) -> dict[str, set[int]]:

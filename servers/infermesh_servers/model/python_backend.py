@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import infermesh_native
 import numpy as np
 from infermesh.logs import ecs
 from infermesh.proto.inference.model_config_pb2 import ModelConfig
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from infermesh_servers.model import python_model
 from infermesh_servers.model.backends import instance_count
 from infermesh_servers.model.datatypes import wire_name
+from infermesh_servers.model.fatal import is_fatal
 from infermesh_servers.model.python_model import ModelContext, Source
 from infermesh_servers.model.tensors import numpy_type, to_array, to_bytes
 
@@ -62,7 +64,8 @@ class Instance:
     def __call__(self, inputs: "list[Tensor]") -> "list[Tensor]":
         """Run one batch; returns every declared output, in the order of the configuration.
 
-        Raises BatchError, which names the model and says what was found and what was expected.
+        Raises BatchError, which names the model and says what was found and what was expected, and
+        ``infermesh_native.FatalError`` where the model says that it cannot be used any more.
         """
         batch = {name: to_array(datatype, shape, data) for name, datatype, shape, data in inputs}
         try:
@@ -70,7 +73,8 @@ class Instance:
             answer: Any = self._model.infer(batch)
         except Exception as error:
             _log.exception("model '%s' failed a batch", self._name, extra=ecs("inference-failed"))
-            raise BatchError(f"model '{self._name}': {type(error).__name__}: {error}") from error
+            kind = infermesh_native.FatalError if is_fatal(error) else BatchError
+            raise kind(f"model '{self._name}': {type(error).__name__}: {error}") from error
         if not isinstance(answer, Mapping):
             found = type(answer).__name__
             raise self._failure(f"infer returned {found}, expected a dict of arrays by output name")

@@ -233,10 +233,7 @@ mod tests {
         let batch = [request(1, Bytes::from_static(&[1; 2])), request(2, Bytes::from_static(&[2, 2, 3, 4]))];
         let mut scratch = Scratch::default();
         let views = scratch.gather(&batch, &[DataType::Uint8], 5);
-        assert_eq!(
-            (views[0].data, &views[0].shape[..]),
-            (&[1, 1, 2, 2, 3, 4, 3, 4, 3, 4][..], &[5, 2][..])
-        );
+        assert_eq!((views[0].data, &views[0].shape[..]), (&[1, 1, 2, 2, 3, 4, 3, 4, 3, 4][..], &[5, 2][..]));
         let output = Tensor { shape: views[0].shape.clone(), data: Bytes::copy_from_slice(views[0].data) };
         let shares = split(&batch, &[output], &[DataType::Uint8], 5).unwrap();
         assert_eq!((&shares[0][0], &shares[1][0]), (&batch[0].inputs[0], &batch[1].inputs[0]));

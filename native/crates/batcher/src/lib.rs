@@ -6,18 +6,21 @@
 pub mod backend;
 pub mod batch;
 pub mod buckets;
+pub mod histogram;
 pub mod mailbox;
 pub mod queue;
 pub mod request;
 pub mod scheduler;
 pub mod stats;
+pub mod trace;
 pub mod warm_up;
 
 pub use backend::{Backend, Tensor, TensorView};
 pub use buckets::Buckets;
 pub use mailbox::Mailbox;
 pub use queue::Policy;
-pub use request::{Answer, Expiry, Outcome, Request};
+pub use request::{Answer, Expiry, Outcome, Request, Timing};
 pub use scheduler::{Drive, Scheduler, Signature};
-pub use stats::Stats;
+pub use stats::{Failure, Stats};
+pub use trace::TraceIds;
 pub use warm_up::{Rehearsal, RunIn, Sample};

@@ -1,6 +1,6 @@
 //! A request while it is in the batcher's hands.
 
-use crate::{Mailbox, Tensor};
+use crate::{Mailbox, Tensor, TraceIds, stats::Phases};
 use infermesh_wire::Error;
 use smallvec::SmallVec;
 use std::{
@@ -16,6 +16,17 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 pub struct Answer {
     pub outputs: SmallVec<[Tensor; 2]>,
+    pub timing: Timing,
+}
+
+/// When the batch of an answer ran, and what else was in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    pub started: Instant,
+    pub phases: Phases,
+    /// Of the whole batch.
+    pub rows: usize,
+    pub requests: usize,
 }
 
 pub type Outcome = Result<Answer, Error>;
@@ -35,6 +46,8 @@ pub struct Request {
     pub reply: oneshot::Sender<Outcome>,
     /// Of the thread that awaits the reply.
     pub mailbox: Arc<Mailbox>,
+    /// Where the request is traced.
+    pub trace: Option<TraceIds>,
 }
 
 /// The end of a request's patience with the queue. Whoever claims it first decides: the queue, which runs the
@@ -65,7 +78,9 @@ impl Request {
         mailbox: Arc<Mailbox>,
     ) -> (Self, oneshot::Receiver<Outcome>) {
         let (reply, caller) = oneshot::channel();
-        (Self { inputs, rows, deadline: None, enqueued, expiry: None, reply, mailbox }, caller)
+        let request =
+            Self { inputs, rows, deadline: None, enqueued, expiry: None, reply, mailbox, trace: None };
+        (request, caller)
     }
 
     /// Whether nobody waits for the answer any more.

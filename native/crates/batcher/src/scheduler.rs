@@ -5,11 +5,12 @@
 //! at the end of its turn (`Drive::Here`), so that everything it has read by then shares the batch.
 
 use crate::{
-    Answer, Backend, Buckets, Outcome, Policy, Rehearsal, Request, Sample, Stats,
+    Answer, Backend, Buckets, Failure, Outcome, Policy, Rehearsal, Request, Sample, Stats, Timing,
     batch::{Scratch, split},
     mailbox,
     queue::{Next, Queue},
-    stats::Phases,
+    stats::{Phases, Stay},
+    trace,
     warm_up::{Experience, run_in},
 };
 use infermesh_wire::{Code, DataType, Error};
@@ -191,7 +192,7 @@ impl Scheduler {
         }
         if let Err(error) = state.queue.push(request, now) {
             drop(state);
-            shared.stats.failed(1, Duration::ZERO);
+            shared.stats.failed(Failure::Rejected, 1, Duration::ZERO);
             return Err(error);
         }
         if state.drive_promised {
@@ -369,24 +370,29 @@ impl Shared {
     fn run(&self, instance: &mut Instance, batch: Vec<Request>) {
         let started = Instant::now();
         let rows = batch.iter().map(|request| request.rows).sum();
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.execute(instance, &batch, rows, started)))
-            .unwrap_or_else(|_| Err(Error::internal("the backend panicked")));
+        let outcome = trace::during(&batch, || {
+            catch_unwind(AssertUnwindSafe(|| self.execute(instance, &batch, rows, started)))
+                .unwrap_or_else(|_| Err(Error::internal("the backend panicked")))
+        });
         let finished = Instant::now();
         self.learn(finished - started);
 
-        let mut total = Duration::ZERO;
-        let mut queued = Duration::ZERO;
-        for request in &batch {
-            total += finished.saturating_duration_since(request.enqueued);
-            queued += started.saturating_duration_since(request.enqueued);
-        }
+        // Whoever gave up meanwhile has counted that himself.
+        let awaited = batch.iter().filter(|request| !request.reply.is_closed());
+        let stays = awaited.map(|request| Stay {
+            queued: started.saturating_duration_since(request.enqueued),
+            total: finished.saturating_duration_since(request.enqueued),
+        });
         let outcomes: Vec<Outcome> = match outcome {
             Ok((shares, phases)) => {
-                self.stats.executed(batch.len(), rows, queued, total, phases);
-                shares.into_iter().map(|outputs| Ok(Answer { outputs })).collect()
+                self.stats.executed(rows, phases, stays);
+                let timing = Timing { started, phases, rows, requests: batch.len() };
+                shares.into_iter().map(|outputs| Ok(Answer { outputs, timing })).collect()
             }
             Err(error) => {
-                self.stats.failed(batch.len(), total);
+                let (requests, total) = stays
+                    .fold((0, Duration::ZERO), |(requests, total), stay| (requests + 1, total + stay.total));
+                self.stats.failed(Failure::Backend, requests, total);
                 if error.fatal {
                     self.fail(&error);
                 }

@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 use infermesh_batcher::{
-    Backend, Buckets, Drive, Mailbox, Outcome, Policy, Rehearsal, Request, RunIn, Scheduler, Signature, Tensor,
-    TensorView,
+    Backend, Buckets, Drive, Mailbox, Outcome, Policy, Rehearsal, Request, RunIn, Scheduler, Signature,
+    Tensor, TensorView,
 };
 use infermesh_wire::{Code, DataType, Error};
 use proptest::prelude::*;

@@ -20,6 +20,9 @@ use std::{
     ptr,
 };
 
+/// Parameters that the server reads itself.
+const OWN_PARAMETERS: [&str; 1] = ["allowed_batch_sizes"];
+
 pub struct Options {
     api: Api,
     pub raw: *mut OrtSessionOptions,
@@ -64,6 +67,9 @@ impl Options {
     fn parameters(&self, config: &ModelConfig) -> Result<(), Error> {
         let table = self.api.table;
         for (key, parameter) in config.parameters.iter().collect::<BTreeMap<_, _>>() {
+            if OWN_PARAMETERS.contains(&key.as_str()) {
+                continue;
+            }
             let value = parameter.string_value.trim();
             let number = || {
                 value.parse::<i32>().ok().filter(|number| *number >= 0).ok_or_else(|| {

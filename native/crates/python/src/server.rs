@@ -3,13 +3,19 @@
 use crate::{
     ModelError,
     backend::{Ports, PythonBackend},
+    breakdown,
     control::PythonControl,
+    log,
 };
 use infermesh_batcher::Backend;
-use infermesh_server::{Settings, Version};
+use infermesh_server::Settings;
 use infermesh_wire::{DataType, Error, proto::inference::ModelConfig};
 use prost::Message;
-use pyo3::{exceptions::PyOSError, prelude::*, types::PyBytes};
+use pyo3::{
+    exceptions::PyOSError,
+    prelude::*,
+    types::{PyBytes, PyList},
+};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 #[pyclass(frozen, module = "infermesh_native")]
@@ -50,13 +56,14 @@ impl Server {
         path: PathBuf,
         config: &[u8],
         library: PathBuf,
+        directory: PathBuf,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let config = decode(config)?;
         let completed = py
             .detach(|| {
                 let loaded = infermesh_onnx::load(&library, &path, config)?;
                 let completed = loaded.config.encode_to_vec();
-                self.0.insert(Version::start(version, loaded.config, loaded.instances, loaded.typical)?);
+                self.0.load(version, loaded.config, loaded.instances, &directory)?;
                 Ok(completed)
             })
             .map_err(model_error)?;
@@ -69,6 +76,7 @@ impl Server {
         version: i64,
         config: &[u8],
         instances: Vec<Py<PyAny>>,
+        directory: PathBuf,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let mut config = decode(config)?;
         if config.platform.is_empty() {
@@ -83,8 +91,7 @@ impl Server {
                     Box::new(PythonBackend { callable, ports: ports.clone() }) as Box<dyn Backend>
                 })
                 .collect();
-            self.0.insert(Version::start(version, config, backends, None)?);
-            Ok(())
+            self.0.load(version, config, backends, &directory)
         })
         .map_err(model_error)?;
         Ok(PyBytes::new(py, &completed))
@@ -106,10 +113,29 @@ impl Server {
         self.0.allow_control(Arc::new(PythonControl { load, unload }));
     }
 
-    fn drain(&self, py: Python<'_>, timeout: f64) -> bool {
-        let limit = Duration::try_from_secs_f64(timeout).unwrap_or(Duration::MAX);
-        py.detach(|| self.0.drain(limit))
+    fn watch_models(&self, failed: Py<PyAny>) -> PyResult<()> {
+        breakdown::watch(&self.0, failed)
     }
+
+    fn take_log<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyList>> {
+        log::take(py, self.0.log(), seconds(timeout))
+    }
+
+    fn set_access_log(&self, wanted: bool) {
+        self.0.log().set_accesses(wanted);
+    }
+
+    fn flush_log(&self) {
+        self.0.log().flush();
+    }
+
+    fn drain(&self, py: Python<'_>, timeout: f64) -> bool {
+        py.detach(|| self.0.drain(seconds(timeout)))
+    }
+}
+
+fn seconds(timeout: f64) -> Duration {
+    Duration::try_from_secs_f64(timeout).unwrap_or(Duration::MAX)
 }
 
 fn ports(config: &ModelConfig) -> Result<Ports, Error> {

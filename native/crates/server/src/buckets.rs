@@ -9,7 +9,8 @@ const PARAMETER: &str = "allowed_batch_sizes";
 pub fn buckets(config: &ModelConfig) -> Result<Buckets, Error> {
     let Some(parameter) = config.parameters.get(PARAMETER) else { return Ok(Buckets::default()) };
     let text = parameter.string_value.trim();
-    let wrong = |expected: String| Error::invalid(format!("{PARAMETER}: found '{text}', expected {expected}"));
+    let wrong =
+        |expected: String| Error::invalid(format!("{PARAMETER}: found '{text}', expected {expected}"));
     if config.max_batch_size < 1 {
         return Err(wrong("none: the model does not batch (max_batch_size is 0)".into()));
     }

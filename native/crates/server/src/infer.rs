@@ -7,7 +7,7 @@ use crate::{
     validate::{Valid, validate},
 };
 use bytes::Bytes;
-use infermesh_batcher::{Drive, Expiry, Outcome, Request};
+use infermesh_batcher::{Answer, Drive, Expiry, Failure, Outcome, Request};
 use infermesh_wire::{
     Code, Error,
     request::InferRequest,
@@ -29,19 +29,18 @@ pub async fn unary(local: &Local, message: Bytes, deadline: Option<Instant>) -> 
 
 /// An inference that was accepted.
 pub struct Pending {
-    version: Arc<Version>,
+    visit: Visit,
     outputs: SmallVec<[usize; 4]>,
     id: String,
     expiry: Option<Expiry>,
-    answer: oneshot::Receiver<Outcome>,
 }
 
 /// An inference that is done.
 pub struct Done {
-    version: Arc<Version>,
+    visit: Visit,
     outputs: SmallVec<[usize; 4]>,
     id: String,
-    tensors: SmallVec<[infermesh_batcher::Tensor; 2]>,
+    answer: Answer,
 }
 
 /// Queues a request with its model. Dropping what it returns gives the request up.
@@ -74,7 +73,8 @@ pub fn enqueue(
     if version.scheduler.submit(queued)? == Drive::Here {
         spawn_local(drive(version.clone()));
     }
-    Ok(Pending { version, outputs, id: id.to_owned(), expiry, answer })
+    let visit = Visit { version, since: enqueued, answer, failure: Some(Failure::Canceled) };
+    Ok(Pending { visit, outputs, id: id.to_owned(), expiry })
 }
 
 /// Runs after every task that is ready now, so that all requests read in this turn share the batch.
@@ -84,9 +84,30 @@ async fn drive(version: Arc<Version>) {
     }
 }
 
-fn expired(version: &Version, expiry: &Expiry) -> Error {
-    version.scheduler.stats().failed(1, expiry.at.elapsed());
-    Error::new(Code::Unavailable, "Request timeout expired")
+/// The model that a request has reached. Dropped without a word from the batcher, it counts what became of the
+/// request instead.
+struct Visit {
+    version: Arc<Version>,
+    since: Instant,
+    answer: oneshot::Receiver<Outcome>,
+    failure: Option<Failure>,
+}
+
+impl Visit {
+    fn expired(&mut self) -> Error {
+        self.failure = Some(Failure::Rejected);
+        Error::new(Code::Unavailable, "Request timeout expired")
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if let Some(failure) = self.failure
+            && self.answer.try_recv().is_err()
+        {
+            self.version.scheduler.stats().failed(failure, 1, self.since.elapsed());
+        }
+    }
 }
 
 impl Pending {
@@ -95,15 +116,16 @@ impl Pending {
     }
 
     pub async fn answer(self) -> Result<Done, Error> {
-        let Self { version, outputs, id, expiry, mut answer } = self;
+        let Self { mut visit, outputs, id, expiry } = self;
+        let answer = &mut visit.answer;
         let received = match &expiry {
             None => answer.await,
             Some(expiry) => tokio::select! {
                 biased;
-                received = &mut answer => received,
+                received = &mut *answer => received,
                 () = sleep_until(expiry.at.into()) => {
                     if expiry.claim() {
-                        return Err(expired(&version, expiry));
+                        return Err(visit.expired());
                     }
                     answer.await
                 }
@@ -111,22 +133,23 @@ impl Pending {
         };
         // The batcher drops a request without an answer only when it is too late for it.
         let outcome = received.map_err(|_| match &expiry {
-            Some(expiry) if expiry.at <= Instant::now() => expired(&version, expiry),
+            Some(expiry) if expiry.at <= Instant::now() => visit.expired(),
             _ => Error::deadline_exceeded(),
         })?;
-        Ok(Done { tensors: outcome?.outputs, version, outputs, id })
+        visit.failure = None;
+        Ok(Done { visit, outputs, id, answer: outcome? })
     }
 }
 
 impl Done {
     /// The framed `ModelInferResponse`.
     pub fn write(&self) -> Pieces {
-        self.version.writer.write(&self.id, &[], &self.tensors())
+        self.visit.version.writer.write(&self.id, &[], &self.tensors())
     }
 
     /// The framed `ModelStreamInferResponse`; `parameters` are serialised map entries.
     pub fn write_streamed(&self, parameters: &[Vec<u8>]) -> Pieces {
-        self.version.writer.write_streamed(&self.id, parameters, &self.tensors())
+        self.visit.version.writer.write_streamed(&self.id, parameters, &self.tensors())
     }
 
     pub fn id(&self) -> &str {
@@ -134,13 +157,13 @@ impl Done {
     }
 
     pub fn version(&self) -> &Version {
-        &self.version
+        &self.visit.version
     }
 
     /// What the caller wants of the model's outputs, in the order it wants them.
     pub fn tensors(&self) -> SmallVec<[OutputTensor<'_>; 4]> {
         let wanted = self.outputs.iter().filter_map(|&index| {
-            let (port, tensor) = (self.version.outputs.get(index)?, self.tensors.get(index)?);
+            let (port, tensor) = (self.version().outputs.get(index)?, self.answer.outputs.get(index)?);
             Some(OutputTensor {
                 name: &port.name,
                 datatype: port.datatype,

@@ -2,10 +2,12 @@
 //!
 //! One way through: `listener` accepts, `connection` speaks HTTP/2, `call` frames messages, `route` picks a method;
 //! an inference goes on to `infer` (or `stream`), `validate`, the model's scheduler in `registry`, and back. `describe`,
-//! `statistics`, `health` and `reflection` answer questions about the server. `http` is the other edge: JSON and
-//! Prometheus in front of the same `infer`, `describe` and `statistics`.
+//! `statistics`, `health` and `reflection` answer questions about the server. `http` is the other edge: JSON in
+//! front of the same `infer`, `describe` and `statistics`. `metrics` is what Prometheus reads.
 
 mod authority;
+mod breakdown;
+mod buckets;
 mod call;
 mod connection;
 mod describe;
@@ -13,6 +15,7 @@ mod health;
 mod http;
 mod infer;
 mod listener;
+mod metrics;
 mod model;
 mod reflection;
 mod registry;
@@ -22,7 +25,9 @@ mod statistics;
 mod stream;
 mod thread;
 mod validate;
+mod warm_up;
 
+pub use breakdown::Breakdown;
 pub use model::Version;
 pub use registry::{Control, Registry};
 pub use server::{Server, Settings};

@@ -47,6 +47,22 @@ impl Registry {
         close(replaced);
     }
 
+    /// Takes a version that has failed for good out of service, and returns it if it still was in it: to be closed on a
+    /// thread that may wait for its instances.
+    pub fn break_down(&self, name: &str, number: i64, reason: &str) -> Option<Arc<Version>> {
+        let mut models = self.write();
+        let entry = models.get_mut(name)?.get_mut(&number)?;
+        match entry {
+            // A later load of the same number may be in its place by now.
+            Entry::Ready(version) if version.scheduler.has_failed() => {
+                let version = version.clone();
+                *entry = Entry::Unavailable(reason.to_owned());
+                Some(version)
+            }
+            _ => None,
+        }
+    }
+
     /// Stops admitting requests and waits for the accepted ones. False if there is no such version.
     pub fn unload(&self, name: &str, number: i64) -> bool {
         let mut models = self.write();
@@ -165,6 +181,7 @@ mod tests {
     use super::*;
     use infermesh_batcher::{Backend, Tensor, TensorView};
     use infermesh_wire::proto::inference::ModelConfig;
+    use std::path::Path;
 
     struct Idle;
 
@@ -176,7 +193,7 @@ mod tests {
 
     fn version(number: i64) -> Version {
         let config = ModelConfig { name: "m".into(), ..Default::default() };
-        Version::start(number, config, vec![Box::new(Idle)], None).unwrap()
+        Version::start(number, config, vec![Box::new(Idle)], Path::new("/"), Box::new(|_| ())).unwrap()
     }
 
     fn refused<T>() -> Result<T, Error> {

@@ -130,11 +130,7 @@ mod tests {
     }
 
     fn given(datatype: DataType, dims: &[i64], data: InputDataType) -> Input {
-        Input {
-            data_type: datatype.to_config() as i32,
-            dims: dims.to_vec(),
-            input_data_type: Some(data),
-        }
+        Input { data_type: datatype.to_config() as i32, dims: dims.to_vec(), input_data_type: Some(data) }
     }
 
     fn warm_up(x: Input, t: Input) -> ModelWarmup {

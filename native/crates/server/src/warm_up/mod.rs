@@ -82,15 +82,13 @@ fn own(inputs: &[Port], sizes: &[usize]) -> Vec<Rehearsal> {
 mod tests {
     use super::*;
     use infermesh_wire::{DataType, proto::inference::ModelDynamicBatching};
-    use smallvec::smallvec;
 
     fn port(datatype: DataType, shape: &[i64]) -> Port {
         Port { name: "x".into(), datatype, shape: shape.iter().copied().collect() }
     }
 
     fn config(max_batch_size: i32, preferred: &[i32]) -> ModelConfig {
-        let dynamic =
-            ModelDynamicBatching { preferred_batch_size: preferred.to_vec(), ..Default::default() };
+        let dynamic = ModelDynamicBatching { preferred_batch_size: preferred.to_vec(), ..Default::default() };
         ModelConfig {
             max_batch_size,
             scheduling_choice: Some(SchedulingChoice::DynamicBatching(dynamic)),
@@ -123,6 +121,6 @@ mod tests {
     fn a_model_whose_sizes_are_unknown_is_left_alone() {
         assert!(own(&[port(DataType::Fp32, &[-1, -1])], &[1]).is_empty());
         let fixed = own(&[port(DataType::Int64, &[3])], &[1]);
-        assert_eq!(fixed[0].inputs[0].shape, smallvec![3] as infermesh_wire::Shape);
+        assert_eq!(fixed[0].inputs[0].shape[..], [3]);
     }
 }
