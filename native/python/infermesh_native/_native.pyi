@@ -54,7 +54,8 @@ class Server:
 
         ``config`` is a serialised ``inference.ModelConfig``; what it leaves out is completed from the model.
         ``library`` is the path of libonnxruntime, ``directory`` the model's, with the files of its warm-up.
-        Blocks without the GIL until every instance is warm. Returns the completed configuration. Raises ModelError, and then leaves in service what was there before.
+        Blocks without the GIL until every instance is warm. Returns the completed configuration. Raises
+        ModelError, and then leaves in service what was there before.
         """
 
     def load_python(
@@ -68,7 +69,8 @@ class Server:
 
         Each is called once per batch with the batch's inputs, from its own thread, and returns its outputs.
         An input's memoryview owns its memory, so it may be kept. An exception fails that batch with INTERNAL
-        and its message; FatalError also takes the version out of service. Raises ModelError, and then leaves in service what was there before.
+        and its message; FatalError also takes the version out of service. Raises ModelError, and then leaves
+        in service what was there before.
         """
 
     def unload(self, name: str, version: int) -> bool:
@@ -92,9 +94,10 @@ class Server:
         """
 
     def watch_models(self, failed: Callable[[str, int, str], None]) -> None:
-        """Call ``failed(name, version, reason)``, in a thread of the server's, for each version that fails for good.
+        """Call ``failed(name, version, reason)`` for each version that fails for good while it is served.
 
-        The version is out of service by then. Raises RuntimeError if somebody watches already.
+        It is called in a thread of the server's, when the version is out of service. Raises RuntimeError if
+        somebody watches already.
         """
 
     def set_ready(self, ready: bool) -> None:

@@ -72,7 +72,7 @@ class Manager:
             return bool(versions)
 
     def fail(self, name: str, version: int, reason: str) -> None:
-        """List a version as unavailable that was served until it failed for good; a later load may replace it."""
+        """List a version as unavailable that failed for good while it was served; a load may replace it."""
         with self._lock:
             outcome = self._outcomes.get(name, {}).get(version)
             if outcome is not None and outcome.state is State.READY:
@@ -94,7 +94,7 @@ class Manager:
         return not self.missing()
 
     def missing(self) -> list[Outcome]:
-        """Return the versions that are not served though they must be: of required models, and what broke down."""
+        """Return the versions of required models that are not served, and all that broke down."""
         return [
             outcome
             for outcome in self.outcomes()

@@ -59,7 +59,7 @@ impl Scratch {
 }
 
 /// The bytes of the batch's last row.
-fn last_row<'a>(batch: &'a [Request], input: usize, datatype: DataType) -> &'a [u8] {
+fn last_row(batch: &[Request], input: usize, datatype: DataType) -> &[u8] {
     let Some(last) = batch.last() else { return &[] };
     let Tensor { shape, data } = &last.inputs[input];
     if datatype.size().is_some() {

@@ -20,7 +20,7 @@ class ProcessOptions:
     exit_on_fatal: Annotated[
         bool,
         typer.Option(
-            help="Exit if a model fails for good while it is served, as with its device; otherwise serve the rest."
+            help="Exit if a model fails for good, as when its device does; otherwise serve the rest."
         ),
     ] = False
     log_format: Annotated[
