@@ -16,8 +16,10 @@ from infermesh.logs import LogFormat
 from infermesh.proto.inference.model_config_pb2 import ModelConfig
 from infermesh_servers.model.control import RepositoryControl
 from infermesh_servers.model.loader import Loader, State
-from infermesh_servers.model.manager import Manager, Poller
+from infermesh_servers.model.manager import Manager
 from infermesh_servers.model.options import ModelControlMode, ServeOptions
+from infermesh_servers.model.poller import Poller
+from infermesh_servers.model.repositories import LocalRepository
 
 PYTHON_MODEL = """
 class Model:
@@ -37,6 +39,8 @@ class NotingServer:
         self.settings = settings
         self.served: dict[tuple[str, int], ModelConfig] = {}
         self.unavailable: dict[tuple[str, int], str] = {}
+        self.labels: dict[str, dict[str, int]] = {}
+        self.log_ended = threading.Event()
         self.ready: list[bool] = []
         self.drained: list[float] = []
         self.drains_in_time = True
@@ -88,6 +92,10 @@ class NotingServer:
         self.unavailable.pop((name, version), None)
         return listed
 
+    def set_labels(self, name: str, labels: dict[str, int]) -> bool:
+        self.labels[name] = labels
+        return True
+
     def set_unavailable(self, name: str, version: int, reason: str) -> None:
         self.unavailable[name, version] = reason
 
@@ -98,7 +106,6 @@ class NotingServer:
         self.settings["failed"] = failed
 
     def take_log(self, timeout: float) -> list[Any]:
-        # A log that never says anything, until it is told that there is nothing more to say.
         self.log_ended.wait(timeout)
         return []
 
@@ -134,7 +141,7 @@ def server() -> NotingServer:
 
 @pytest.fixture
 def manager(repository: Path, server: NotingServer) -> Manager:
-    return Manager(repository, Loader(server, lambda: Path("libonnxruntime.so")))
+    return Manager(LocalRepository(repository), Loader(server, lambda: Path("libonnxruntime.so")))
 
 
 def test_every_model_is_loaded_with_its_name_and_backend(manager: Manager, server: NotingServer) -> None:
@@ -227,8 +234,8 @@ def test_a_client_s_load_and_unload_answer_with_what_came_of_it(
         control.load("a", {})
     with pytest.raises(KeyError, match="found no such model"):
         control.load("../repository", {})
-    with pytest.raises(ValueError, match="'config' are not supported"):
-        control.load("digits", {"config": "{}"})
+    with pytest.raises(ValueError, match="unrecognized load parameter 'colour'"):
+        control.load("digits", {"colour": "blue"})
     with pytest.raises(KeyError, match="it is not loaded"):
         control.unload("absent", True)
     assert list(server.unavailable) == [("a", 1)]
@@ -304,7 +311,7 @@ def serve(
 
     def run(**options: Any) -> None:
         options.setdefault("log_format", LogFormat.JSON)
-        process.run(ServeOptions(**{"repository": repository, **options}))
+        process.run(ServeOptions(**{"repository": (str(repository),), **options}))
 
     yield run
     for number, handler in handlers.items():
@@ -398,7 +405,7 @@ def test_an_empty_repository_is_served_with_a_warning(
     serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
-    serve(repository=tmp_path / "empty")
+    serve(repository=(str(tmp_path / "empty"),))
     told = events(capsys)
     assert told["repository-empty"]["log.level"] == "warning"
     assert "server-ready" in told

@@ -1,11 +1,14 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import final
 
 from infermesh_native import Tensor
 
-__all__ = ["FatalError", "ModelError", "Server", "__version__"]
+__all__ = ["ONNX_PARAMETERS", "FatalError", "ModelError", "Server", "__version__"]
 
 __version__: str
+
+#: Parameters that the onnxruntime backend knows, besides session entries (with a dot in their names).
+ONNX_PARAMETERS: list[str]
 
 class FatalError(Exception):
     """Raised by a callable of ``load_python``: the model cannot be used any more."""
@@ -62,12 +65,14 @@ class Server:
         self,
         version: int,
         config: bytes,
-        instances: Sequence[Callable[[list[Tensor]], list[Tensor]]],
+        instances: Sequence[Callable[[list[Tensor]], list[Tensor] | Iterator[list[Tensor]]]],
         directory: str,
     ) -> bytes:
         """Serve one version of a model with Python callables, one per instance.
 
         Each is called once per batch with the batch's inputs, from its own thread, and returns its outputs.
+        Where ``config`` makes the model decoupled, each is called once per request and returns an iterator
+        over the outputs of its answers; ``close`` is called on one that nobody listens to any more.
         An input's memoryview owns its memory, so it may be kept. An exception fails that batch with INTERNAL
         and its message; FatalError also takes the version out of service. Raises ModelError, and then leaves
         in service what was there before.
@@ -80,6 +85,12 @@ class Server:
         """List a version in the repository index as UNAVAILABLE with a reason; requests to it are refused.
 
         Version 0 stands for a model that has no version to name.
+        """
+
+    def set_labels(self, name: str, labels: dict[str, int]) -> bool:
+        """Replace the labels of a model, all at once; a request may name a version by one. False if unknown.
+
+        A label may name a version that is not there: its requests are refused, as those to the number are.
         """
 
     def allow_control(

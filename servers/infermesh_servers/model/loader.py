@@ -3,7 +3,7 @@
 import logging
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +13,7 @@ from infermesh.logs import ecs
 from infermesh.proto.inference.model_config_pb2 import ModelConfig
 
 from infermesh_servers.model.backends import ONNXRUNTIME, instance_count
+from infermesh_servers.model.labels import describe
 from infermesh_servers.model.repository import ModelEntry, ModelVersion
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ _log = logging.getLogger(__name__)
 
 #: The version under which a model is listed that has none to list.
 NO_VERSION = 0
+
+#: What every Python model of Triton imports.
+TRITON_UTILS = "triton_python_backend_utils"
 
 
 class Registry(Protocol):
@@ -34,13 +38,16 @@ class Registry(Protocol):
         self,
         version: int,
         config: bytes,
-        instances: "Sequence[Callable[[list[Tensor]], list[Tensor]]]",
+        instances: "Sequence[Callable[[list[Tensor]], list[Tensor] | Iterator[list[Tensor]]]]",
         directory: str,
     ) -> bytes:
         """Serve one version with one callable per instance; returns the completed configuration."""
 
     def unload(self, name: str, version: int) -> bool:
         """Stop serving a version, or listing it; False if it is unknown."""
+
+    def set_labels(self, name: str, labels: dict[str, int]) -> bool:
+        """Replace a model's labels; False if the model is unknown."""
 
     def set_unavailable(self, name: str, version: int, reason: str) -> None:
         """List a version as UNAVAILABLE with a reason."""
@@ -128,6 +135,18 @@ class Loader:
                 extra=ecs("model-unloaded", infermesh__model__name=name, infermesh__model__version=version),
             )
 
+    def label(self, name: str, labels: Mapping[str, int]) -> None:
+        """Replace a model's labels, all at once."""
+        self._registry.set_labels(name, dict(labels))
+        _log.info(
+            "Labels of %s: %s",
+            name,
+            describe(labels) or "none",
+            extra=ecs(
+                "model-labelled", infermesh__model__name=name, infermesh__model__labels=describe(labels)
+            ),
+        )
+
     def _load(self, entry: ModelEntry, version: ModelVersion) -> ModelConfig:
         config = ModelConfig()
         if entry.config is not None:
@@ -149,8 +168,10 @@ class Loader:
             from infermesh_servers.model.python_backend import load_instances
 
             config, instances = load_instances(version.file, version.number, config)
+            decoupled = config.model_transaction_policy.decoupled
+            calls = [instance.stream if decoupled else instance for instance in instances]
             completed = self._registry.load_python(
-                version.number, config.SerializeToString(), instances, str(entry.directory)
+                version.number, config.SerializeToString(), calls, str(entry.directory)
             )
         return ModelConfig.FromString(completed)
 
@@ -160,6 +181,8 @@ def _reason(error: BaseException, entry: ModelEntry) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     inside = [frame for frame in frames if Path(frame.filename).is_relative_to(entry.directory)]
     text = str(error)
+    if isinstance(error, ModuleNotFoundError) and error.name == TRITON_UTILS:
+        text += "; a Python model is a class Model here: docs/guides/migrate-from-triton.md"
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
     if inside:

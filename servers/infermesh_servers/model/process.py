@@ -12,12 +12,13 @@ from infermesh_servers.model.breakdown import Breakdowns
 from infermesh_servers.model.control import RepositoryControl
 from infermesh_servers.model.listeners import listen
 from infermesh_servers.model.loader import Loader, Outcome, State
-from infermesh_servers.model.manager import Manager, Poller
+from infermesh_servers.model.manager import Manager
 from infermesh_servers.model.native_log import NativeLog
 from infermesh_servers.model.onnxruntime_library import find_library
 from infermesh_servers.model.options import EVERY_MODEL, ModelControlMode, ServeOptions
+from infermesh_servers.model.poller import Poller
 from infermesh_servers.model.readiness import Readiness
-from infermesh_servers.model.repository import scan
+from infermesh_servers.model.repositories import Repository, open_repositories
 from infermesh_servers.model.shutdown import Shutdown
 from infermesh_servers.model.table import print_table
 
@@ -31,7 +32,8 @@ def run(options: ServeOptions) -> None:
     bound, if a model failed under ``exit_on_error`` or ``exit_on_fatal``, or if the drain ran out of time.
     """
     # Before any socket is bound: a mistyped path should not answer as a live server first.
-    scan(options.repository)
+    repository = open_repositories(options.repositories)
+    repository.check()
     service_version = version("infermesh-servers")
     log_format = configure(
         options.log_format, {"service.name": "infermesh-serve", "service.version": service_version}
@@ -40,15 +42,19 @@ def run(options: ServeOptions) -> None:
     shutdown.install()
     server = infermesh_native.Server(version=service_version, io_threads=options.io_threads)
     with NativeLog(server):
-        _serve(options, server, shutdown, log_format)
+        _serve(options, repository, server, shutdown, log_format)
 
 
 def _serve(
-    options: ServeOptions, server: infermesh_native.Server, shutdown: Shutdown, log_format: LogFormat
+    options: ServeOptions,
+    repository: Repository,
+    server: infermesh_native.Server,
+    shutdown: Shutdown,
+    log_format: LogFormat,
 ) -> None:
     listeners = listen(server, options)
 
-    manager = Manager(options.repository, Loader(server, find_library), stop=lambda: shutdown.requested)
+    manager = Manager(repository, Loader(server, find_library), stop=lambda: shutdown.requested)
     readiness = Readiness(server, manager, listeners, strict=options.strict_readiness)
     if options.model_control_mode is ModelControlMode.EXPLICIT:
         # Before the first load: a client that asks during it waits for the manager, instead of being refused.
@@ -56,9 +62,9 @@ def _serve(
         server.allow_control(control.load, control.unload)
     breakdowns = Breakdowns(manager, readiness, shutdown if options.exit_on_fatal else None)
     server.watch_models(breakdowns)
-    _load(manager, options)
+    _load(manager, repository, options)
     if log_format is LogFormat.TEXT and (outcomes := manager.outcomes()):
-        print_table(outcomes)
+        print_table(outcomes, manager.labels())
     if options.exit_on_error and (names := _failed(manager.outcomes())):
         server.drain(0.0)
         raise InfermeshError(f"cannot load {names}, and --exit-on-error was given")
@@ -78,7 +84,7 @@ def _serve(
         raise InfermeshError(f"{shutdown.failure}, and --exit-on-fatal was given")
 
 
-def _load(manager: Manager, options: ServeOptions) -> None:
+def _load(manager: Manager, repository: Repository, options: ServeOptions) -> None:
     explicit = options.model_control_mode is ModelControlMode.EXPLICIT
     if explicit and EVERY_MODEL not in options.load_model:
         for name in dict.fromkeys(options.load_model):
@@ -88,7 +94,7 @@ def _load(manager: Manager, options: ServeOptions) -> None:
     if not manager.outcomes():
         _log.warning(
             "The model repository %s is empty: nothing to serve",
-            options.repository,
+            repository,
             extra=ecs("repository-empty"),
         )
 

@@ -1,14 +1,16 @@
 //! Dynamic batching: requests queue up per model version, form batches, run on an instance and are split again.
 //!
 //! `queue` decides (a pure state machine over a clock that the caller supplies), `scheduler` owns threads and
-//! instances, `batch` moves tensors, `mailbox` carries answers home, `stats` counts.
+//! instances, `batch` moves tensors, `decoupled` hands out answers one by one, `mailbox` carries answers home, `stats` counts.
 
 pub mod backend;
 pub mod batch;
 pub mod buckets;
+mod decoupled;
 pub mod histogram;
 pub mod mailbox;
 pub mod queue;
+pub mod reply;
 pub mod request;
 pub mod scheduler;
 pub mod stats;
@@ -19,7 +21,8 @@ pub use backend::{Backend, Tensor, TensorView};
 pub use buckets::Buckets;
 pub use mailbox::Mailbox;
 pub use queue::Policy;
-pub use request::{Answer, Expiry, Outcome, Request, Timing};
+pub use reply::{Many, Part, Reply};
+pub use request::{Answer, Claim, Expiry, Outcome, Request, Timing};
 pub use scheduler::{Drive, Scheduler, Signature};
 pub use stats::{Failure, Stats};
 pub use trace::TraceIds;

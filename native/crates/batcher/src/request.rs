@@ -1,6 +1,6 @@
 //! A request while it is in the batcher's hands.
 
-use crate::{Mailbox, Tensor, TraceIds, stats::Phases};
+use crate::{Mailbox, Reply, Tensor, TraceIds, stats::Phases};
 use infermesh_wire::Error;
 use smallvec::SmallVec;
 use std::{
@@ -43,7 +43,7 @@ pub struct Request {
     pub enqueued: Instant,
     /// When it has waited too long for an instance.
     pub expiry: Option<Expiry>,
-    pub reply: oneshot::Sender<Outcome>,
+    pub reply: Reply,
     /// Of the thread that awaits the reply.
     pub mailbox: Arc<Mailbox>,
     /// Where the request is traced.
@@ -55,17 +55,28 @@ pub struct Request {
 #[derive(Debug, Clone)]
 pub struct Expiry {
     pub at: Instant,
-    claimed: Arc<AtomicBool>,
+    claim: Claim,
+}
+
+/// What only one of several holders may do.
+#[derive(Debug, Clone, Default)]
+pub struct Claim(Arc<AtomicBool>);
+
+impl Claim {
+    /// True for the first caller only.
+    pub fn take(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
 }
 
 impl Expiry {
     pub fn new(at: Instant) -> Self {
-        Self { at, claimed: Arc::default() }
+        Self { at, claim: Claim::default() }
     }
 
     /// True for the first caller only.
     pub fn claim(&self) -> bool {
-        !self.claimed.swap(true, Ordering::AcqRel)
+        self.claim.take()
     }
 }
 
@@ -78,9 +89,18 @@ impl Request {
         mailbox: Arc<Mailbox>,
     ) -> (Self, oneshot::Receiver<Outcome>) {
         let (reply, caller) = oneshot::channel();
-        let request =
-            Self { inputs, rows, deadline: None, enqueued, expiry: None, reply, mailbox, trace: None };
-        (request, caller)
+        (Self::answering(Reply::One(reply), inputs, rows, enqueued, mailbox), caller)
+    }
+
+    /// A request that waits for as long as it takes, whose answers go where `reply` says.
+    pub fn answering(
+        reply: Reply,
+        inputs: SmallVec<[Tensor; 2]>,
+        rows: usize,
+        enqueued: Instant,
+        mailbox: Arc<Mailbox>,
+    ) -> Self {
+        Self { inputs, rows, deadline: None, enqueued, expiry: None, reply, mailbox, trace: None }
     }
 
     /// Whether nobody waits for the answer any more.

@@ -5,9 +5,9 @@
 //! at the end of its turn (`Drive::Here`), so that everything it has read by then shares the batch.
 
 use crate::{
-    Answer, Backend, Buckets, Failure, Outcome, Policy, Rehearsal, Request, Sample, Stats, Timing,
+    Answer, Backend, Buckets, Failure, Many, Outcome, Policy, Rehearsal, Reply, Request, Sample, Stats, Timing,
     batch::{Scratch, split},
-    mailbox,
+    decoupled, mailbox,
     queue::{Next, Queue},
     stats::{Phases, Stay},
     trace,
@@ -368,6 +368,9 @@ impl Shared {
 
     /// Executes a batch and answers its requests.
     fn run(&self, instance: &mut Instance, batch: Vec<Request>) {
+        if let [Request { reply: Reply::Many(answers), .. }] = &batch[..] {
+            return self.run_decoupled(instance, &batch, answers);
+        }
         let started = Instant::now();
         let rows = batch.iter().map(|request| request.rows).sum();
         let outcome = trace::during(&batch, || {
@@ -405,6 +408,39 @@ impl Shared {
                 .zip(outcomes)
                 .map(|(request, outcome)| (request.mailbox, request.reply, outcome)),
         );
+    }
+
+    /// Executes the one request of a decoupled model and hands out its answers as they come.
+    fn run_decoupled(&self, instance: &mut Instance, batch: &[Request], answers: &Many) {
+        let started = Instant::now();
+        let outcome = trace::during(batch, || {
+            catch_unwind(AssertUnwindSafe(|| {
+                let rows = batch[0].rows;
+                let inputs = instance.scratch.gather(batch, &self.signature.inputs, rows);
+                decoupled::stream(&mut *instance.backend, &inputs, &answers.parts)
+            }))
+            .unwrap_or_else(|_| Err(Error::internal("the backend panicked")))
+        });
+        let request = &batch[0];
+        let total = request.enqueued.elapsed();
+        // Counted first: who has read the end finds the request in the statistics.
+        let awaited = answers.count.take();
+        let end = match outcome {
+            Ok(phases) => {
+                let stay = Stay { queued: started.saturating_duration_since(request.enqueued), total };
+                self.stats.executed(request.rows, phases, awaited.then_some(stay).into_iter());
+                Ok(None)
+            }
+            Err(error) => {
+                self.stats.failed(Failure::Backend, usize::from(awaited), total);
+                if error.fatal {
+                    self.fail(&error);
+                }
+                Err(error)
+            }
+        };
+        // Without a reader there is nobody to tell.
+        let _ = answers.parts.blocking_send(end);
     }
 
     #[allow(clippy::type_complexity)]

@@ -21,6 +21,8 @@ pub struct Rehearsal {
     /// Whether somebody asked for it: then its failure is one of the model. One of our own making may be refused by a
     /// model that likes what its callers send.
     pub required: bool,
+    /// Whether the model streams its answers; the first of them will do.
+    pub decoupled: bool,
 }
 
 /// How far an instance goes through the rehearsals that nobody asked for.
@@ -119,7 +121,11 @@ fn rehearse(backend: &mut dyn Backend, rehearsal: &Rehearsal) -> Result<Sample, 
             .map(|tensor| TensorView { shape: tensor.shape.clone(), data: &tensor.data })
             .collect();
         let started = Instant::now();
-        catch_unwind(AssertUnwindSafe(|| backend.run(&inputs)))
+        let run = || match rehearsal.decoupled {
+            true => backend.stream(&inputs, &mut |_| false),
+            false => backend.run(&inputs).map(drop),
+        };
+        catch_unwind(AssertUnwindSafe(run))
             .unwrap_or_else(|_| Err(Error::internal("the backend panicked")))
             .map_err(|error| {
                 let message = format!("warm-up '{}' failed: {}", rehearsal.name, error.message);
@@ -167,7 +173,8 @@ mod tests {
 
     fn rehearsal(rows: usize, required: bool) -> Rehearsal {
         let inputs = vec![Tensor { shape: [rows as i64].into_iter().collect(), data: Default::default() }];
-        Rehearsal { name: format!("of {rows}"), inputs, rows, count: 1 + u32::from(required), required }
+        let (name, count) = (format!("of {rows}"), 1 + u32::from(required));
+        Rehearsal { name, inputs, rows, count, required, decoupled: false }
     }
 
     fn rehearsals() -> Vec<Rehearsal> {

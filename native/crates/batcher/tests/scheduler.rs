@@ -72,7 +72,7 @@ fn scheduler(backends: Vec<Box<dyn Backend>>, max_batch_size: usize) -> Schedule
 /// Often enough that one of the runs is as short as they are.
 fn rehearsals() -> Vec<Rehearsal> {
     let inputs = vec![Tensor { shape: smallvec![1, 1], data: Bytes::from_static(&[0]) }];
-    vec![Rehearsal { name: "short".into(), inputs, rows: 1, count: 20, required: false }]
+    vec![Rehearsal { name: "short".into(), inputs, rows: 1, count: 20, required: false, decoupled: false }]
 }
 
 fn request(rows: Vec<u8>, mailbox: &Arc<Mailbox>) -> (Request, oneshot::Receiver<Outcome>) {
@@ -312,6 +312,7 @@ fn a_required_rehearsal_that_fails_is_a_failed_start() {
             rows: 1,
             count: 1,
             required: true,
+            decoupled: false,
         }],
     );
     let error = scheduler.err().unwrap();

@@ -10,3 +10,4 @@ mod session;
 mod value;
 
 pub use backend::{Loaded, load};
+pub use options::PARAMETERS;

@@ -30,4 +30,7 @@ mod _native {
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
     const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_export]
+    const ONNX_PARAMETERS: [&str; infermesh_onnx::PARAMETERS.len()] = infermesh_onnx::PARAMETERS;
 }

@@ -16,7 +16,7 @@ use pyo3::{
     prelude::*,
     types::{PyBytes, PyList},
 };
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 #[pyclass(frozen, module = "infermesh_native")]
 pub struct Server(infermesh_server::Server);
@@ -103,6 +103,10 @@ impl Server {
 
     fn set_unavailable(&self, py: Python<'_>, name: &str, version: i64, reason: &str) {
         py.detach(|| self.0.registry().set_unavailable(name, version, reason));
+    }
+
+    fn set_labels(&self, py: Python<'_>, name: &str, labels: BTreeMap<String, i64>) -> bool {
+        py.detach(|| self.0.registry().set_labels(name, labels))
     }
 
     fn set_ready(&self, ready: bool) {

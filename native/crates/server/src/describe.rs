@@ -2,7 +2,7 @@
 
 use crate::{
     model::Port,
-    registry::{Control, Entry, parse_version},
+    registry::{Control, Entry},
     thread::Local,
 };
 use infermesh_wire::{
@@ -40,7 +40,7 @@ pub fn server_metadata(local: &Local) -> ServerMetadataResponse {
 /// Not ready, rather than an error, for a model that is not there.
 pub fn model_ready(local: &Local, request: ModelReadyRequest) -> Result<ModelReadyResponse, Error> {
     if !request.version.is_empty() {
-        parse_version(&request.version)?;
+        local.shared.registry.check_version(&request.name, &request.version)?;
     }
     Ok(ModelReadyResponse { ready: local.shared.registry.find(&request.name, &request.version).is_ok() })
 }

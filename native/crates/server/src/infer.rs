@@ -7,14 +7,17 @@ use crate::{
     validate::{Valid, validate},
 };
 use bytes::Bytes;
-use infermesh_batcher::{Answer, Drive, Expiry, Failure, Outcome, Request};
+use infermesh_batcher::{Answer, Drive, Expiry, Failure, Outcome, Request, Tensor};
 use infermesh_wire::{
     Code, Error,
     request::InferRequest,
     response::{OutputTensor, Pieces},
 };
 use smallvec::SmallVec;
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     sync::oneshot,
     task::{spawn_local, yield_now},
@@ -24,7 +27,11 @@ use tokio::{
 /// `ModelInfer`.
 pub async fn unary(local: &Local, message: Bytes, deadline: Option<Instant>) -> Result<Body, Error> {
     let request = InferRequest::decode(&message)?;
-    Ok(submit(local, &request, &message, deadline)?.answer().await?.write().into())
+    let pending = local.shared.registry.on(request.model_name, request.model_version, |version| {
+        version.check_answers_once("ModelInfer RPC")?;
+        submit(local, version, &request, &message, deadline)
+    })?;
+    Ok(pending.answer().await?.write().into())
 }
 
 /// An inference that was accepted.
@@ -46,14 +53,13 @@ pub struct Done {
 /// Queues a request with its model. Dropping what it returns gives the request up.
 pub fn submit(
     local: &Local,
+    version: Arc<Version>,
     request: &InferRequest<'_>,
     message: &Bytes,
     deadline: Option<Instant>,
 ) -> Result<Pending, Error> {
-    local.shared.registry.on(request.model_name, request.model_version, |version| {
-        let valid = validate(&version, request, message)?;
-        enqueue(local, version, valid, request.id, deadline)
-    })
+    let valid = validate(&version, request, message)?;
+    enqueue(local, version, valid, request.id, deadline)
 }
 
 /// Queues what was found valid.
@@ -65,16 +71,31 @@ pub fn enqueue(
     deadline: Option<Instant>,
 ) -> Result<Pending, Error> {
     let enqueued = Instant::now();
-    let (mut queued, answer) = Request::new(inputs, rows, enqueued, local.mailbox.clone());
-    let patience = version.scheduler.policy().patience(timeout);
-    let expiry = patience.map(|patience| Expiry::new(enqueued + patience));
-    queued.deadline = deadline;
-    queued.expiry = expiry.clone();
-    if version.scheduler.submit(queued)? == Drive::Here {
-        spawn_local(drive(version.clone()));
-    }
+    let (mut request, answer) = Request::new(inputs, rows, enqueued, local.mailbox.clone());
+    request.deadline = deadline;
+    let expiry = schedule(&version, request, timeout)?;
     let visit = Visit { version, since: enqueued, answer, failure: Some(Failure::Canceled) };
     Ok(Pending { visit, outputs, id: id.to_owned(), expiry })
+}
+
+/// Hands a request to its model's scheduler; returns when it will have waited too long for an instance.
+pub fn schedule(
+    version: &Arc<Version>,
+    mut request: Request,
+    timeout: Option<Duration>,
+) -> Result<Option<Expiry>, Error> {
+    let patience = version.scheduler.policy().patience(timeout);
+    let expiry = patience.map(|patience| Expiry::new(request.enqueued + patience));
+    request.expiry = expiry.clone();
+    if version.scheduler.submit(request)? == Drive::Here {
+        spawn_local(drive(version.clone()));
+    }
+    Ok(expiry)
+}
+
+/// What is said to a request that has waited too long for an instance.
+pub fn expired() -> Error {
+    Error::new(Code::Unavailable, "Request timeout expired")
 }
 
 /// Runs after every task that is ready now, so that all requests read in this turn share the batch.
@@ -96,7 +117,7 @@ struct Visit {
 impl Visit {
     fn expired(&mut self) -> Error {
         self.failure = Some(Failure::Rejected);
-        Error::new(Code::Unavailable, "Request timeout expired")
+        expired()
     }
 }
 
@@ -162,15 +183,24 @@ impl Done {
 
     /// What the caller wants of the model's outputs, in the order it wants them.
     pub fn tensors(&self) -> SmallVec<[OutputTensor<'_>; 4]> {
-        let wanted = self.outputs.iter().filter_map(|&index| {
-            let (port, tensor) = (self.version().outputs.get(index)?, self.answer.outputs.get(index)?);
-            Some(OutputTensor {
-                name: &port.name,
-                datatype: port.datatype,
-                shape: &tensor.shape,
-                data: tensor.data.clone(),
-            })
-        });
-        wanted.collect()
+        tensors(self.version(), &self.outputs, &self.answer.outputs)
     }
+}
+
+/// Those of a model's outputs that are `wanted`, by their indices.
+pub fn tensors<'a>(
+    version: &'a Version,
+    wanted: &[usize],
+    outputs: &'a [Tensor],
+) -> SmallVec<[OutputTensor<'a>; 4]> {
+    let wanted = wanted.iter().filter_map(|&index| {
+        let (port, tensor) = (version.outputs.get(index)?, outputs.get(index)?);
+        Some(OutputTensor {
+            name: &port.name,
+            datatype: port.datatype,
+            shape: &tensor.shape,
+            data: tensor.data.clone(),
+        })
+    });
+    wanted.collect()
 }

@@ -5,7 +5,7 @@ use infermesh_batcher::{
     Backend, Policy, Scheduler, Signature, queue::DEFAULT_MAX_QUEUE_SIZE, scheduler::OnFatal,
 };
 use infermesh_wire::{
-    DataType, Error, Shape,
+    Code, DataType, Error, Shape,
     proto::inference::{ModelConfig, model_config::SchedulingChoice, model_queue_policy::TimeoutAction},
     response::ResponseWriter,
 };
@@ -70,6 +70,20 @@ impl Version {
         })
     }
 
+    /// Whether a request has any number of answers, each sent as soon as it is there.
+    pub fn is_decoupled(&self) -> bool {
+        self.config.model_transaction_policy.is_some_and(|policy| policy.decoupled)
+    }
+
+    /// UNIMPLEMENTED, in the name of the edge that can carry no more than one answer, if the model is decoupled.
+    pub fn check_answers_once(&self, edge: &str) -> Result<(), Error> {
+        if self.is_decoupled() {
+            let message = format!("{edge} doesn't support models with decoupled transaction policy");
+            return Err(Error::new(Code::Unimplemented, message));
+        }
+        Ok(())
+    }
+
     pub fn is_batched(&self) -> bool {
         self.config.max_batch_size > 0
     }
@@ -91,6 +105,9 @@ fn policy(config: &ModelConfig) -> Result<Policy, Error> {
         Error::invalid(format!("max_batch_size is {}, expected 0 or more", config.max_batch_size))
     })?;
     let plain = Policy { max_batch_size, ..Policy::default() };
+    // Answers of a request that come one by one cannot be split from those of another.
+    let combines =
+        max_batch_size > 0 && !config.model_transaction_policy.is_some_and(|policy| policy.decoupled);
     match &config.scheduling_choice {
         None => Ok(plain),
         Some(SchedulingChoice::DynamicBatching(dynamic)) => {
@@ -111,7 +128,7 @@ fn policy(config: &ModelConfig) -> Result<Policy, Error> {
             }
             let limit = queue.max_queue_size as usize;
             Ok(Policy {
-                dynamic: max_batch_size > 0,
+                dynamic: combines,
                 preferred_batch_sizes,
                 max_queue_delay: Duration::from_micros(dynamic.max_queue_delay_microseconds),
                 timeout: match queue.default_timeout_microseconds {

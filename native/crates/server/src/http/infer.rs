@@ -53,9 +53,12 @@ async fn run(
     deadline: Option<Instant>,
 ) -> Result<Answer, Error> {
     let length = header_length(headers, body.len())?;
-    let (pending, binary) = local.shared.registry.on(model, version, |version| match length {
-        Some(0) => accept_raw(local, version, body.clone(), deadline),
-        _ => accept(local, version, length.unwrap_or(body.len()), body.clone(), deadline),
+    let (pending, binary) = local.shared.registry.on(model, version, |version| {
+        version.check_answers_once("HTTP end point")?;
+        match length {
+            Some(0) => accept_raw(local, version, body.clone(), deadline),
+            _ => accept(local, version, length.unwrap_or(body.len()), body.clone(), deadline),
+        }
     })?;
     write(&pending.answer().await?, &binary)
 }

@@ -6,6 +6,7 @@ use super::{
     path::{Aspect, Route},
 };
 use crate::{describe, statistics, thread::Local};
+use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use bytes::Bytes;
 use hyper::{Method, Request, body::Incoming};
 use infermesh_wire::{
@@ -124,6 +125,17 @@ impl Control {
         let parameters = self.parameters.into_iter().map(|(key, value)| {
             let choice = match value {
                 Value::Bool(value) => ParameterChoice::BoolParam(value),
+                // The one parameter whose bytes are not text: JSON carries them in base64.
+                Value::String(value) if key.starts_with("file:") => ParameterChoice::BytesParam(
+                    BASE64
+                        .decode(value)
+                        .map_err(|error| {
+                            Error::invalid(format!(
+                                "failed to decode the base64 of load parameter '{key}': {error}"
+                            ))
+                        })?
+                        .into(),
+                ),
                 Value::String(value) => ParameterChoice::StringParam(value),
                 Value::Number(value) if value.is_i64() => {
                     ParameterChoice::Int64Param(value.as_i64().unwrap_or_default())

@@ -59,7 +59,8 @@ fn build(
                 .map_err(|what| format!("input '{}': {what}", port.name))
         })
         .collect::<Result<_, _>>()?;
-    Ok(Rehearsal { name, inputs, rows, count: warm_up.count.max(1), required: true })
+    let decoupled = config.model_transaction_policy.is_some_and(|policy| policy.decoupled);
+    Ok(Rehearsal { name, inputs, rows, count: warm_up.count.max(1), required: true, decoupled })
 }
 
 /// `rows` of it where the model batches.

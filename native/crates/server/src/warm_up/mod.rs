@@ -73,6 +73,7 @@ fn own(inputs: &[Port], sizes: &[usize]) -> Vec<Rehearsal> {
             rows,
             count: RUNS,
             required: false,
+            decoupled: false,
         }
     };
     sizes.iter().map(rehearsal).collect()
