@@ -6,7 +6,7 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,16 +66,31 @@ class NotingServer:
     def listen_unix(self, path: str) -> None:
         self.settings["socket"] = path
 
-    def load_onnx(self, version: int, path: str, config: bytes, library: str, directory: str) -> bytes:
+    def load_onnx(
+        self,
+        version: int,
+        path: str,
+        config: bytes,
+        library: str,
+        directory: str,
+        classes: Mapping[str, Sequence[str]],
+    ) -> bytes:
         assert Path(path).is_relative_to(directory)
+        assert classes == {}
         if Path(path).read_text() == "broken":
             raise ValueError(f"{path}: found no ONNX model")
         assert library == "libonnxruntime.so"
         return self._serve(version, config)
 
     def load_python(
-        self, version: int, config: bytes, instances: Sequence[Callable[..., Any]], directory: str
+        self,
+        version: int,
+        config: bytes,
+        instances: Sequence[Callable[..., Any]],
+        directory: str,
+        classes: Mapping[str, Sequence[str]],
     ) -> bytes:
+        assert classes == {}
         assert len(instances) == 1
         assert Path(directory).name == ModelConfig.FromString(config).name
         return self._serve(version, config)

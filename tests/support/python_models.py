@@ -56,6 +56,17 @@ class Model:
                 return {"y": batch["x"]}
 """
 
+#: The input, and its negative.
+TWO_OUTPUTS = """
+class Model:
+    inputs = {"x": ("INT32", [1])}
+    outputs = {"y": ("INT32", [1]), "z": ("INT32", [1])}
+    max_batch_size = 8
+
+    def infer(self, batch):
+        return {"y": batch["x"], "z": -batch["x"]}
+"""
+
 #: One row in, text out: the reverse of it.
 REVERSE = """
 import numpy as np

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import final
 
 from infermesh_native import Tensor
@@ -31,8 +31,11 @@ class Server:
         name: str = "infermesh",
         io_threads: int = 0,
         max_message_bytes: int = 2_147_483_647,
+        allow_client_shm: bool = True,
     ) -> Server:
         """Start the network threads (0: one per core). No socket is opened yet.
+
+        ``allow_client_shm``: whether clients may have their tensors in shared memory.
 
         Raises ModelError if the system refuses a thread.
         """
@@ -52,13 +55,21 @@ class Server:
     def listen_unix(self, path: str) -> None:
         """As ``listen_tcp``, on a unix socket; a socket file that nobody listens on is replaced."""
 
-    def load_onnx(self, version: int, path: str, config: bytes, library: str, directory: str) -> bytes:
+    def load_onnx(
+        self,
+        version: int,
+        path: str,
+        config: bytes,
+        library: str,
+        directory: str,
+        classes: Mapping[str, Sequence[str]],
+    ) -> bytes:
         """Load one version of a model with ONNX Runtime and make it ready; replaces the same version.
 
         ``config`` is a serialised ``inference.ModelConfig``; what it leaves out is completed from the model.
-        ``library`` is the path of libonnxruntime, ``directory`` the model's, with the files of its warm-up.
-        Blocks without the GIL until every instance is warm. Returns the completed configuration. Raises
-        ModelError, and then leaves in service what was there before.
+        ``library`` is the path of libonnxruntime, ``directory`` the model's, with the files of its warm-up;
+        ``classes`` names the classes of outputs. Blocks without the GIL until every instance is warm. Returns
+        the completed configuration. Raises ModelError, and then leaves in service what was there before.
         """
 
     def load_python(
@@ -67,6 +78,7 @@ class Server:
         config: bytes,
         instances: Sequence[Callable[[list[Tensor]], list[Tensor] | Iterator[list[Tensor]]]],
         directory: str,
+        classes: Mapping[str, Sequence[str]],
     ) -> bytes:
         """Serve one version of a model with Python callables, one per instance.
 
@@ -74,7 +86,8 @@ class Server:
         Where ``config`` makes the model decoupled, each is called once per request and returns an iterator
         over the outputs of its answers; ``close`` is called on one that nobody listens to any more.
         An input's memoryview owns its memory, so it may be kept. An exception fails that batch with INTERNAL
-        and its message; FatalError also takes the version out of service. Raises ModelError, and then leaves
+        and its message; FatalError also takes the version out of service. ``directory`` is the model's, with
+        the files of its warm-up; ``classes`` names the classes of outputs. Raises ModelError, and then leaves
         in service what was there before.
         """
 

@@ -97,8 +97,10 @@ class Manager:
         return not self.missing()
 
     def missing(self) -> list[Outcome]:
-        """Return what keeps the server from being ready: versions of required models that are not served and for
-        which no other stands in, and all that broke down.
+        """Return what keeps the server from being ready.
+
+        That is the versions of required models that are not served and for which no other stands in, and
+        whatever broke down.
         """
         return [
             outcome

@@ -40,7 +40,11 @@ def run(options: ServeOptions) -> None:
     )
     shutdown = Shutdown()
     shutdown.install()
-    server = infermesh_native.Server(version=service_version, io_threads=options.io_threads)
+    server = infermesh_native.Server(
+        version=service_version,
+        io_threads=options.io_threads,
+        allow_client_shm=options.allow_client_shm,
+    )
     with NativeLog(server):
         _serve(options, repository, server, shutdown, log_format)
 

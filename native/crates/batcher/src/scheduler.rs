@@ -5,7 +5,8 @@
 //! at the end of its turn (`Drive::Here`), so that everything it has read by then shares the batch.
 
 use crate::{
-    Answer, Backend, Buckets, Failure, Many, Outcome, Policy, Rehearsal, Reply, Request, Sample, Stats, Timing,
+    Answer, Backend, Buckets, Failure, Many, Outcome, Policy, Rehearsal, Reply, Request, Sample, Stats,
+    Timing,
     batch::{Scratch, split},
     decoupled, mailbox,
     queue::{Next, Queue},

@@ -20,9 +20,6 @@ use std::{
     ptr,
 };
 
-/// Parameters that the server reads itself.
-const OWN_PARAMETERS: [&str; 1] = ["allowed_batch_sizes"];
-
 /// Parameters that mean something here, besides session entries, which have a dot in their names.
 pub const PARAMETERS: [&str; 5] = [
     "intra_op_thread_count",
@@ -76,9 +73,6 @@ impl Options {
     fn parameters(&self, config: &ModelConfig) -> Result<(), Error> {
         let table = self.api.table;
         for (key, parameter) in config.parameters.iter().collect::<BTreeMap<_, _>>() {
-            if OWN_PARAMETERS.contains(&key.as_str()) {
-                continue;
-            }
             let value = parameter.string_value.trim();
             let number = || {
                 value.parse::<i32>().ok().filter(|number| *number >= 0).ok_or_else(|| {

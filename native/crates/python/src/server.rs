@@ -16,7 +16,12 @@ use pyo3::{
     prelude::*,
     types::{PyBytes, PyList},
 };
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 #[pyclass(frozen, module = "infermesh_native")]
 pub struct Server(infermesh_server::Server);
@@ -24,9 +29,16 @@ pub struct Server(infermesh_server::Server);
 #[pymethods]
 impl Server {
     #[new]
-    #[pyo3(signature = (*, version, name = "infermesh", io_threads = 0, max_message_bytes = 2_147_483_647))]
-    fn new(version: String, name: &str, io_threads: usize, max_message_bytes: usize) -> PyResult<Self> {
-        let settings = Settings { name: name.to_owned(), version, io_threads, max_message_bytes };
+    #[pyo3(signature = (*, version, name = "infermesh", io_threads = 0, max_message_bytes = 2_147_483_647, allow_client_shm = true))]
+    fn new(
+        version: String,
+        name: &str,
+        io_threads: usize,
+        max_message_bytes: usize,
+        allow_client_shm: bool,
+    ) -> PyResult<Self> {
+        let settings =
+            Settings { name: name.to_owned(), version, io_threads, max_message_bytes, allow_client_shm };
         Ok(Self(infermesh_server::Server::start(settings).map_err(model_error)?))
     }
 
@@ -49,6 +61,7 @@ impl Server {
         Ok((address.ip().to_string(), address.port()))
     }
 
+    #[allow(clippy::too_many_arguments)] // Python passes them by name.
     fn load_onnx<'py>(
         &self,
         py: Python<'py>,
@@ -57,13 +70,14 @@ impl Server {
         config: &[u8],
         library: PathBuf,
         directory: PathBuf,
+        classes: HashMap<String, Vec<String>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let config = decode(config)?;
         let completed = py
             .detach(|| {
                 let loaded = infermesh_onnx::load(&library, &path, config)?;
                 let completed = loaded.config.encode_to_vec();
-                self.0.load(version, loaded.config, loaded.instances, &directory)?;
+                self.0.load(version, loaded.config, loaded.instances, &directory, classes)?;
                 Ok(completed)
             })
             .map_err(model_error)?;
@@ -77,6 +91,7 @@ impl Server {
         config: &[u8],
         instances: Vec<Py<PyAny>>,
         directory: PathBuf,
+        classes: HashMap<String, Vec<String>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let mut config = decode(config)?;
         if config.platform.is_empty() {
@@ -91,7 +106,7 @@ impl Server {
                     Box::new(PythonBackend { callable, ports: ports.clone() }) as Box<dyn Backend>
                 })
                 .collect();
-            self.0.load(version, config, backends, &directory)
+            self.0.load(version, config, backends, &directory, classes)
         })
         .map_err(model_error)?;
         Ok(PyBytes::new(py, &completed))

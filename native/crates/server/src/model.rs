@@ -9,7 +9,7 @@ use infermesh_wire::{
     proto::inference::{ModelConfig, model_config::SchedulingChoice, model_queue_policy::TimeoutAction},
     response::ResponseWriter,
 };
-use std::{path::Path, time::Duration};
+use std::{collections::HashMap, path::Path, time::Duration};
 
 /// An input or output. `shape` includes the batch dimension (-1) where the model batches.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct Port {
     pub name: String,
     pub datatype: DataType,
     pub shape: Shape,
+    /// What an output's classes are called, by their index; as many as are known.
+    pub classes: Vec<String>,
 }
 
 pub struct Version {
@@ -70,6 +72,14 @@ impl Version {
         })
     }
 
+    /// Names the classes of outputs, by the outputs' names.
+    pub fn with_classes(mut self, mut classes: HashMap<String, Vec<String>>) -> Self {
+        for port in &mut self.outputs {
+            port.classes = classes.remove(&port.name).unwrap_or_default();
+        }
+        self
+    }
+
     /// Whether a request has any number of answers, each sent as soon as it is there.
     pub fn is_decoupled(&self) -> bool {
         self.config.model_transaction_policy.is_some_and(|policy| policy.decoupled)
@@ -97,6 +107,7 @@ fn port(name: &str, data_type: i32, dims: &[i64], batched: bool) -> Result<Port,
         name: name.to_owned(),
         datatype,
         shape: batch.into_iter().chain(dims.iter().copied()).collect(),
+        classes: Vec::new(),
     })
 }
 

@@ -62,7 +62,7 @@ impl Registry {
     /// thread that may wait for its instances.
     pub fn break_down(&self, name: &str, number: i64, reason: &str) -> Option<Arc<Version>> {
         let mut models = self.write();
-        let entry = models.get_mut(name)?.get_mut(&number)?;
+        let entry = models.get_mut(name)?.versions.get_mut(&number)?;
         match entry {
             // A later load of the same number may be in its place by now.
             Entry::Ready(version) if version.scheduler.has_failed() => {

@@ -7,12 +7,14 @@ use crate::{
     model::Version,
     reflection::Index,
     registry::{Control, Registry},
+    shared_memory::Regions,
     thread::{NetworkThread, Protocol, Shared},
 };
 use infermesh_batcher::Backend;
 use infermesh_telemetry::Log;
 use infermesh_wire::{Error, proto::inference::ModelConfig};
 use std::{
+    collections::HashMap,
     io,
     net::SocketAddr,
     path::Path,
@@ -33,6 +35,8 @@ pub struct Settings {
     pub io_threads: usize,
     /// Larger messages are refused with RESOURCE_EXHAUSTED.
     pub max_message_bytes: usize,
+    /// Whether clients may have their tensors in shared memory.
+    pub allow_client_shm: bool,
 }
 
 pub struct Server {
@@ -54,6 +58,7 @@ impl Server {
             registry: Registry::default(),
             control: OnceLock::new(),
             reflection: Index::new()?,
+            regions: Regions::new(settings.allow_client_shm, settings.max_message_bytes),
             log: Arc::default(),
             machine: Machine::default(),
             draining: watch::Sender::new(false),
@@ -117,13 +122,14 @@ impl Server {
         &self.shared.log
     }
 
-    /// Puts a loaded model behind a scheduler and makes it ready; see `Version::start`.
+    /// Puts a loaded model behind a scheduler and makes it ready; see `Version::start`. `classes` names those of outputs.
     pub fn load(
         &self,
         number: i64,
         config: ModelConfig,
         backends: Vec<Box<dyn Backend>>,
         directory: &Path,
+        classes: HashMap<String, Vec<String>>,
     ) -> Result<(), Error> {
         let shared = Arc::downgrade(&self.shared);
         let on_fatal = on_fatal(shared, self.breakdowns.clone(), config.name.clone(), number);
@@ -136,7 +142,7 @@ impl Server {
             let said = format!("{} version {}: {complaint}", version.name, version.number);
             self.shared.log.warning("model-warm-up-failed", said, fields);
         }
-        self.shared.registry.insert(version);
+        self.shared.registry.insert(version.with_classes(classes));
         Ok(())
     }
 

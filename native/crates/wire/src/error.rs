@@ -10,6 +10,7 @@ pub enum Code {
     InvalidArgument = 3,
     DeadlineExceeded = 4,
     NotFound = 5,
+    AlreadyExists = 6,
     ResourceExhausted = 8,
     Unimplemented = 12,
     Internal = 13,

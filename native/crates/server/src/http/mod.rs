@@ -15,6 +15,7 @@ mod metrics;
 mod path;
 mod raw;
 mod route;
+mod shared_memory;
 mod tensor;
 
 pub use metrics::serve as metrics;

@@ -125,6 +125,7 @@ mod tests {
         let port = |name: &str, datatype, shape: &[i64]| Port {
             name: name.into(),
             datatype,
+            classes: Vec::new(),
             shape: shape.iter().copied().collect(),
         };
         vec![port("x", DataType::Fp32, &[-1, -1]), port("t", DataType::Bytes, &[-1, 1])]

@@ -100,18 +100,14 @@ mod tests {
 
     #[test]
     fn random_values_are_harmless_and_differ() {
-        let floats =
-            values(&tensor(DataType::Fp32, smallvec![100], Fill::Random), |bytes| f32::from_le_bytes(bytes));
+        let floats = values(&tensor(DataType::Fp32, smallvec![100], Fill::Random), f32::from_le_bytes);
         assert!(floats.iter().all(|value| (0.5..1.0).contains(value)));
         assert!(floats.windows(2).any(|pair| pair[0] != pair[1]));
-        let doubles =
-            values(&tensor(DataType::Fp64, smallvec![100], Fill::Random), |bytes| f64::from_le_bytes(bytes));
+        let doubles = values(&tensor(DataType::Fp64, smallvec![100], Fill::Random), f64::from_le_bytes);
         assert!(doubles.iter().all(|value| (0.5..1.0).contains(value)));
-        let whole =
-            values(&tensor(DataType::Int64, smallvec![100], Fill::Random), |bytes| i64::from_le_bytes(bytes));
+        let whole = values(&tensor(DataType::Int64, smallvec![100], Fill::Random), i64::from_le_bytes);
         assert!(whole.contains(&0) && whole.contains(&1) && whole.iter().all(|value| (0..2).contains(value)));
-        let halves =
-            values(&tensor(DataType::Bf16, smallvec![100], Fill::Random), |bytes| u16::from_le_bytes(bytes));
+        let halves = values(&tensor(DataType::Bf16, smallvec![100], Fill::Random), u16::from_le_bytes);
         assert!(halves.iter().all(|bits| (0x3f00..0x3f80).contains(bits)));
         assert_eq!(tensor(DataType::Bytes, smallvec![3], Fill::Random).data, [0u8; 12][..]);
     }

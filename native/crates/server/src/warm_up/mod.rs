@@ -85,7 +85,7 @@ mod tests {
     use infermesh_wire::{DataType, proto::inference::ModelDynamicBatching};
 
     fn port(datatype: DataType, shape: &[i64]) -> Port {
-        Port { name: "x".into(), datatype, shape: shape.iter().copied().collect() }
+        Port { name: "x".into(), datatype, shape: shape.iter().copied().collect(), classes: Vec::new() }
     }
 
     fn config(max_batch_size: i32, preferred: &[i32]) -> ModelConfig {
