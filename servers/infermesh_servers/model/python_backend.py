@@ -8,12 +8,14 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import infermesh_native
 from infermesh.logs import Traces, ecs, in_traces
 from infermesh.proto.inference.model_config_pb2 import ModelConfig
 
 from infermesh_servers.model import python_model
 from infermesh_servers.model.backends import instance_count
 from infermesh_servers.model.datatypes import wire_name
+from infermesh_servers.model.fatal import is_fatal
 from infermesh_servers.model.python_model import ModelContext, Source
 from infermesh_servers.model.python_outputs import BatchError, Outputs
 from infermesh_servers.model.tensors import numpy_type, to_array
@@ -45,8 +47,9 @@ class Instance:
     def __call__(self, inputs: "list[Tensor]", traces: Traces = ()) -> "list[Tensor]":
         """Run one batch; returns every declared output, in the order of the configuration.
 
-        ``traces`` are those of its requests, for what is logged meanwhile. Raises BatchError, which names the
-        model and says what was found and what was expected.
+        ``traces`` are those of its requests, for what is logged meanwhile. Raises BatchError, which names
+        the model and says what was found and what was expected, and ``infermesh_native.FatalError`` where
+        the model says that it cannot be used any more.
         """
         if not traces:
             return self._run(inputs)
@@ -65,7 +68,7 @@ class Instance:
         """Run one request of a decoupled model; yields its answers, each as a call returns its one.
 
         Closing the iterator closes the model's own, which is how it learns that nobody listens any more.
-        Raises BatchError.
+        Raises as a call does.
         """
         answers = self._stream(inputs)
         return _step_by_step(answers, traces) if traces else answers
@@ -108,9 +111,10 @@ class Instance:
     def _size(self, inputs: "list[Tensor]") -> int | None:
         return inputs[0][2][0] if self._batched and inputs else None
 
-    def _raised(self, error: Exception) -> BatchError:
+    def _raised(self, error: Exception) -> Exception:
         _log.exception("model '%s' failed a batch", self._name, extra=self._failed)
-        return BatchError(f"model '{self._name}': {type(error).__name__}: {error}")
+        kind = infermesh_native.FatalError if is_fatal(error) else BatchError
+        return kind(f"model '{self._name}': {type(error).__name__}: {error}")
 
 
 def _step_by_step(answers: "Generator[list[Tensor], None, None]", traces: Traces) -> "Iterator[list[Tensor]]":

@@ -8,6 +8,8 @@
 //! the same `infer`, `describe` and `statistics`. `metrics` is what Prometheus reads.
 
 mod authority;
+mod breakdown;
+mod buckets;
 mod call;
 mod classification;
 mod connection;
@@ -31,8 +33,10 @@ mod statistics;
 mod stream;
 mod thread;
 mod validate;
+mod warm_up;
 mod watch;
 
+pub use breakdown::Breakdown;
 pub use model::Version;
 pub use registry::{Control, Registry};
 pub use server::{Server, Settings};
