@@ -12,6 +12,8 @@ mod classification;
 mod connection;
 mod decoupled;
 mod describe;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod health;
 mod http;
 mod infer;
