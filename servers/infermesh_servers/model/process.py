@@ -8,6 +8,7 @@ import infermesh_native
 from infermesh.errors import InfermeshError
 from infermesh.logs import LogFormat, configure, ecs
 
+from infermesh_servers.model.breakdown import Breakdowns
 from infermesh_servers.model.control import RepositoryControl
 from infermesh_servers.model.listeners import listen
 from infermesh_servers.model.loader import Loader, Outcome, State
@@ -28,7 +29,7 @@ def run(options: ServeOptions) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
     Raises ConfigurationError if the repository cannot be read, and InfermeshError if an address cannot be
-    bound, if a model failed under ``exit_on_error``, or if the drain ran out of time.
+    bound, if a model failed under ``exit_on_error`` or ``exit_on_fatal``, or if the drain ran out of time.
     """
     # Before any socket is bound: a mistyped path should not answer as a live server first.
     repository = open_repositories(options.repositories)
@@ -63,6 +64,8 @@ def _serve(
         # Before the first load: a client that asks during it waits for the manager, instead of being refused.
         control = RepositoryControl(manager, readiness.update)
         server.allow_control(control.load, control.unload)
+    breakdowns = Breakdowns(manager, readiness, shutdown if options.exit_on_fatal else None)
+    server.watch_models(breakdowns)
     _load(manager, repository, options)
     if log_format is LogFormat.TEXT and (outcomes := manager.outcomes()):
         print_table(outcomes, manager.labels())
@@ -77,10 +80,12 @@ def _serve(
             poller = Poller(manager, options.repository_poll_secs, readiness.update)
             poller.start()
 
-    signal = shutdown.wait()
+    reason = shutdown.wait()
     if poller is not None:
         poller.stop()
-    _drain(server, signal.name, options.exit_timeout_secs)
+    _drain(server, reason, options.exit_timeout_secs)
+    if shutdown.failure is not None:
+        raise InfermeshError(f"{shutdown.failure}, and --exit-on-fatal was given")
 
 
 def _load(manager: Manager, repository: Repository, options: ServeOptions) -> None:
@@ -104,12 +109,12 @@ def _failed(outcomes: Sequence[Outcome]) -> str:
     return ", ".join(names)
 
 
-def _drain(server: infermesh_native.Server, signal_name: str, timeout: float) -> None:
-    _log.info("%s: finishing accepted requests", signal_name, extra=ecs("server-draining"))
+def _drain(server: infermesh_native.Server, reason: str, timeout: float) -> None:
+    _log.info("%s: finishing accepted requests", reason, extra=ecs("server-draining"))
     server.set_ready(False)
     if not server.drain(timeout):
         raise InfermeshError(
-            f"requests were still running {timeout:g} s after {signal_name} and were cut off",
+            f"requests were still running {timeout:g} s after {reason} and were cut off",
             hint="--exit-timeout-secs gives them longer",
         )
     _log.info("Stopped: every accepted request was answered", extra=ecs("server-stopped"))

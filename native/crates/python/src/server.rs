@@ -3,11 +3,12 @@
 use crate::{
     ModelError,
     backend::{Ports, PythonBackend},
+    breakdown,
     control::PythonControl,
     log,
 };
 use infermesh_batcher::Backend;
-use infermesh_server::{Settings, Version};
+use infermesh_server::Settings;
 use infermesh_wire::{DataType, Error, proto::inference::ModelConfig};
 use prost::Message;
 use pyo3::{
@@ -60,6 +61,7 @@ impl Server {
         Ok((address.ip().to_string(), address.port()))
     }
 
+    #[allow(clippy::too_many_arguments)] // Python passes them by name.
     fn load_onnx<'py>(
         &self,
         py: Python<'py>,
@@ -67,6 +69,7 @@ impl Server {
         path: PathBuf,
         config: &[u8],
         library: PathBuf,
+        directory: PathBuf,
         classes: HashMap<String, Vec<String>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let config = decode(config)?;
@@ -74,8 +77,7 @@ impl Server {
             .detach(|| {
                 let loaded = infermesh_onnx::load(&library, &path, config)?;
                 let completed = loaded.config.encode_to_vec();
-                let model = Version::start(version, loaded.config, loaded.instances, loaded.typical)?;
-                self.0.insert(model.with_classes(classes));
+                self.0.load(version, loaded.config, loaded.instances, &directory, classes)?;
                 Ok(completed)
             })
             .map_err(model_error)?;
@@ -88,6 +90,7 @@ impl Server {
         version: i64,
         config: &[u8],
         instances: Vec<Py<PyAny>>,
+        directory: PathBuf,
         classes: HashMap<String, Vec<String>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let mut config = decode(config)?;
@@ -103,8 +106,7 @@ impl Server {
                     Box::new(PythonBackend { callable, ports: ports.clone() }) as Box<dyn Backend>
                 })
                 .collect();
-            self.0.insert(Version::start(version, config, backends, None)?.with_classes(classes));
-            Ok(())
+            self.0.load(version, config, backends, &directory, classes)
         })
         .map_err(model_error)?;
         Ok(PyBytes::new(py, &completed))
@@ -128,6 +130,10 @@ impl Server {
 
     fn allow_control(&self, load: Py<PyAny>, unload: Py<PyAny>) {
         self.0.allow_control(Arc::new(PythonControl { load, unload }));
+    }
+
+    fn watch_models(&self, failed: Py<PyAny>) -> PyResult<()> {
+        breakdown::watch(&self.0, failed)
     }
 
     fn take_log<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyList>> {

@@ -7,6 +7,8 @@
 //! front of the same `infer`, `describe` and `statistics`. `metrics` is what Prometheus reads.
 
 mod authority;
+mod breakdown;
+mod buckets;
 mod call;
 mod classification;
 mod connection;
@@ -30,7 +32,9 @@ mod statistics;
 mod stream;
 mod thread;
 mod validate;
+mod warm_up;
 
+pub use breakdown::Breakdown;
 pub use model::Version;
 pub use registry::{Control, Registry};
 pub use server::{Server, Settings};
