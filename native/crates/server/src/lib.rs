@@ -16,6 +16,8 @@ mod connection;
 mod decoupled;
 mod describe;
 mod faults;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod health;
 mod http;
 mod infer;

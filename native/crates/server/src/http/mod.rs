@@ -8,6 +8,8 @@ mod answer;
 mod body;
 pub mod connection;
 mod errors;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod header;
 mod infer;
 mod json;
