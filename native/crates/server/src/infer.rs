@@ -7,9 +7,10 @@ use crate::{
     thread::Local,
     validate::{Valid, validate},
     visit::{Job, Visit},
+    watch::{Origin, Told, Watch},
 };
 use bytes::Bytes;
-use infermesh_batcher::Answer;
+use infermesh_batcher::{Answer, TraceIds};
 use infermesh_wire::{
     Error,
     request::InferRequest,
@@ -19,13 +20,32 @@ use smallvec::SmallVec;
 use std::{sync::Arc, time::Instant};
 
 /// `ModelInfer`.
-pub async fn unary(local: &Local, message: Bytes, deadline: Option<Instant>) -> Result<Body, Error> {
+pub async fn unary(
+    local: &Local,
+    message: Bytes,
+    deadline: Option<Instant>,
+    origin: Option<Origin>,
+) -> Result<Body, Error> {
     let request = InferRequest::decode(&message)?;
-    let pending = local.shared.registry.on(request.model_name, request.model_version, |version| {
+    let watch = Watch::begin(local, origin, request.model_name, deadline);
+    let terms = Terms { deadline, trace: watch.trace() };
+    let accepted = local.shared.registry.on(request.model_name, request.model_version, |version| {
         version.check_answers_once("ModelInfer RPC")?;
-        submit(local, version, &request, &message, deadline)
-    })?;
-    Ok(pending.answer().await?.write().into())
+        submit(local, version, &request, &message, terms)
+    });
+    let outcome = match accepted {
+        Ok(pending) => pending.answer().await,
+        Err(error) => Err(error),
+    };
+    watch.end(outcome.as_ref().map(Done::told));
+    Ok(outcome?.write().into())
+}
+
+/// What holds for a request beside what it says itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    pub deadline: Option<Instant>,
+    pub trace: Option<TraceIds>,
 }
 
 /// An inference that was accepted.
@@ -49,10 +69,10 @@ pub fn submit(
     version: Arc<Version>,
     request: &InferRequest<'_>,
     message: &Bytes,
-    deadline: Option<Instant>,
+    terms: Terms,
 ) -> Result<Pending, Error> {
     let valid = validate(&version, request, message, &local.shared.regions)?;
-    enqueue(local, version, valid, request.id, deadline)
+    enqueue(local, version, valid, request.id, terms)
 }
 
 /// Queues what was found valid.
@@ -61,9 +81,9 @@ pub fn enqueue(
     version: Arc<Version>,
     Valid { inputs, rows, outputs, timeout }: Valid,
     id: &str,
-    deadline: Option<Instant>,
+    terms: Terms,
 ) -> Result<Pending, Error> {
-    let job = Job { inputs, rows, deadline, timeout };
+    let job = Job { inputs, rows, timeout, terms };
     let visit =
         Visit::begin(local, version, job, &|index| outputs.iter().any(|wanted| wanted.index == index))?;
     Ok(Pending { visit, outputs, id: id.to_owned() })
@@ -99,6 +119,16 @@ impl Done {
 
     pub fn version(&self) -> &Version {
         self.visit.version()
+    }
+
+    /// For traces and the log.
+    pub fn told(&self) -> Told<'_> {
+        Told {
+            version: self.version().number,
+            id: &self.id,
+            enqueued: self.visit.since(),
+            timing: self.visit.is_one_execution().then_some(self.answer.timing),
+        }
     }
 
     /// What the caller wants of the model's outputs, in the order it wants them.

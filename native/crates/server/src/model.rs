@@ -1,13 +1,15 @@
 //! One version of a model, as the request path sees it.
 
-use crate::{engine::Engine, ensemble::Ensemble, registry::Registry};
-use infermesh_batcher::{Backend, Policy, Scheduler, Signature, queue::DEFAULT_MAX_QUEUE_SIZE};
+use crate::{buckets::buckets, engine::Engine, ensemble::Ensemble, registry::Registry, warm_up::rehearsals};
+use infermesh_batcher::{
+    Backend, Policy, Scheduler, Signature, queue::DEFAULT_MAX_QUEUE_SIZE, scheduler::OnFatal,
+};
 use infermesh_wire::{
     Code, DataType, Error, Shape,
     proto::inference::{ModelConfig, model_config::SchedulingChoice, model_queue_policy::TimeoutAction},
     response::ResponseWriter,
 };
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, path::Path, time::Duration};
 
 /// An input or output. `shape` includes the batch dimension (-1) where the model batches.
 #[derive(Debug, Clone)]
@@ -31,19 +33,24 @@ pub struct Version {
 
 impl Version {
     /// Puts a loaded model behind a scheduler. `config` is complete: every tensor is named, typed and shaped.
-    /// `typical` is how long a batch takes, where that is known.
+    /// `directory` is the model's, with the files that its warm-up names; `on_fatal` is told of the error after which it
+    /// cannot be used any more. Returns when every instance is warm.
     ///
-    /// Fails with INVALID_ARGUMENT naming what in the configuration cannot be served.
+    /// Fails with INVALID_ARGUMENT naming what in the configuration cannot be served, and if its warm-up fails.
     pub fn start(
         number: i64,
         config: ModelConfig,
         backends: Vec<Box<dyn Backend>>,
-        typical: Option<Duration>,
+        directory: &Path,
+        on_fatal: OnFatal,
     ) -> Result<Self, Error> {
         Self::with_engine(number, config, |config, inputs, outputs| {
             let types = |ports: &[Port]| ports.iter().map(|port| port.datatype).collect();
-            let signature = Signature { inputs: types(inputs), outputs: types(outputs) };
-            Scheduler::start(&config.name, policy(config)?, signature, backends, typical)
+            let buckets = buckets(config)?;
+            let rehearsals = rehearsals(config, inputs, &buckets, directory)?;
+            let signature = Signature { inputs: types(inputs), outputs: types(outputs), buckets };
+            let policy = policy(config)?;
+            Scheduler::start(&config.name, policy, signature, backends, rehearsals, on_fatal)
                 .map(Engine::Scheduler)
         })
     }
@@ -105,6 +112,19 @@ impl Version {
             return Err(Error::new(Code::Unimplemented, message));
         }
         Ok(())
+    }
+
+    /// Admits nothing more and returns when everything accepted is over.
+    pub fn close(&self) {
+        self.engine.close();
+    }
+
+    /// `None` for an ensemble.
+    pub fn scheduler(&self) -> Option<&Scheduler> {
+        match &self.engine {
+            Engine::Scheduler(scheduler) => Some(scheduler),
+            Engine::Ensemble(_) => None,
+        }
     }
 
     pub fn is_batched(&self) -> bool {

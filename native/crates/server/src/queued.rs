@@ -1,6 +1,6 @@
 //! A request in its model's queue, and the wait for its answer.
 
-use crate::{engine::Engine, model::Version};
+use crate::model::Version;
 use infermesh_batcher::{Answer, Drive, Expiry, Failure, Outcome, Request};
 use infermesh_wire::{Code, Error};
 use std::{
@@ -74,9 +74,8 @@ pub fn schedule(
     mut request: Request,
     timeout: Option<Duration>,
 ) -> Result<Option<Expiry>, Error> {
-    let Engine::Scheduler(scheduler) = &version.engine else {
-        return Err(Error::internal("an ensemble has no queue of its own"));
-    };
+    let scheduler =
+        version.scheduler().ok_or_else(|| Error::internal("an ensemble has no queue of its own"))?;
     let patience = scheduler.policy().patience(timeout);
     let expiry = patience.map(|patience| Expiry::new(request.enqueued + patience));
     request.expiry = expiry.clone();
@@ -88,7 +87,7 @@ pub fn schedule(
 
 /// Runs after every task that is ready now, so that all requests read in this turn share the batch.
 async fn drive(version: Arc<Version>) {
-    let Engine::Scheduler(scheduler) = &version.engine else { return };
+    let Some(scheduler) = version.scheduler() else { return };
     while scheduler.run_here() == Drive::Here {
         yield_now().await;
     }

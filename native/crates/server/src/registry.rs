@@ -1,6 +1,7 @@
 //! The models that are there, by name and version.
 
 use crate::model::Version;
+use infermesh_batcher::Scheduler;
 use infermesh_wire::{Code, Error, proto::inference::ModelRepositoryParameter};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -56,6 +57,22 @@ impl Registry {
         let entry = Entry::Unavailable(reason.to_owned());
         let replaced = self.write().entry(name.to_owned()).or_default().versions.insert(number, entry);
         close(replaced);
+    }
+
+    /// Takes a version that has failed for good out of service, and returns it if it still was in it: to be closed on a
+    /// thread that may wait for its instances.
+    pub fn break_down(&self, name: &str, number: i64, reason: &str) -> Option<Arc<Version>> {
+        let mut models = self.write();
+        let entry = models.get_mut(name)?.versions.get_mut(&number)?;
+        match entry {
+            // A later load of the same number may be in its place by now.
+            Entry::Ready(version) if version.scheduler().is_some_and(Scheduler::has_failed) => {
+                let version = version.clone();
+                *entry = Entry::Unavailable(reason.to_owned());
+                Some(version)
+            }
+            _ => None,
+        }
     }
 
     /// Replaces a model's labels, all at once. False if nothing is listed under that name.
@@ -198,7 +215,7 @@ fn not_found<T>(what: &str) -> Result<T, Error> {
 /// Waits here, on the thread that asked for it, so that a network thread that drops the last reference never waits.
 fn close(entry: Option<Entry>) {
     if let Some(Entry::Ready(version)) = entry {
-        version.engine.close();
+        version.close();
     }
 }
 
@@ -215,6 +232,7 @@ mod tests {
     use super::*;
     use infermesh_batcher::{Backend, Tensor, TensorView};
     use infermesh_wire::proto::inference::ModelConfig;
+    use std::path::Path;
 
     struct Idle;
 
@@ -226,7 +244,7 @@ mod tests {
 
     fn version(number: i64) -> Version {
         let config = ModelConfig { name: "m".into(), ..Default::default() };
-        Version::start(number, config, vec![Box::new(Idle)], None).unwrap()
+        Version::start(number, config, vec![Box::new(Idle)], Path::new("/"), Box::new(|_| ())).unwrap()
     }
 
     fn refused<T>() -> Result<T, Error> {

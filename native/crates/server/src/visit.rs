@@ -1,6 +1,6 @@
 //! A request that a model has accepted, whatever answers it.
 
-use crate::{engine::Engine, ensemble::Flow, model::Version, queued::Queued, thread::Local};
+use crate::{engine::Engine, ensemble::Flow, infer::Terms, model::Version, queued::Queued, thread::Local};
 use infermesh_batcher::{Answer, Request, Tensor};
 use infermesh_wire::Error;
 use smallvec::SmallVec;
@@ -15,10 +15,9 @@ pub struct Job {
     pub inputs: SmallVec<[Tensor; 2]>,
     /// Size of the first dimension, 1 where the model does not batch.
     pub rows: usize,
-    /// Not executed after this moment.
-    pub deadline: Option<Instant>,
     /// How long the caller lets it wait for an instance.
     pub timeout: Option<Duration>,
+    pub terms: Terms,
 }
 
 /// Dropping it gives the request up; what became of it is counted then.
@@ -46,9 +45,10 @@ impl Visit {
         let since = Instant::now();
         let work = match &version.engine {
             Engine::Scheduler(_) => {
-                let Job { inputs, rows, deadline, timeout } = job;
+                let Job { inputs, rows, timeout, terms } = job;
                 let (mut request, answer) = Request::new(inputs, rows, since, local.mailbox.clone());
-                request.deadline = deadline;
+                request.deadline = terms.deadline;
+                request.trace = terms.trace;
                 Work::Queued(Queued::submit(&version, request, answer, timeout)?)
             }
             Engine::Ensemble(ensemble) => {
@@ -64,6 +64,11 @@ impl Visit {
             Work::Queued(queued) => queued.answer().await,
             Work::Flow(flow) => flow.answer().await,
         }
+    }
+
+    /// Whether the answer's timing is that of one batch.
+    pub fn is_one_execution(&self) -> bool {
+        matches!(self.work, Work::Queued(_))
     }
 
     pub fn version(&self) -> &Version {

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     engine::Engine,
+    infer::Terms,
     model::Version,
     thread::Local,
     validate::{Rows, check_shape},
@@ -35,7 +36,7 @@ pub struct Flow {
     version: Arc<Version>,
     rows: usize,
     since: Instant,
-    deadline: Option<Instant>,
+    terms: Terms,
     /// Until when the caller lets it wait for instances.
     patience: Option<Instant>,
     /// By their numbers in the plan; those that are there.
@@ -70,7 +71,7 @@ impl Flow {
             version: version.clone(),
             rows: job.rows,
             since,
-            deadline: job.deadline,
+            terms: job.terms,
             patience: job.timeout.map(|timeout| since + timeout),
             tensors,
             waiting: plan.needed(wanted),
@@ -168,7 +169,7 @@ impl Flow {
         let now = Instant::now();
         // Zero would be no limit.
         let left = |end: Instant| end.saturating_duration_since(now).max(Duration::from_micros(1));
-        Ok(Job { inputs, rows: rows.count(), deadline: self.deadline, timeout: self.patience.map(left) })
+        Ok(Job { inputs, rows: rows.count(), terms: self.terms, timeout: self.patience.map(left) })
     }
 
     fn keep(&mut self, step: &Step, visit: &Visit, answer: Answer) {
