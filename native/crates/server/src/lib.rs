@@ -7,6 +7,7 @@
 //! front of the same `infer`, `describe` and `statistics`. `metrics` is what Prometheus reads.
 
 mod authority;
+mod buffers;
 mod call;
 mod classification;
 mod connection;
