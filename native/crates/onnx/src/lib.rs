@@ -5,6 +5,7 @@ mod api;
 mod backend;
 mod describe;
 mod options;
+mod said;
 mod session;
 mod value;
 

@@ -5,7 +5,7 @@
 //! (`session.intra_op.allow_spinning`, ...). `optimization.graph.level`: -1 basic, 1 extended, 2 none; all otherwise.
 //! `optimization.execution_accelerators` and `instance_group.kind` choose execution providers.
 
-use crate::api::Api;
+use crate::{api::Api, said};
 use infermesh_wire::{
     Error,
     proto::inference::{
@@ -140,7 +140,7 @@ impl Options {
     fn provider(&self, accelerator: &Accelerator) -> Result<(), Error> {
         let table = self.api.table;
         let settings = Settings::new(&accelerator.parameters)?;
-        let result = match accelerator.name.to_ascii_lowercase().as_str() {
+        let (result, said) = said::during(|| match accelerator.name.to_ascii_lowercase().as_str() {
             "cuda" => self.vendor(
                 &settings,
                 table.CreateCUDAProviderOptions,
@@ -170,10 +170,11 @@ impl Options {
                     )
                 })
             }
-        };
+        });
         result.map_err(|error| {
+            let cause = if said.is_empty() { String::new() } else { format!(" ({said})") };
             Error::invalid(format!(
-                "execution provider '{}' cannot be used here: {}",
+                "execution provider '{}' cannot be used here: {}{cause}",
                 accelerator.name, error.message
             ))
         })

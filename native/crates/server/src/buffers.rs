@@ -125,7 +125,9 @@ mod tests {
         let mut buffer = Buffer::new(4);
         for piece in [&[1, 2][..], &[3, 4]] {
             let put = |room: &mut [MaybeUninit<u8>]| {
-                room.iter_mut().zip(piece).for_each(|(place, byte)| drop(place.write(*byte)));
+                room.iter_mut().zip(piece).for_each(|(place, byte)| {
+                    place.write(*byte);
+                });
                 Ok::<_, ()>(piece.len())
             };
             // SAFETY: so many bytes were put there.
