@@ -20,6 +20,8 @@ pub enum Reply {
     One(oneshot::Sender<Outcome>),
     /// Of a decoupled model.
     Many(Many),
+    /// Nobody asked: a row that only keeps others in their places.
+    Nobody,
 }
 
 #[derive(Debug)]
@@ -37,6 +39,7 @@ impl Reply {
         match self {
             Self::One(reply) => reply.is_closed(),
             Self::Many(reply) => reply.parts.is_closed(),
+            Self::Nobody => true,
         }
     }
 
@@ -45,6 +48,7 @@ impl Reply {
         match self {
             Self::One(reply) => drop(reply.send(outcome)),
             Self::Many(reply) => drop(reply.parts.try_send(outcome.map(|answer| Some(answer.outputs)))),
+            Self::Nobody => {}
         }
     }
 }
