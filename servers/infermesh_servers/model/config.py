@@ -14,7 +14,7 @@ from infermesh.proto.inference.model_config_pb2 import ModelConfig
 from infermesh_servers.model.config_rules import broken_rules
 from infermesh_servers.model.config_warnings import warnings
 from infermesh_servers.model.positions import field_lines
-from infermesh_servers.model.remark import Remark
+from infermesh_servers.model.remarks import Remark
 
 FILE_NAME = "config.pbtxt"
 

@@ -9,7 +9,8 @@ from infermesh.proto.inference.model_config_pb2 import ModelConfig, ModelInput, 
 from infermesh_servers.model import labels
 from infermesh_servers.model.backends import BACKENDS, ONNXRUNTIME, PLATFORMS, instead_of
 from infermesh_servers.model.ensemble_rules import ensemble_rules
-from infermesh_servers.model.remark import BrokenRule
+from infermesh_servers.model.remarks import BrokenRule
+from infermesh_servers.model.sequence_rules import sequence_rules
 
 #: Height, width and channels, in either order.
 IMAGE_DIMS = 3
@@ -22,6 +23,7 @@ def broken_rules(config: ModelConfig, model_name: str) -> list[BrokenRule]:
         *_tensors("input", config.input),
         *_tensors("output", config.output),
         *_batching(config),
+        *sequence_rules(config),
         *_serving(config),
         *_parameters(config),
         *ensemble_rules(config),
@@ -125,11 +127,6 @@ def _serving(config: ModelConfig) -> Iterator[BrokenRule]:
         yield BrokenRule(
             ("version_policy", 0, "specific"),
             "version_policy.specific: found no versions, expected at least one",
-        )
-    if config.HasField("sequence_batching"):
-        yield BrokenRule(
-            ("sequence_batching",),
-            "sequence_batching: found, expected dynamic_batching or none: this is not supported yet",
         )
 
 

@@ -6,7 +6,7 @@ from infermesh.proto.inference.model_config_pb2 import ModelConfig, ModelEnsembl
 
 from infermesh_servers.model.backends import ENSEMBLE
 from infermesh_servers.model.positions import Path
-from infermesh_servers.model.remark import BrokenRule
+from infermesh_servers.model.remarks import BrokenRule
 
 _STEPS: Path = ("ensemble_scheduling", 0, "step")
 

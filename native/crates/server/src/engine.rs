@@ -36,6 +36,13 @@ impl Engine {
         }
     }
 
+    /// Little more will come: what waits for company waits no longer.
+    pub fn wind_down(&self) {
+        if let Self::Scheduler(scheduler) = self {
+            scheduler.wind_down();
+        }
+    }
+
     /// Admits nothing more and returns when everything accepted is over.
     pub fn close(&self) {
         match self {

@@ -10,6 +10,7 @@
 mod authority;
 mod breakdown;
 mod buckets;
+mod buffers;
 mod call;
 mod classification;
 mod connection;
@@ -31,6 +32,7 @@ mod queued;
 mod reflection;
 mod registry;
 mod route;
+mod sequence;
 mod server;
 mod settings;
 mod shared_memory;

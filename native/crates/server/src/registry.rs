@@ -94,6 +94,15 @@ impl Registry {
         known
     }
 
+    /// Tells every model that little more will come.
+    pub fn wind_down(&self) {
+        for (_, _, entry) in self.list() {
+            if let Entry::Ready(version) = entry {
+                version.engine.wind_down();
+            }
+        }
+    }
+
     /// Finishes and releases every model.
     pub fn clear(&self) {
         let models = std::mem::take(&mut *self.write());

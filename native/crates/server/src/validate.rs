@@ -3,10 +3,11 @@
 use crate::{
     model::{Port, Version},
     outputs::{Outputs, wanted},
+    sequence,
     shared_memory::{Regions, Window},
 };
 use bytes::Bytes;
-use infermesh_batcher::Tensor;
+use infermesh_batcher::{Tensor, sequence::Turn};
 use infermesh_wire::{
     DataType, Error, contents,
     datatype::elements,
@@ -26,6 +27,8 @@ pub struct Valid {
     /// Size of the first dimension, 1 where the model does not batch.
     pub rows: usize,
     pub outputs: Outputs,
+    /// Where the model serves sequences.
+    pub turn: Option<Box<Turn>>,
     /// How long the caller lets it wait for an instance.
     pub timeout: Option<Duration>,
 }
@@ -94,9 +97,11 @@ pub fn validate_with(
         check_size(input, datatype, &data, model)?;
         inputs.push(Tensor { shape: input.shape.clone(), data });
     }
+    let rows = rows.count();
     Ok(Valid {
         inputs,
-        rows: rows.count(),
+        rows,
+        turn: sequence::turn(version, &request.parameters, rows)?,
         outputs: wanted(version, request, regions)?,
         timeout: timeout(&request.parameters)?,
     })

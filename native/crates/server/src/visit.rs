@@ -1,7 +1,7 @@
 //! A request that a model has accepted, whatever answers it.
 
 use crate::{engine::Engine, ensemble::Flow, infer::Terms, model::Version, queued::Queued, thread::Local};
-use infermesh_batcher::{Answer, Request, Tensor};
+use infermesh_batcher::{Answer, Request, Tensor, sequence::Turn};
 use infermesh_wire::Error;
 use smallvec::SmallVec;
 use std::{
@@ -15,6 +15,7 @@ pub struct Job {
     pub inputs: SmallVec<[Tensor; 2]>,
     /// Size of the first dimension, 1 where the model does not batch.
     pub rows: usize,
+    pub turn: Option<Box<Turn>>,
     /// How long the caller lets it wait for an instance.
     pub timeout: Option<Duration>,
     pub terms: Terms,
@@ -45,10 +46,11 @@ impl Visit {
         let since = Instant::now();
         let work = match &version.engine {
             Engine::Scheduler(_) => {
-                let Job { inputs, rows, timeout, terms } = job;
+                let Job { inputs, rows, turn, timeout, terms } = job;
                 let (mut request, answer) = Request::new(inputs, rows, since, local.mailbox.clone());
                 request.deadline = terms.deadline;
                 request.trace = terms.trace;
+                request.turn = turn;
                 Work::Queued(Queued::submit(&version, request, answer, timeout)?)
             }
             Engine::Ensemble(ensemble) => {

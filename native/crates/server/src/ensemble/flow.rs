@@ -8,6 +8,7 @@ use crate::{
     engine::Engine,
     infer::Terms,
     model::Version,
+    sequence,
     thread::Local,
     validate::{Rows, check_shape},
     visit::{Job, Visit},
@@ -15,6 +16,7 @@ use crate::{
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use infermesh_batcher::{
     Answer, Failure, Tensor, Timing,
+    sequence::Turn,
     stats::{Phases, Stay},
 };
 use infermesh_wire::{Code, Error};
@@ -35,6 +37,7 @@ pub struct Flow {
     local: Local,
     version: Arc<Version>,
     rows: usize,
+    turn: Option<Box<Turn>>,
     since: Instant,
     terms: Terms,
     /// Until when the caller lets it wait for instances.
@@ -70,6 +73,7 @@ impl Flow {
             local: local.clone(),
             version: version.clone(),
             rows: job.rows,
+            turn: job.turn,
             since,
             terms: job.terms,
             patience: job.timeout.map(|timeout| since + timeout),
@@ -169,7 +173,9 @@ impl Flow {
         let now = Instant::now();
         // Zero would be no limit.
         let left = |end: Instant| end.saturating_duration_since(now).max(Duration::from_micros(1));
-        Ok(Job { inputs, rows: rows.count(), terms: self.terms, timeout: self.patience.map(left) })
+        let rows = rows.count();
+        let turn = sequence::fit(member, self.turn.clone(), rows)?;
+        Ok(Job { inputs, rows, turn, terms: self.terms, timeout: self.patience.map(left) })
     }
 
     fn keep(&mut self, step: &Step, visit: &Visit, answer: Answer) {

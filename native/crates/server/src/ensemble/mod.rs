@@ -18,6 +18,8 @@ use plan::Plan;
 
 pub struct Ensemble {
     plan: Plan,
+    /// Whether a member needs to know which sequence a request belongs to.
+    pub keeps_sequences: bool,
     stats: Stats,
     pub admission: Admission,
 }
@@ -31,7 +33,11 @@ impl Ensemble {
         registry: &Registry,
     ) -> Result<Self, Error> {
         let plan = Plan::new(config, inputs, outputs, registry)?;
-        Ok(Self { plan, stats: Stats::default(), admission: Admission::default() })
+        let sequences = |step: &plan::Step| {
+            registry.find(&step.model, &step.version).is_ok_and(|it| it.keeps_sequences())
+        };
+        let keeps_sequences = plan.steps.iter().any(sequences);
+        Ok(Self { plan, keeps_sequences, stats: Stats::default(), admission: Admission::default() })
     }
 
     pub fn stats(&self) -> &Stats {
