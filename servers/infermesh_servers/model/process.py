@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 import infermesh_native
-from infermesh.errors import InfermeshError
+from infermesh.errors import ConfigurationError, InfermeshError
 from infermesh.logs import LogFormat, configure, ecs
 
 from infermesh_servers.model.control import RepositoryControl
@@ -30,15 +30,15 @@ def run(options: ServeOptions) -> None:
     Raises ConfigurationError if the repository cannot be read, and InfermeshError if an address cannot be
     bound, if a model failed under ``exit_on_error``, or if the drain ran out of time.
     """
+    shutdown = Shutdown()
+    shutdown.install()
     # Before any socket is bound: a mistyped path should not answer as a live server first.
-    repository = open_repositories(options.repositories)
+    repository = open_repositories(options.repositories, options.repository_cache, lambda: shutdown.requested)
     repository.check()
     service_version = version("infermesh-servers")
     log_format = configure(
         options.log_format, {"service.name": "infermesh-serve", "service.version": service_version}
     )
-    shutdown = Shutdown()
-    shutdown.install()
     server = infermesh_native.Server(version=service_version, io_threads=options.io_threads)
     with NativeLog(server):
         _serve(options, repository, server, shutdown, log_format)
@@ -59,7 +59,12 @@ def _serve(
         # Before the first load: a client that asks during it waits for the manager, instead of being refused.
         control = RepositoryControl(manager, readiness.update)
         server.allow_control(control.load, control.unload)
-    _load(manager, repository, options)
+    try:
+        _load(manager, repository, options)
+    except ConfigurationError:
+        # A copy that was given up because the process is to end is no failure.
+        if not shutdown.requested:
+            raise
     if log_format is LogFormat.TEXT and (outcomes := manager.outcomes()):
         print_table(outcomes, manager.labels())
     if options.exit_on_error and (names := _failed(manager.outcomes())):

@@ -1,6 +1,6 @@
 //! A configured model as the batcher runs it.
 
-use crate::{api::Api, describe::complete, options::Options, session::Session};
+use crate::{api::Api, background, describe::complete, options::Options, session::Session};
 use infermesh_batcher::{Backend, Tensor, TensorView};
 use infermesh_wire::{Error, Shape, proto::inference::ModelConfig};
 use std::{
@@ -22,11 +22,15 @@ pub struct Loaded {
 /// Instances share one session: ONNX Runtime runs it from several threads, and the weights are held once.
 /// Fails with what is wrong with the file or the configuration.
 pub fn load(library: &Path, path: &Path, config: ModelConfig) -> Result<Loaded, Error> {
+    // Here, as it starts the threads that all models share.
     let api = Api::open(library)?;
-    let options = Options::from_config(api, &config)?;
-    let session = Arc::new(Session::load(api, path, &options)?);
-    let config = complete(config, &session)?;
-    let typical = warm_up(&session);
+    let (config, session, typical) = background::run(|| {
+        let options = Options::from_config(api, &config)?;
+        let session = Arc::new(Session::load(api, path, &options)?);
+        let config = complete(config, &session)?;
+        let typical = warm_up(&session);
+        Ok((config, session, typical))
+    })?;
     let count: i32 = config.instance_group.iter().map(|group| group.count.max(1)).sum();
     let instances = (0..count).map(|_| Box::new(Instance(session.clone())) as Box<dyn Backend>).collect();
     Ok(Loaded { config, instances, typical })
