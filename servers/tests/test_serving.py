@@ -6,7 +6,7 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,12 @@ class NotingServer:
         self.served: dict[tuple[str, int], ModelConfig] = {}
         self.unavailable: dict[tuple[str, int], str] = {}
         self.labels: dict[str, dict[str, int]] = {}
+        self.spans_ended = threading.Event()
         self.log_ended = threading.Event()
         self.ready: list[bool] = []
         self.drained: list[float] = []
         self.drains_in_time = True
+        self.log_ended = threading.Event()
 
     def listen_tcp(self, host: str, port: int) -> tuple[str, int]:
         if port == 1:
@@ -65,14 +67,33 @@ class NotingServer:
     def listen_unix(self, path: str) -> None:
         self.settings["socket"] = path
 
-    def load_onnx(self, version: int, path: str, config: bytes, library: str) -> bytes:
+    def load_onnx(
+        self,
+        version: int,
+        path: str,
+        config: bytes,
+        library: str,
+        directory: str,
+        classes: Mapping[str, Sequence[str]],
+    ) -> bytes:
+        assert Path(path).is_relative_to(directory)
+        assert classes == {}
         if Path(path).read_text() == "broken":
             raise ValueError(f"{path}: found no ONNX model")
         assert library == "libonnxruntime.so"
         return self._serve(version, config)
 
-    def load_python(self, version: int, config: bytes, instances: Sequence[Callable[..., Any]]) -> bytes:
+    def load_python(
+        self,
+        version: int,
+        config: bytes,
+        instances: Sequence[Callable[..., Any]],
+        directory: str,
+        classes: Mapping[str, Sequence[str]],
+    ) -> bytes:
+        assert classes == {}
         assert len(instances) == 1
+        assert Path(directory).name == ModelConfig.FromString(config).name
         return self._serve(version, config)
 
     def _serve(self, version: int, config: bytes) -> bytes:
@@ -96,6 +117,27 @@ class NotingServer:
 
     def allow_control(self, load: Callable[..., None], unload: Callable[..., None]) -> None:
         self.settings["control"] = (load, unload)
+
+    def watch_models(self, failed: Callable[[str, int, str], None]) -> None:
+        self.settings["failed"] = failed
+
+    def start_traces(self, **settings: Any) -> None:
+        self.settings["traces"] = settings
+
+    def take_spans(self, timeout: float) -> None:
+        self.spans_ended.wait(timeout)
+
+    def flush_spans(self) -> None:
+        self.spans_ended.set()
+
+    def lose_spans(self, count: int) -> None:
+        raise AssertionError(f"{count} spans were lost, and there are none")
+
+    def allow_log_settings(self, change: Callable[..., dict[str, Any]]) -> None:
+        self.settings["log"] = change
+
+    def set_access_log(self, wanted: bool) -> None:
+        self.settings["access_log"] = wanted
 
     def take_log(self, timeout: float) -> list[Any]:
         self.log_ended.wait(timeout)
@@ -294,7 +336,7 @@ def serve(
     monkeypatch.setattr(process, "find_library", lambda: Path("libonnxruntime.so"))
     wait = Shutdown.wait
 
-    def wait_after_signal(self: Shutdown) -> signal.Signals:
+    def wait_after_signal(self: Shutdown) -> str:
         if not self.requested:
             os.kill(os.getpid(), signal.SIGTERM)
         return wait(self)
@@ -463,3 +505,42 @@ def test_exit_codes(
     err = capsys.readouterr().err
     assert message in err
     assert "Traceback" not in err
+
+
+def test_a_breakdown_ends_readiness_and_is_listed(
+    serve: Serve, server: NotingServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from infermesh_servers.model.shutdown import Shutdown
+
+    wait = Shutdown.wait
+
+    def wait_after_breakdown(self: Shutdown) -> str:
+        server.settings["failed"]("words", 1, "the device is lost")
+        return wait(self)
+
+    monkeypatch.setattr(Shutdown, "wait", wait_after_breakdown)
+    serve(grpc_port=0, http=False, metrics=False)
+    told = events(capsys)
+    assert told["model-failed"]["error.message"] == "the device is lost"
+    assert told["model-failed"]["infermesh.model.name"] == "words"
+    assert told["server-not-ready"]["log.level"] == "warning"
+    assert server.ready[0] is True
+    assert set(server.ready[1:]) == {False}
+
+
+def test_a_breakdown_may_end_the_process(
+    serve: Serve, server: NotingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from infermesh_servers.model.shutdown import Shutdown
+
+    wait = Shutdown.wait
+
+    def wait_after_breakdown(self: Shutdown) -> str:
+        server.settings["failed"]("words", 1, "the device is lost")
+        assert self.requested
+        return wait(self)
+
+    monkeypatch.setattr(Shutdown, "wait", wait_after_breakdown)
+    with pytest.raises(InfermeshError, match="words version 1 has failed: the device is lost"):
+        serve(grpc_port=0, http=False, metrics=False, exit_on_fatal=True)
+    assert server.drained == [30.0]

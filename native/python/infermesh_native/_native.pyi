@@ -1,14 +1,17 @@
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import final
 
 from infermesh_native import Tensor
 
-__all__ = ["ONNX_PARAMETERS", "ModelError", "Server", "__version__"]
+__all__ = ["ONNX_PARAMETERS", "FatalError", "ModelError", "Server", "__version__"]
 
 __version__: str
 
 #: Parameters that the onnxruntime backend knows, besides session entries (with a dot in their names).
 ONNX_PARAMETERS: list[str]
+
+class FatalError(Exception):
+    """Raised by a callable of ``load_python``: the model cannot be used any more."""
 
 class ModelError(Exception):
     """A model could not be loaded; the message says what was found and what was expected."""
@@ -28,8 +31,11 @@ class Server:
         name: str = "infermesh",
         io_threads: int = 0,
         max_message_bytes: int = 2_147_483_647,
+        allow_client_shm: bool = True,
     ) -> Server:
         """Start the network threads (0: one per core). No socket is opened yet.
+
+        ``allow_client_shm``: whether clients may have their tensors in shared memory.
 
         Raises ModelError if the system refuses a thread.
         """
@@ -49,27 +55,42 @@ class Server:
     def listen_unix(self, path: str) -> None:
         """As ``listen_tcp``, on a unix socket; a socket file that nobody listens on is replaced."""
 
-    def load_onnx(self, version: int, path: str, config: bytes, library: str) -> bytes:
+    def load_onnx(
+        self,
+        version: int,
+        path: str,
+        config: bytes,
+        library: str,
+        directory: str,
+        classes: Mapping[str, Sequence[str]],
+    ) -> bytes:
         """Load one version of a model with ONNX Runtime and make it ready; replaces the same version.
 
         ``config`` is a serialised ``inference.ModelConfig``; what it leaves out is completed from the model.
-        ``library`` is the path of libonnxruntime. Blocks without the GIL. Returns the completed
-        configuration. Raises ModelError, and then leaves in service what was there before.
+        ``library`` is the path of libonnxruntime, ``directory`` the model's, with the files of its warm-up;
+        ``classes`` names the classes of outputs. Blocks without the GIL until every instance is warm. Returns
+        the completed configuration. Raises ModelError, and then leaves in service what was there before.
         """
 
     def load_python(
         self,
         version: int,
         config: bytes,
-        instances: Sequence[Callable[[list[Tensor]], list[Tensor] | Iterator[list[Tensor]]]],
+        instances: Sequence[Callable[..., list[Tensor] | Iterator[list[Tensor]]]],
+        directory: str,
+        classes: Mapping[str, Sequence[str]],
     ) -> bytes:
         """Serve one version of a model with Python callables, one per instance.
 
         Each is called once per batch with the batch's inputs, from its own thread, and returns its outputs.
         Where ``config`` makes the model decoupled, each is called once per request and returns an iterator
         over the outputs of its answers; ``close`` is called on one that nobody listens to any more.
+        Where requests are traced, their trace and span ids (pairs of hexadecimal strings) are a second
+        argument.
         An input's memoryview owns its memory, so it may be kept. An exception fails that batch with INTERNAL
-        and its message. Raises ModelError, and then leaves in service what was there before.
+        and its message; FatalError also takes the version out of service. ``directory`` is the model's, with
+        the files of its warm-up; ``classes`` names the classes of outputs. Raises ModelError, and then leaves
+        in service what was there before.
         """
 
     def unload(self, name: str, version: int) -> bool:
@@ -98,10 +119,60 @@ class Server:
         KeyError becomes NOT_FOUND, ValueError INVALID_ARGUMENT, anything else INTERNAL.
         """
 
+    def watch_models(self, failed: Callable[[str, int, str], None]) -> None:
+        """Call ``failed(name, version, reason)`` for each version that fails for good while it is served.
+
+        It is called in a thread of the server's, when the version is out of service. Raises RuntimeError if
+        somebody watches already.
+        """
+
     def set_ready(self, ready: bool) -> None:
         """What ServerReady and the health service report from now on."""
 
-    def take_log(self, timeout: float) -> list[tuple[float, str, str, str, dict[str, str | int | bool]]]:
+    def start_traces(
+        self,
+        *,
+        on: bool,
+        rate: int,
+        count: int,
+        resource: Sequence[tuple[str, str]],
+        shown: Sequence[tuple[str, str]],
+        queue: int,
+        batch: int,
+        delay: float,
+    ) -> None:
+        """Say which inferences are traced until a client changes it; to be called once, before there are any.
+
+        One of ``rate`` is traced, 0 standing for none, besides those that their caller traces; ``count`` ends
+        that, negative standing for never. ``resource`` are the attributes of this process, ``shown`` what
+        clients see beside the settings. At most ``queue`` spans wait; they are handed out ``batch`` at a
+        time, or when the oldest has waited ``delay`` seconds.
+        """
+
+    def take_spans(self, timeout: float) -> tuple[int, bytes] | None:
+        """The next spans: how many, and a serialised OTLP ``ExportTraceServiceRequest``.
+
+        None if there is nothing to send within ``timeout`` seconds.
+        """
+
+    def lose_spans(self, count: int) -> None:
+        """Count spans that were taken and could not be sent."""
+
+    def flush_spans(self) -> None:
+        """From now on ``take_spans`` never waits."""
+
+    def allow_log_settings(
+        self, change: Callable[[dict[str, bool | int | str | None]], dict[str, bool | int | str]]
+    ) -> None:
+        """Let clients read and change log settings, over gRPC or HTTP.
+
+        ``change(settings)`` changes what it is given, all or nothing, and returns every setting. It is called
+        from a thread of the server's; ValueError becomes INVALID_ARGUMENT, NotImplementedError UNIMPLEMENTED.
+        """
+
+    def take_log(
+        self, timeout: float
+    ) -> list[tuple[float, str, str, str, dict[str, str | int | bool | list[str]]]]:
         """The next log records of the data plane; empty if there is none within ``timeout`` seconds.
 
         Each is its age in seconds, its level (``error``, ``warning``, ``info``), its ``event.action``, its

@@ -10,6 +10,9 @@ from infermesh_servers.model.backends import ONNXRUNTIME, choose_backend
 from infermesh_servers.model.config_fields import ignored_fields
 from infermesh_servers.model.config_rules import Remark
 
+#: Parameters that the server reads itself, of a model of any backend.
+_SERVER_PARAMETERS = (labels.PARAMETER, "allowed_batch_sizes")
+
 
 def warnings(config: ModelConfig, files: Iterable[str] = ()) -> list[Remark]:
     """Return everything that a configuration says in vain; ``files`` are those of its version directories."""
@@ -27,7 +30,7 @@ def _unknown_parameters(config: ModelConfig, files: Iterable[str]) -> Iterator[R
     except ValueError:
         return
     for key in sorted(config.parameters):
-        if key not in (*ONNX_PARAMETERS, labels.PARAMETER) and "." not in key:
+        if key not in (*ONNX_PARAMETERS, *_SERVER_PARAMETERS) and "." not in key:
             known = ", ".join(sorted(ONNX_PARAMETERS))
             yield Remark(
                 ("parameters", key),

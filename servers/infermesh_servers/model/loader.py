@@ -13,6 +13,7 @@ from infermesh.logs import ecs
 from infermesh.proto.inference.model_config_pb2 import ModelConfig
 
 from infermesh_servers.model.backends import ONNXRUNTIME, instance_count
+from infermesh_servers.model.class_names import read_class_names
 from infermesh_servers.model.labels import describe
 from infermesh_servers.model.repository import ModelEntry, ModelVersion
 
@@ -28,10 +29,22 @@ NO_VERSION = 0
 TRITON_UTILS = "triton_python_backend_utils"
 
 
+#: Names of classes, by output.
+ClassNames = Mapping[str, Sequence[str]]
+
+
 class Registry(Protocol):
     """The part of ``infermesh_native.Server`` that knows of models; see there."""
 
-    def load_onnx(self, version: int, path: str, config: bytes, library: str) -> bytes:
+    def load_onnx(
+        self,
+        version: int,
+        path: str,
+        config: bytes,
+        library: str,
+        directory: str,
+        classes: ClassNames,
+    ) -> bytes:
         """Load one version of an ONNX model; returns the completed configuration."""
 
     def load_python(
@@ -39,6 +52,8 @@ class Registry(Protocol):
         version: int,
         config: bytes,
         instances: "Sequence[Callable[[list[Tensor]], list[Tensor] | Iterator[list[Tensor]]]]",
+        directory: str,
+        classes: ClassNames,
     ) -> bytes:
         """Serve one version with one callable per instance; returns the completed configuration."""
 
@@ -68,6 +83,8 @@ class Outcome:
     backend: str | None
     state: State
     reason: str = ""
+    #: It was served until it failed for good.
+    broken: bool = False
     max_batch_size: int = 0
     instances: int = 0
 
@@ -152,9 +169,15 @@ class Loader:
         config.backend = entry.backend or ""
         if not version.file.is_file():
             raise FileNotFoundError(f"{version.file}: found no such file")
+        directory, classes = str(entry.directory), read_class_names(config, entry.directory)
         if entry.backend == ONNXRUNTIME:
             completed = self._registry.load_onnx(
-                version.number, str(version.file), config.SerializeToString(), str(self._library())
+                version.number,
+                str(version.file),
+                config.SerializeToString(),
+                str(self._library()),
+                directory,
+                classes,
             )
         else:
             # numpy takes memory and a tenth of a second, and a server of ONNX models never needs it.
@@ -163,7 +186,9 @@ class Loader:
             config, instances = load_instances(version.file, version.number, config)
             decoupled = config.model_transaction_policy.decoupled
             calls = [instance.stream if decoupled else instance for instance in instances]
-            completed = self._registry.load_python(version.number, config.SerializeToString(), calls)
+            completed = self._registry.load_python(
+                version.number, config.SerializeToString(), calls, directory, classes
+            )
         return ModelConfig.FromString(completed)
 
 

@@ -69,6 +69,15 @@ class Manager:
             self._carry_out(Plan(unload=tuple((name, version) for version in versions)), rest)
             return bool(versions)
 
+    def fail(self, name: str, version: int, reason: str) -> None:
+        """List a version as unavailable that failed for good while it was served; a load may replace it."""
+        with self._lock:
+            outcome = self._outcomes.get(name, {}).get(version)
+            if outcome is not None and outcome.state is State.READY:
+                self._outcomes[name][version] = replace(
+                    outcome, state=State.UNAVAILABLE, reason=reason, broken=True
+                )
+
     def labels(self) -> dict[str, Mapping[str, int]]:
         """Return the labels of every model that has some, by name."""
         with self._lock:
@@ -84,17 +93,24 @@ class Manager:
             ]
 
     def all_ready(self) -> bool:
-        """Return whether every version of every required model is served."""
+        """Return whether every version of every required model is served, and nothing has broken down."""
         return not self.missing()
 
     def missing(self) -> list[Outcome]:
-        """Return the versions of required models that are not served, and for which no other stands in."""
+        """Return what keeps the server from being ready.
+
+        That is the versions of required models that are not served and for which no other stands in, and
+        whatever broke down.
+        """
         return [
             outcome
             for outcome in self.outcomes()
-            if outcome.name in self._required
-            and outcome.state is not State.READY
-            and not self._stands_in(outcome.name)
+            if outcome.broken
+            or (
+                outcome.name in self._required
+                and outcome.state is not State.READY
+                and not self._stands_in(outcome.name)
+            )
         ]
 
     def _stands_in(self, name: str) -> bool:

@@ -1,16 +1,21 @@
 """The server process from its first line of log to its exit."""
 
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
 import infermesh_native
 from infermesh.errors import ConfigurationError, InfermeshError
-from infermesh.logs import LogFormat, configure, ecs
+from infermesh.logs import LogFormat, Output, ecs
+from infermesh.otlp.resource import resource
 
+from infermesh_servers.model import tracing
+from infermesh_servers.model.breakdown import Breakdowns
 from infermesh_servers.model.control import RepositoryControl
 from infermesh_servers.model.listeners import listen
 from infermesh_servers.model.loader import Loader, Outcome, State
+from infermesh_servers.model.log_settings import LogSettings
 from infermesh_servers.model.manager import Manager
 from infermesh_servers.model.native_log import NativeLog
 from infermesh_servers.model.onnxruntime_library import find_library
@@ -23,12 +28,15 @@ from infermesh_servers.model.table import print_table
 
 _log = logging.getLogger(__name__)
 
+#: How long the end of the process waits for a collector.
+_FLUSH_SECONDS = 5.0
+
 
 def run(options: ServeOptions) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
     Raises ConfigurationError if the repository cannot be read, and InfermeshError if an address cannot be
-    bound, if a model failed under ``exit_on_error``, or if the drain ran out of time.
+    bound, if a model failed under ``exit_on_error`` or ``exit_on_fatal``, or if the drain ran out of time.
     """
     shutdown = Shutdown()
     shutdown.install()
@@ -36,12 +44,35 @@ def run(options: ServeOptions) -> None:
     repository = open_repositories(options.repositories, options.repository_cache, lambda: shutdown.requested)
     repository.check()
     service_version = version("infermesh-servers")
-    log_format = configure(
-        options.log_format, {"service.name": "infermesh-serve", "service.version": service_version}
+    tracing_config = options.tracing
+    attributes = resource(
+        os.environ,
+        {"service.name": "infermesh-serve", "service.version": service_version},
+        tracing_config.resource,
     )
-    server = infermesh_native.Server(version=service_version, io_threads=options.io_threads)
+    output = _open_log(options, {name: attributes[name] for name in ("service.name", "service.version")})
+    server = infermesh_native.Server(
+        version=service_version,
+        io_threads=options.io_threads,
+        allow_client_shm=options.allow_client_shm,
+    )
+    log_settings = LogSettings(output, options.log_file, server.set_access_log)
+    server.allow_log_settings(log_settings.change)
     with NativeLog(server):
-        _serve(options, repository, server, shutdown, log_format)
+        exporter = tracing.start(server, tracing_config, attributes)
+        try:
+            _serve(options, repository, server, shutdown, output.format)
+        finally:
+            exporter.stop(_FLUSH_SECONDS)
+
+
+def _open_log(options: ServeOptions, service: Mapping[str, str]) -> Output:
+    try:
+        # Open until the process ends.
+        stream = None if options.log_file is None else options.log_file.open("a", buffering=1)
+    except OSError as error:
+        raise ConfigurationError(f"--log-file {options.log_file}: {error.strerror}") from error
+    return Output(options.log_format, service, stream, options.log_selection)
 
 
 def _serve(
@@ -59,6 +90,8 @@ def _serve(
         # Before the first load: a client that asks during it waits for the manager, instead of being refused.
         control = RepositoryControl(manager, readiness.update)
         server.allow_control(control.load, control.unload)
+    breakdowns = Breakdowns(manager, readiness, shutdown if options.exit_on_fatal else None)
+    server.watch_models(breakdowns)
     try:
         _load(manager, repository, options)
     except ConfigurationError:
@@ -78,10 +111,12 @@ def _serve(
             poller = Poller(manager, options.repository_poll_secs, readiness.update)
             poller.start()
 
-    signal = shutdown.wait()
+    reason = shutdown.wait()
     if poller is not None:
         poller.stop()
-    _drain(server, signal.name, options.exit_timeout_secs)
+    _drain(server, reason, options.exit_timeout_secs)
+    if shutdown.failure is not None:
+        raise InfermeshError(f"{shutdown.failure}, and --exit-on-fatal was given")
 
 
 def _load(manager: Manager, repository: Repository, options: ServeOptions) -> None:
@@ -105,12 +140,12 @@ def _failed(outcomes: Sequence[Outcome]) -> str:
     return ", ".join(names)
 
 
-def _drain(server: infermesh_native.Server, signal_name: str, timeout: float) -> None:
-    _log.info("%s: finishing accepted requests", signal_name, extra=ecs("server-draining"))
+def _drain(server: infermesh_native.Server, reason: str, timeout: float) -> None:
+    _log.info("%s: finishing accepted requests", reason, extra=ecs("server-draining"))
     server.set_ready(False)
     if not server.drain(timeout):
         raise InfermeshError(
-            f"requests were still running {timeout:g} s after {signal_name} and were cut off",
+            f"requests were still running {timeout:g} s after {reason} and were cut off",
             hint="--exit-timeout-secs gives them longer",
         )
     _log.info("Stopped: every accepted request was answered", extra=ecs("server-stopped"))

@@ -5,6 +5,7 @@
 
 pub mod backend;
 pub mod batch;
+pub mod buckets;
 mod decoupled;
 pub mod histogram;
 pub mod mailbox;
@@ -14,8 +15,10 @@ pub mod request;
 pub mod scheduler;
 pub mod stats;
 pub mod trace;
+pub mod warm_up;
 
 pub use backend::{Backend, Tensor, TensorView};
+pub use buckets::Buckets;
 pub use mailbox::Mailbox;
 pub use queue::Policy;
 pub use reply::{Many, Part, Reply};
@@ -23,3 +26,4 @@ pub use request::{Answer, Claim, Expiry, Outcome, Request, Timing};
 pub use scheduler::{Drive, Scheduler, Signature};
 pub use stats::{Failure, Stats};
 pub use trace::TraceIds;
+pub use warm_up::{Rehearsal, RunIn, Sample};

@@ -1,5 +1,6 @@
 //! The C library, opened once per process.
 
+use crate::said;
 use infermesh_wire::Error;
 use ort_sys::{ORT_API_VERSION, OrtApi, OrtApiBase, OrtEnv, OrtLoggingLevel, OrtStatusPtr};
 use std::{
@@ -72,7 +73,14 @@ impl Api {
             let level = OrtLoggingLevel::ORT_LOGGING_LEVEL_ERROR;
             // SAFETY: out-pointer, name and options are valid for the call.
             result = api.check(unsafe {
-                (table.CreateEnvWithGlobalThreadPools)(level, name.as_ptr(), threads, &mut env)
+                (table.CreateEnvWithCustomLoggerAndGlobalThreadPools)(
+                    said::listen,
+                    ptr::null_mut(),
+                    level,
+                    name.as_ptr(),
+                    threads,
+                    &mut env,
+                )
             });
         }
         // SAFETY: ours, released once.

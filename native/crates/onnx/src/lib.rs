@@ -6,6 +6,7 @@ mod backend;
 mod background;
 mod describe;
 mod options;
+mod said;
 mod session;
 mod value;
 

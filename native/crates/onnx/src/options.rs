@@ -8,6 +8,7 @@
 use crate::{
     api::Api,
     background::{create_thread, join_thread},
+    said,
 };
 use infermesh_wire::{
     Error,
@@ -163,7 +164,7 @@ impl Options {
     fn provider(&self, accelerator: &Accelerator) -> Result<(), Error> {
         let table = self.api.table;
         let settings = Settings::new(&accelerator.parameters)?;
-        let result = match accelerator.name.to_ascii_lowercase().as_str() {
+        let (result, said) = said::during(|| match accelerator.name.to_ascii_lowercase().as_str() {
             "cuda" => self.vendor(
                 &settings,
                 table.CreateCUDAProviderOptions,
@@ -193,10 +194,11 @@ impl Options {
                     )
                 })
             }
-        };
+        });
         result.map_err(|error| {
+            let cause = if said.is_empty() { String::new() } else { format!(" ({said})") };
             Error::invalid(format!(
-                "execution provider '{}' cannot be used here: {}",
+                "execution provider '{}' cannot be used here: {}{cause}",
                 accelerator.name, error.message
             ))
         })

@@ -1,8 +1,9 @@
 //! The `python` backend: a callable over a batch. The interpreter is entered once per batch, or, where the model is
 //! decoupled, once per answer.
 
+use crate::FatalError;
 use bytes::Bytes;
-use infermesh_batcher::{Backend, Tensor, TensorView};
+use infermesh_batcher::{Backend, Tensor, TensorView, TraceIds, trace};
 use infermesh_wire::{DataType, Error, Shape};
 use pyo3::{
     buffer::PyBuffer,
@@ -61,7 +62,14 @@ impl PythonBackend {
             let shape = PyTuple::new(py, &view.shape)?;
             batch.append((name, datatype.name(), shape, PyMemoryView::from(&buffer)?))?;
         }
-        self.callable.bind(py).call1((batch,))
+        let callable = self.callable.bind(py);
+        match &trace::current()[..] {
+            [] => callable.call1((batch,)),
+            traces => {
+                let ids = |it: &TraceIds| (format!("{:032x}", it.trace), format!("{:016x}", it.span));
+                callable.call1((batch, traces.iter().map(ids).collect::<Vec<_>>()))
+            }
+        }
     }
 
     fn outputs(&self, answer: &Bound<'_, PyAny>) -> PyResult<Vec<Tensor>> {
@@ -105,7 +113,9 @@ fn to_bytes(data: &Bound<'_, PyAny>) -> PyResult<Bytes> {
 fn describe(error: PyErr) -> Error {
     Python::attach(|py| {
         let message = error.value(py).to_string();
-        if message.is_empty() { Error::internal(error.to_string()) } else { Error::internal(message) }
+        let message = if message.is_empty() { error.to_string() } else { message };
+        let fatal = error.is_instance_of::<FatalError>(py);
+        if fatal { Error::fatal(message) } else { Error::internal(message) }
     })
 }
 

@@ -3,11 +3,13 @@
 use crate::{
     ModelError,
     backend::{Ports, PythonBackend},
+    breakdown,
     control::PythonControl,
-    log,
+    log::{self, PythonLogControl},
 };
 use infermesh_batcher::Backend;
-use infermesh_server::{Settings, Version};
+use infermesh_server::Settings;
+use infermesh_telemetry::{outbox::Pace, rules::Choice, traces};
 use infermesh_wire::{DataType, Error, proto::inference::ModelConfig};
 use prost::Message;
 use pyo3::{
@@ -15,7 +17,12 @@ use pyo3::{
     prelude::*,
     types::{PyBytes, PyList},
 };
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicI64},
+    time::Duration,
+};
 
 #[pyclass(frozen, module = "infermesh_native")]
 pub struct Server(infermesh_server::Server);
@@ -23,9 +30,16 @@ pub struct Server(infermesh_server::Server);
 #[pymethods]
 impl Server {
     #[new]
-    #[pyo3(signature = (*, version, name = "infermesh", io_threads = 0, max_message_bytes = 2_147_483_647))]
-    fn new(version: String, name: &str, io_threads: usize, max_message_bytes: usize) -> PyResult<Self> {
-        let settings = Settings { name: name.to_owned(), version, io_threads, max_message_bytes };
+    #[pyo3(signature = (*, version, name = "infermesh", io_threads = 0, max_message_bytes = 2_147_483_647, allow_client_shm = true))]
+    fn new(
+        version: String,
+        name: &str,
+        io_threads: usize,
+        max_message_bytes: usize,
+        allow_client_shm: bool,
+    ) -> PyResult<Self> {
+        let settings =
+            Settings { name: name.to_owned(), version, io_threads, max_message_bytes, allow_client_shm };
         Ok(Self(infermesh_server::Server::start(settings).map_err(model_error)?))
     }
 
@@ -48,6 +62,7 @@ impl Server {
         Ok((address.ip().to_string(), address.port()))
     }
 
+    #[allow(clippy::too_many_arguments)] // Python passes them by name.
     fn load_onnx<'py>(
         &self,
         py: Python<'py>,
@@ -55,13 +70,15 @@ impl Server {
         path: PathBuf,
         config: &[u8],
         library: PathBuf,
+        directory: PathBuf,
+        classes: HashMap<String, Vec<String>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let config = decode(config)?;
         let completed = py
             .detach(|| {
                 let loaded = infermesh_onnx::load(&library, &path, config)?;
                 let completed = loaded.config.encode_to_vec();
-                self.0.insert(Version::start(version, loaded.config, loaded.instances, loaded.typical)?);
+                self.0.load(version, loaded.config, loaded.instances, &directory, classes)?;
                 Ok(completed)
             })
             .map_err(model_error)?;
@@ -74,6 +91,8 @@ impl Server {
         version: i64,
         config: &[u8],
         instances: Vec<Py<PyAny>>,
+        directory: PathBuf,
+        classes: HashMap<String, Vec<String>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let mut config = decode(config)?;
         if config.platform.is_empty() {
@@ -88,8 +107,7 @@ impl Server {
                     Box::new(PythonBackend { callable, ports: ports.clone() }) as Box<dyn Backend>
                 })
                 .collect();
-            self.0.insert(Version::start(version, config, backends, None)?);
-            Ok(())
+            self.0.load(version, config, backends, &directory, classes)
         })
         .map_err(model_error)?;
         Ok(PyBytes::new(py, &completed))
@@ -113,6 +131,49 @@ impl Server {
 
     fn allow_control(&self, load: Py<PyAny>, unload: Py<PyAny>) {
         self.0.allow_control(Arc::new(PythonControl { load, unload }));
+    }
+
+    fn watch_models(&self, failed: Py<PyAny>) -> PyResult<()> {
+        breakdown::watch(&self.0, failed)
+    }
+
+    #[pyo3(signature = (*, on, rate, count, resource, shown, queue, batch, delay))]
+    #[allow(clippy::too_many_arguments)]
+    fn start_traces(
+        &self,
+        on: bool,
+        rate: u32,
+        count: i32,
+        resource: Vec<(String, String)>,
+        shown: Vec<(String, String)>,
+        queue: usize,
+        batch: usize,
+        delay: f64,
+    ) {
+        let count = Some(Arc::new(AtomicI64::new(count.into())));
+        self.0.traces().start(traces::Settings {
+            choice: Choice { on: Some(on), rate: Some(rate), count },
+            resource,
+            shown,
+            pace: Some(Pace { capacity: queue, batch: batch.clamp(1, queue.max(1)), delay: seconds(delay) }),
+        });
+    }
+
+    fn take_spans<'py>(&self, py: Python<'py>, timeout: f64) -> Option<(usize, Bound<'py, PyBytes>)> {
+        let (count, message) = py.detach(|| self.0.traces().take(seconds(timeout)))?;
+        Some((count, PyBytes::new(py, &message)))
+    }
+
+    fn lose_spans(&self, count: u64) {
+        self.0.traces().lost(count);
+    }
+
+    fn flush_spans(&self) {
+        self.0.traces().flush();
+    }
+
+    fn allow_log_settings(&self, change: Py<PyAny>) {
+        self.0.allow_log_control(Arc::new(PythonLogControl { change }));
     }
 
     fn take_log<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyList>> {

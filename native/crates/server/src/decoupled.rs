@@ -2,10 +2,12 @@
 
 use crate::{
     call::Body,
-    infer::{expired, schedule, tensors},
+    infer::{Terms, expired, schedule},
     model::Version,
+    outputs::{Outputs, present, tensors},
     thread::Local,
     validate::{Valid, validate},
+    watch::{Told, Watch},
 };
 use bytes::Bytes;
 use infermesh_batcher::{Claim, Expiry, Failure, Many, Part, Reply, Request, Tensor, reply::WINDOW};
@@ -21,7 +23,7 @@ use tokio::{sync::mpsc, time::sleep_until};
 /// The answers of one request. Dropping it gives the request up, which ends the model's work on it.
 pub struct Answers {
     version: Arc<Version>,
-    outputs: SmallVec<[usize; 4]>,
+    outputs: Outputs,
     id: String,
     /// Whether the caller wants to be told the end.
     marked: bool,
@@ -31,6 +33,7 @@ pub struct Answers {
     parts: mpsc::Receiver<Part>,
     count: Claim,
     over: bool,
+    watch: Watch,
 }
 
 /// Queues a request with its model.
@@ -40,17 +43,30 @@ pub fn submit(
     request: &InferRequest<'_>,
     message: &Bytes,
     marked: bool,
-    deadline: Option<Instant>,
+    terms: Terms,
 ) -> Result<Answers, Error> {
-    let Valid { inputs, rows, outputs, timeout } = validate(&version, request, message)?;
+    let Valid { inputs, rows, outputs, timeout } =
+        validate(&version, request, message, &local.shared.regions)?;
     let (since, count) = (Instant::now(), Claim::default());
     let (sender, parts) = mpsc::channel(WINDOW);
     let reply = Reply::Many(Many { parts: sender, count: count.clone() });
     let mut queued = Request::answering(reply, inputs, rows, since, local.mailbox.clone());
-    queued.deadline = deadline;
+    queued.deadline = terms.deadline;
+    queued.trace = terms.trace;
     let expiry = schedule(&version, queued, timeout)?;
     let id = request.id.to_owned();
-    Ok(Answers { version, outputs, id, marked, since, expiry, parts, count, over: false })
+    Ok(Answers {
+        version,
+        outputs,
+        id,
+        marked,
+        since,
+        expiry,
+        parts,
+        count,
+        over: false,
+        watch: Watch::default(),
+    })
 }
 
 impl Answers {
@@ -58,18 +74,37 @@ impl Answers {
         &self.id
     }
 
+    /// The same answers, with somebody told when they end.
+    pub fn watched(mut self, watch: Watch) -> Self {
+        self.watch = watch;
+        self
+    }
+
     /// The next framed `ModelStreamInferResponse`; `None` after the last one or an error.
     pub async fn next(&mut self) -> Option<Result<Body, Error>> {
         if self.over {
             return None;
         }
-        let part = self.part().await;
+        let part = self.part().await.and_then(|part| self.presented(part));
         self.over = !matches!(part, Ok(Some(_)));
+        if self.over {
+            let told =
+                Told { version: self.version.number, id: &self.id, enqueued: self.since, timing: None };
+            std::mem::take(&mut self.watch).end(part.as_ref().map(|_| told));
+        }
         match part {
             Ok(Some(outputs)) => Some(Ok(self.write(false, &outputs))),
             Ok(None) => self.marked.then(|| Ok(self.write(true, &[]))),
             Err(error) => Some(Err(error)),
         }
+    }
+
+    /// Each answer in the form that is wanted; in shared memory it takes the place of the one before.
+    fn presented(&self, mut part: Option<SmallVec<[Tensor; 2]>>) -> Part {
+        if let Some(outputs) = &mut part {
+            present(&self.version, &self.outputs, outputs)?;
+        }
+        Ok(part)
     }
 
     fn write(&self, last: bool, outputs: &[Tensor]) -> Body {

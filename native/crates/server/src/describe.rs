@@ -18,8 +18,17 @@ use infermesh_wire::{
 };
 use std::sync::Arc;
 
-/// Extensions of the protocol that this server serves.
-const EXTENSIONS: [&str; 4] = ["model_configuration", "model_repository", "parameters", "statistics"];
+/// Extensions of the protocol that this server serves, besides those that depend on how it was started.
+const EXTENSIONS: [&str; 8] = [
+    "binary_tensor_data",
+    "classification",
+    "logging",
+    "model_configuration",
+    "model_repository",
+    "parameters",
+    "statistics",
+    "trace",
+];
 
 pub fn server_live() -> ServerLiveResponse {
     ServerLiveResponse { live: true }
@@ -30,10 +39,11 @@ pub fn server_ready(local: &Local) -> ServerReadyResponse {
 }
 
 pub fn server_metadata(local: &Local) -> ServerMetadataResponse {
+    let shared_memory = local.shared.regions.extensions();
     ServerMetadataResponse {
         name: local.shared.name.clone(),
         version: local.shared.version.clone(),
-        extensions: EXTENSIONS.map(str::to_owned).to_vec(),
+        extensions: EXTENSIONS.iter().chain(shared_memory).map(|&it| it.to_owned()).collect(),
     }
 }
 

@@ -3,11 +3,13 @@
 use crate::{
     call::Body,
     model::Version,
+    outputs::{Outputs, present, tensors},
     thread::Local,
     validate::{Valid, validate},
+    watch::{Origin, Told, Watch},
 };
 use bytes::Bytes;
-use infermesh_batcher::{Answer, Drive, Expiry, Failure, Outcome, Request, Tensor};
+use infermesh_batcher::{Answer, Drive, Expiry, Failure, Outcome, Request, TraceIds};
 use infermesh_wire::{
     Code, Error,
     request::InferRequest,
@@ -25,19 +27,38 @@ use tokio::{
 };
 
 /// `ModelInfer`.
-pub async fn unary(local: &Local, message: Bytes, deadline: Option<Instant>) -> Result<Body, Error> {
+pub async fn unary(
+    local: &Local,
+    message: Bytes,
+    deadline: Option<Instant>,
+    origin: Option<Origin>,
+) -> Result<Body, Error> {
     let request = InferRequest::decode(&message)?;
-    let pending = local.shared.registry.on(request.model_name, request.model_version, |version| {
+    let watch = Watch::begin(local, origin, request.model_name, deadline);
+    let terms = Terms { deadline, trace: watch.trace() };
+    let accepted = local.shared.registry.on(request.model_name, request.model_version, |version| {
         version.check_answers_once("ModelInfer RPC")?;
-        submit(local, version, &request, &message, deadline)
-    })?;
-    Ok(pending.answer().await?.write().into())
+        submit(local, version, &request, &message, terms)
+    });
+    let outcome = match accepted {
+        Ok(pending) => pending.answer().await,
+        Err(error) => Err(error),
+    };
+    watch.end(outcome.as_ref().map(Done::told));
+    Ok(outcome?.write().into())
+}
+
+/// What holds for a request beside what it says itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    pub deadline: Option<Instant>,
+    pub trace: Option<TraceIds>,
 }
 
 /// An inference that was accepted.
 pub struct Pending {
     visit: Visit,
-    outputs: SmallVec<[usize; 4]>,
+    outputs: Outputs,
     id: String,
     expiry: Option<Expiry>,
 }
@@ -45,7 +66,7 @@ pub struct Pending {
 /// An inference that is done.
 pub struct Done {
     visit: Visit,
-    outputs: SmallVec<[usize; 4]>,
+    outputs: Outputs,
     id: String,
     answer: Answer,
 }
@@ -56,10 +77,10 @@ pub fn submit(
     version: Arc<Version>,
     request: &InferRequest<'_>,
     message: &Bytes,
-    deadline: Option<Instant>,
+    terms: Terms,
 ) -> Result<Pending, Error> {
-    let valid = validate(&version, request, message)?;
-    enqueue(local, version, valid, request.id, deadline)
+    let valid = validate(&version, request, message, &local.shared.regions)?;
+    enqueue(local, version, valid, request.id, terms)
 }
 
 /// Queues what was found valid.
@@ -68,11 +89,12 @@ pub fn enqueue(
     version: Arc<Version>,
     Valid { inputs, rows, outputs, timeout }: Valid,
     id: &str,
-    deadline: Option<Instant>,
+    Terms { deadline, trace }: Terms,
 ) -> Result<Pending, Error> {
     let enqueued = Instant::now();
     let (mut request, answer) = Request::new(inputs, rows, enqueued, local.mailbox.clone());
     request.deadline = deadline;
+    request.trace = trace;
     let expiry = schedule(&version, request, timeout)?;
     let visit = Visit { version, since: enqueued, answer, failure: Some(Failure::Canceled) };
     Ok(Pending { visit, outputs, id: id.to_owned(), expiry })
@@ -158,7 +180,9 @@ impl Pending {
             _ => Error::deadline_exceeded(),
         })?;
         visit.failure = None;
-        Ok(Done { visit, outputs, id, answer: outcome? })
+        let mut answer = outcome?;
+        present(&visit.version, &outputs, &mut answer.outputs)?;
+        Ok(Done { visit, outputs, id, answer })
     }
 }
 
@@ -181,26 +205,18 @@ impl Done {
         &self.visit.version
     }
 
+    /// For traces and the log.
+    pub fn told(&self) -> Told<'_> {
+        Told {
+            version: self.visit.version.number,
+            id: &self.id,
+            enqueued: self.visit.since,
+            timing: Some(self.answer.timing),
+        }
+    }
+
     /// What the caller wants of the model's outputs, in the order it wants them.
     pub fn tensors(&self) -> SmallVec<[OutputTensor<'_>; 4]> {
         tensors(self.version(), &self.outputs, &self.answer.outputs)
     }
-}
-
-/// Those of a model's outputs that are `wanted`, by their indices.
-pub fn tensors<'a>(
-    version: &'a Version,
-    wanted: &[usize],
-    outputs: &'a [Tensor],
-) -> SmallVec<[OutputTensor<'a>; 4]> {
-    let wanted = wanted.iter().filter_map(|&index| {
-        let (port, tensor) = (version.outputs.get(index)?, outputs.get(index)?);
-        Some(OutputTensor {
-            name: &port.name,
-            datatype: port.datatype,
-            shape: &tensor.shape,
-            data: tensor.data.clone(),
-        })
-    });
-    wanted.collect()
 }

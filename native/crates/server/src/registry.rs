@@ -58,6 +58,22 @@ impl Registry {
         close(replaced);
     }
 
+    /// Takes a version that has failed for good out of service, and returns it if it still was in it: to be closed on a
+    /// thread that may wait for its instances.
+    pub fn break_down(&self, name: &str, number: i64, reason: &str) -> Option<Arc<Version>> {
+        let mut models = self.write();
+        let entry = models.get_mut(name)?.versions.get_mut(&number)?;
+        match entry {
+            // A later load of the same number may be in its place by now.
+            Entry::Ready(version) if version.scheduler.has_failed() => {
+                let version = version.clone();
+                *entry = Entry::Unavailable(reason.to_owned());
+                Some(version)
+            }
+            _ => None,
+        }
+    }
+
     /// Replaces a model's labels, all at once. False if nothing is listed under that name.
     pub fn set_labels(&self, name: &str, labels: BTreeMap<String, i64>) -> bool {
         self.write().get_mut(name).map(|model| model.labels = labels).is_some()
@@ -215,6 +231,7 @@ mod tests {
     use super::*;
     use infermesh_batcher::{Backend, Tensor, TensorView};
     use infermesh_wire::proto::inference::ModelConfig;
+    use std::path::Path;
 
     struct Idle;
 
@@ -226,7 +243,7 @@ mod tests {
 
     fn version(number: i64) -> Version {
         let config = ModelConfig { name: "m".into(), ..Default::default() };
-        Version::start(number, config, vec![Box::new(Idle)], None).unwrap()
+        Version::start(number, config, vec![Box::new(Idle)], Path::new("/"), Box::new(|_| ())).unwrap()
     }
 
     fn refused<T>() -> Result<T, Error> {

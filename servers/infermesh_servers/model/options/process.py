@@ -1,10 +1,9 @@
-"""How the process logs and ends."""
+"""How the process ends."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
 import typer
-from infermesh.logs import LogFormat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,10 +16,9 @@ class ProcessOptions:
             min=0, metavar="SECS", help="Seconds that accepted requests are given to end after SIGTERM."
         ),
     ] = 30.0
-    log_format: Annotated[
-        LogFormat,
+    exit_on_fatal: Annotated[
+        bool,
         typer.Option(
-            metavar="FORMAT",
-            help="text, json (Elastic Common Schema), or auto: text on a terminal, JSON elsewhere.",
+            help="Exit if a model fails for good, as when its device does; otherwise serve the rest."
         ),
-    ] = LogFormat.AUTO
+    ] = False

@@ -4,6 +4,7 @@ use super::{
     answer::{self, Answer},
     body, errors, infer, json,
     path::{Aspect, Route},
+    settings, shared_memory,
 };
 use crate::{describe, statistics, thread::Local};
 use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
@@ -28,7 +29,8 @@ pub async fn serve(local: Rc<Local>, request: Request<Incoming>) -> Answer {
     };
     let fits = match route.method() {
         "POST" => request.method() == Method::POST,
-        _ => matches!(*request.method(), Method::GET | Method::HEAD),
+        "GET" => matches!(*request.method(), Method::GET | Method::HEAD),
+        _ => matches!(*request.method(), Method::GET | Method::HEAD | Method::POST),
     };
     if !fits {
         return answer::wrong_method(route.method());
@@ -43,6 +45,7 @@ async fn handle(local: &Local, route: Route, request: Request<Incoming>) -> Resu
     let (head, body) = request.into_parts();
     // Read even where it says nothing, so that the connection can be used again.
     let body = body::receive(local, &head.headers, body).await?;
+    let body = if head.method == Method::POST { body } else { Bytes::new() };
     Box::pin(about(local, route, body)).await
 }
 
@@ -61,8 +64,7 @@ async fn about(local: &Local, route: Route, body: Bytes) -> Result<Answer, Error
                 describe::repository_index(local, RepositoryIndexRequest { ready, ..Default::default() });
             let models =
                 index.models.iter().map(|model| json::of(model, "RepositoryIndexResponse.ModelIndex", false));
-            let models = models.collect::<Result<Vec<_>, _>>()?.join(&b","[..]);
-            Ok(answer::json([b"[", &models[..], b"]"].concat()))
+            json::array(models).map(answer::json)
         }
         Route::Load(model_name) => {
             let parameters = parsed::<Control>(&body)?.parameters()?;
@@ -81,6 +83,11 @@ async fn about(local: &Local, route: Route, body: Bytes) -> Result<Answer, Error
             )
             .await?;
             Ok(answer::empty())
+        }
+        Route::Traces(model) => settings::trace(local, model, parsed(&body)?),
+        Route::Logging => settings::log(local, parsed(&body)?).await,
+        Route::SharedMemory { kind, region, action } => {
+            shared_memory::serve(local, kind, region, action, &body).await
         }
         Route::AllStatistics => statistics(local, String::new(), String::new()),
         Route::Model { name, version, aspect } => model(local, name, version, aspect),
@@ -153,7 +160,7 @@ impl Control {
 }
 
 /// An empty body asks for nothing in particular.
-fn parsed<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Error> {
+pub fn parsed<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Error> {
     if body.is_empty() {
         return Ok(T::default());
     }
