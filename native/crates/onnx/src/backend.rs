@@ -1,6 +1,12 @@
 //! A configured model as the batcher runs it.
 
-use crate::{api::Api, background, describe::complete, options::Options, session::Session};
+use crate::{
+    api::Api,
+    background,
+    describe::{arrange, complete},
+    options::Options,
+    session::Session,
+};
 use infermesh_batcher::{Backend, RunIn, Tensor, TensorView};
 use infermesh_wire::{Error, proto::inference::ModelConfig};
 use std::{path::Path, sync::Arc, time::Duration};
@@ -23,8 +29,10 @@ pub fn load(library: &Path, path: &Path, config: ModelConfig) -> Result<Loaded, 
     let api = Api::open(library)?;
     let (config, session) = background::run(|| {
         let options = Options::from_config(api, &config)?;
-        let session = Arc::new(Session::load(api, path, &options)?);
-        Ok((complete(config, &session)?, session))
+        let mut session = Session::load(api, path, &options)?;
+        let config = complete(config, &session)?;
+        arrange(&mut session, &config)?;
+        Ok((config, Arc::new(session)))
     })?;
     let count: i32 = config.instance_group.iter().map(|group| group.count.max(1)).sum();
     let instances = (0..count)

@@ -10,6 +10,7 @@
 mod authority;
 mod breakdown;
 mod buckets;
+mod buffers;
 mod call;
 mod classification;
 mod connection;
@@ -28,6 +29,7 @@ mod outputs;
 mod reflection;
 mod registry;
 mod route;
+mod sequence;
 mod server;
 mod settings;
 mod shared_memory;
