@@ -1,7 +1,6 @@
 """What a model configuration must keep beyond its schema."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from infermesh.proto.inference import model_config_pb2
@@ -9,29 +8,11 @@ from infermesh.proto.inference.model_config_pb2 import ModelConfig, ModelInput, 
 
 from infermesh_servers.model import labels
 from infermesh_servers.model.backends import BACKENDS, ONNXRUNTIME, PLATFORMS, instead_of
-from infermesh_servers.model.positions import Path
+from infermesh_servers.model.remarks import BrokenRule
+from infermesh_servers.model.sequence_rules import sequence_rules
 
 #: Height, width and channels, in either order.
 IMAGE_DIMS = 3
-
-
-@dataclass(frozen=True)
-class Remark:
-    """One thing to tell about a configuration: where it is, and a sentence that begins with the field."""
-
-    path: Path
-    text: str
-
-    def line(self, lines: Mapping[Path, int]) -> int:
-        """Return the line of the field, or of the nearest one around it if it is not written itself."""
-        for length in range(len(self.path), 0, -1):
-            if self.path[:length] in lines:
-                return lines[self.path[:length]]
-        return 1
-
-
-class BrokenRule(Remark):
-    """One mistake: ``field: found ..., expected ...``."""
 
 
 def broken_rules(config: ModelConfig, model_name: str) -> list[BrokenRule]:
@@ -41,6 +22,7 @@ def broken_rules(config: ModelConfig, model_name: str) -> list[BrokenRule]:
         *_tensors("input", config.input),
         *_tensors("output", config.output),
         *_batching(config),
+        *sequence_rules(config),
         *_serving(config),
         *_parameters(config),
     ]
@@ -144,7 +126,7 @@ def _serving(config: ModelConfig) -> Iterator[BrokenRule]:
             ("version_policy", 0, "specific"),
             "version_policy.specific: found no versions, expected at least one",
         )
-    for field in ("sequence_batching", "ensemble_scheduling"):
+    for field in ("ensemble_scheduling",):
         if config.WhichOneof("scheduling_choice") == field:
             yield BrokenRule(
                 (field,), f"{field}: found, expected dynamic_batching or none: this is not supported yet"

@@ -6,19 +6,21 @@
 
 use crate::{
     Answer, Backend, Buckets, Failure, Many, Outcome, Policy, Rehearsal, Reply, Request, Sample, Stats,
-    Timing,
+    Tensor, Timing,
     batch::{Scratch, split},
     decoupled, mailbox,
-    queue::{Next, Queue},
+    queue::Next,
+    sequence::Concerns,
     stats::{Phases, Stay},
     trace,
+    waiting::Waiting,
     warm_up::{Experience, run_in},
 };
 use infermesh_wire::{Code, DataType, Error};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
         mpsc::{Sender, channel},
     },
@@ -66,11 +68,15 @@ struct Shared {
     stats: Stats,
     /// Moving average of a batch's duration.
     duration_ns: AtomicU64,
+    on_failure: OnceLock<OnFailure>,
     on_fatal: OnFatal,
 }
 
+/// Told why a batch failed.
+pub type OnFailure = Box<dyn Fn(&Error) + Send + Sync>;
+
 struct State {
-    queue: Queue,
+    waiting: Waiting,
     /// `None` while the instance runs.
     instances: Vec<Option<Instance>>,
     /// Threads that sleep, and whether until a batch is due or until they are woken.
@@ -108,7 +114,7 @@ impl Scheduler {
         let count = backends.len();
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
-                queue: Queue::new(policy.clone()),
+                waiting: Waiting::new(&policy, count),
                 instances: backends
                     .into_iter()
                     .map(|backend| Some(Instance { backend, scratch: Scratch::default() }))
@@ -124,6 +130,7 @@ impl Scheduler {
             stats: Stats::default(),
             // Unknown is long: the first batches run on the instance's thread until the average says otherwise.
             duration_ns: AtomicU64::new(2 * INLINE_LIMIT.as_nanos() as u64),
+            on_failure: OnceLock::new(),
             on_fatal,
         });
         let mut scheduler =
@@ -161,13 +168,19 @@ impl Scheduler {
         &self.shared.policy
     }
 
+    /// Calls this for every batch that fails, on the thread that ran it and while `trace::current` is about the batch.
+    /// Later calls are ignored.
+    pub fn on_failure(&self, tell: OnFailure) {
+        let _ = self.shared.on_failure.set(tell);
+    }
+
     pub fn stats(&self) -> &Stats {
         &self.shared.stats
     }
 
     /// Requests that wait.
     pub fn pending(&self) -> usize {
-        self.shared.lock().queue.len()
+        self.shared.lock().waiting.pending()
     }
 
     /// Whether it admits nothing more, because its model is being unloaded or replaced.
@@ -191,15 +204,22 @@ impl Scheduler {
         if let Some(error) = &state.failed {
             return Err(error.clone());
         }
-        if let Err(error) = state.queue.push(request, now) {
-            drop(state);
-            shared.stats.failed(Failure::Rejected, 1, Duration::ZERO);
-            return Err(error);
+        match state.waiting.push(request, now) {
+            Ok(Concerns::Anybody) => {}
+            Ok(concerned) => {
+                shared.wake(&mut state, concerned);
+                return Ok(Drive::Elsewhere);
+            }
+            Err(error) => {
+                drop(state);
+                shared.stats.failed(Failure::Rejected, 1, Duration::ZERO);
+                return Err(error);
+            }
         }
         if state.drive_promised {
             return Ok(Drive::Elsewhere);
         }
-        if shared.is_short() && state.queue.policy().is_immediate() && state.inline_instance().is_some() {
+        if shared.is_short() && shared.policy.is_immediate() && state.inline_instance().is_some() {
             state.drive_promised = true;
             return Ok(Drive::Here);
         }
@@ -214,20 +234,20 @@ impl Scheduler {
         state.drive_promised = false;
         // All instances may be busy by now; the one that becomes free first goes on with the queue.
         let Some(index) = state.inline_instance() else { return Drive::Elsewhere };
-        let Next::Run(batch) = state.queue.next(Instant::now()) else { return Drive::Elsewhere };
+        let Next::Run(batch) = state.waiting.next(index, Instant::now()) else { return Drive::Elsewhere };
         let Some(mut instance) = state.instances[index].take() else { return Drive::Elsewhere };
         drop(state);
 
-        shared.run(&mut instance, batch);
+        let states = shared.run(&mut instance, batch);
 
         let mut state = shared.lock();
-        state.instances[index] = Some(instance);
+        state.end(index, instance, states);
         if state.closed {
             // Threads that wait for this instance in order to end, or to go on with the queue.
             shared.work.iter().for_each(Condvar::notify_one);
             return Drive::Elsewhere;
         }
-        if state.queue.is_empty() || state.drive_promised {
+        if !state.waiting.is_for_anybody() || state.drive_promised {
             return Drive::Elsewhere;
         }
         if shared.is_short() {
@@ -238,9 +258,18 @@ impl Scheduler {
         Drive::Elsewhere
     }
 
+    /// Little more will come: what waits for company or for others' silence waits no longer.
+    pub fn wind_down(&self) {
+        self.shared.lock().waiting.wind_down();
+        self.shared.work.iter().for_each(Condvar::notify_one);
+    }
+
     /// Admits nothing more, lets everything accepted finish, ends the threads.
     pub fn close(&self) {
-        self.shared.lock().closed = true;
+        let mut state = self.shared.lock();
+        state.closed = true;
+        state.waiting.wind_down();
+        drop(state);
         self.shared.work.iter().for_each(Condvar::notify_all);
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
@@ -260,6 +289,12 @@ impl State {
     fn inline_instance(&self) -> Option<usize> {
         self.instances.iter().position(|slot| slot.as_ref().is_some_and(|it| it.backend.may_run_inline()))
     }
+
+    /// Gives an instance back, with the states that its batch wrote.
+    fn end(&mut self, index: usize, instance: Instance, states: Vec<Vec<Tensor>>) {
+        self.instances[index] = Some(instance);
+        self.waiting.finished(index, states, Instant::now());
+    }
 }
 
 impl Shared {
@@ -271,9 +306,18 @@ impl Shared {
         self.duration_ns.load(Relaxed) <= INLINE_LIMIT.as_nanos() as u64
     }
 
+    /// Wakes the threads of those instances, if they sleep.
+    fn wake(&self, state: &mut State, concerned: Concerns) {
+        match concerned {
+            Concerns::Anybody => self.wake_one(state),
+            Concerns::Instance(index) => self.work[index].notify_one(),
+            Concerns::Everybody => self.work.iter().for_each(Condvar::notify_one),
+        }
+    }
+
     /// Wakes a sleeping thread whose instance is free, if what waits can concern it.
     fn wake_one(&self, state: &mut State) {
-        let enough = state.queue.rows() >= state.queue.policy().interesting_rows();
+        let enough = state.waiting.is_enough();
         for index in 0..state.asleep.len() {
             if state.instances[index].is_none() {
                 continue;
@@ -316,7 +360,7 @@ impl Shared {
             }
             let refusal = format!("the model has failed and is out of service: {}", error.message);
             state.failed = Some(Error::new(Code::Unavailable, refusal.clone()));
-            let waiting = state.queue.drain();
+            let waiting = state.waiting.drain();
             waiting.into_iter().map(move |request| {
                 let refusal = Error::new(Code::Unavailable, refusal.clone());
                 (request.mailbox, request.reply, Err(refusal))
@@ -331,20 +375,20 @@ impl Shared {
         let mut state = self.lock();
         loop {
             let next = match state.instances[index] {
-                Some(_) if !state.drive_promised || state.closed => state.queue.next(Instant::now()),
+                Some(_) if !state.drive_promised || state.closed => state.waiting.next(index, Instant::now()),
                 // It runs on a network thread or is about to.
                 _ => Next::Empty,
             };
             match next {
                 Next::Run(batch) => {
                     let Some(mut instance) = state.instances[index].take() else { continue };
-                    if !state.queue.is_empty() {
+                    if state.waiting.is_for_anybody() {
                         self.wake_one(&mut state);
                     }
                     drop(state);
-                    self.run(&mut instance, batch);
+                    let states = self.run(&mut instance, batch);
                     state = self.lock();
-                    state.instances[index] = Some(instance);
+                    state.end(index, instance, states);
                 }
                 Next::Wait(until) => {
                     state.asleep[index] = Some(Sleep::UntilDue);
@@ -355,7 +399,14 @@ impl Shared {
                         .0;
                     state.asleep[index] = None;
                 }
-                Next::Empty if state.closed && state.instances[index].is_some() && state.queue.is_empty() => {
+                Next::Refuse(refused) => {
+                    drop(state);
+                    self.refuse(refused);
+                    state = self.lock();
+                }
+                Next::Empty
+                    if state.closed && state.instances[index].is_some() && state.waiting.is_done(index) =>
+                {
                     return;
                 }
                 Next::Empty => {
@@ -367,16 +418,27 @@ impl Shared {
         }
     }
 
-    /// Executes a batch and answers its requests.
-    fn run(&self, instance: &mut Instance, batch: Vec<Request>) {
+    /// Tells requests why they will not run.
+    fn refuse(&self, refused: Vec<(Request, Error)>) {
+        let waited = refused.iter().map(|(request, _)| request.enqueued.elapsed()).sum();
+        self.stats.failed(Failure::Rejected, refused.len(), waited);
+        let answers =
+            refused.into_iter().map(|(request, error)| (request.mailbox, request.reply, Err(error)));
+        mailbox::post_all(answers);
+    }
+
+    /// Executes a batch and answers its requests. Returns the states that it wrote, row by row.
+    fn run(&self, instance: &mut Instance, batch: Vec<Request>) -> Vec<Vec<Tensor>> {
         if let [Request { reply: Reply::Many(answers), .. }] = &batch[..] {
-            return self.run_decoupled(instance, &batch, answers);
+            self.run_decoupled(instance, &batch, answers);
+            return Vec::new();
         }
         let started = Instant::now();
         let rows = batch.iter().map(|request| request.rows).sum();
         let outcome = trace::during(&batch, || {
             catch_unwind(AssertUnwindSafe(|| self.execute(instance, &batch, rows, started)))
                 .unwrap_or_else(|_| Err(Error::internal("the backend panicked")))
+                .inspect_err(|error| self.tell(error))
         });
         let finished = Instant::now();
         self.learn(finished - started);
@@ -387,10 +449,16 @@ impl Shared {
             queued: started.saturating_duration_since(request.enqueued),
             total: finished.saturating_duration_since(request.enqueued),
         });
+        let mut states = Vec::new();
         let outcomes: Vec<Outcome> = match outcome {
-            Ok((shares, phases)) => {
+            Ok((mut shares, phases)) => {
+                if let Some(plan) = &self.policy.sequences {
+                    let shared = shares.len() > 1;
+                    states = shares.iter_mut().map(|share| plan.split_states(share, shared)).collect();
+                }
+                let (rows, requests) = asked_for(&batch);
                 self.stats.executed(rows, phases, stays);
-                let timing = Timing { started, phases, rows, requests: batch.len() };
+                let timing = Timing { started, phases, rows, requests };
                 shares.into_iter().map(|outputs| Ok(Answer { outputs, timing })).collect()
             }
             Err(error) => {
@@ -409,6 +477,7 @@ impl Shared {
                 .zip(outcomes)
                 .map(|(request, outcome)| (request.mailbox, request.reply, outcome)),
         );
+        states
     }
 
     /// Executes the one request of a decoupled model and hands out its answers as they come.
@@ -418,9 +487,10 @@ impl Shared {
             catch_unwind(AssertUnwindSafe(|| {
                 let rows = batch[0].rows;
                 let inputs = instance.scratch.gather(batch, &self.signature.inputs, rows);
-                decoupled::stream(&mut *instance.backend, &inputs, &answers.parts)
+                decoupled::stream(&mut *instance.backend, &inputs, &answers.parts, &self.stats)
             }))
             .unwrap_or_else(|_| Err(Error::internal("the backend panicked")))
+            .inspect_err(|error| self.tell(error))
         });
         let request = &batch[0];
         let total = request.enqueued.elapsed();
@@ -430,6 +500,7 @@ impl Shared {
             Ok(phases) => {
                 let stay = Stay { queued: started.saturating_duration_since(request.enqueued), total };
                 self.stats.executed(request.rows, phases, awaited.then_some(stay).into_iter());
+                let _ = answers.timing.set(Timing { started, phases, rows: request.rows, requests: 1 });
                 Ok(None)
             }
             Err(error) => {
@@ -451,7 +522,7 @@ impl Shared {
         batch: &[Request],
         rows: usize,
         started: Instant,
-    ) -> Result<(Vec<smallvec::SmallVec<[crate::Tensor; 2]>>, Phases), Error> {
+    ) -> Result<(Vec<smallvec::SmallVec<[Tensor; 2]>>, Phases), Error> {
         let padded = self.signature.buckets.fit(rows);
         let inputs = instance.scratch.gather(batch, &self.signature.inputs, padded);
         let gathered = Instant::now();
@@ -462,9 +533,21 @@ impl Shared {
         Ok((shares, phases))
     }
 
+    fn tell(&self, error: &Error) {
+        if let Some(tell) = self.on_failure.get() {
+            tell(error);
+        }
+    }
+
     fn learn(&self, duration: Duration) {
         let average = self.duration_ns.load(Relaxed);
         let sample = duration.as_nanos().min(u128::from(u64::MAX / 16)) as u64;
         self.duration_ns.store(average - average / 8 + sample / 8, Relaxed);
     }
+}
+
+/// Rows and requests of a batch that somebody asked for.
+fn asked_for(batch: &[Request]) -> (usize, usize) {
+    let asked = batch.iter().filter(|request| !matches!(request.reply, Reply::Nobody));
+    asked.fold((0, 0), |(rows, requests), request| (rows + request.rows, requests + 1))
 }

@@ -16,6 +16,8 @@ use std::{collections::VecDeque, time::Instant};
 pub enum Next {
     /// These run together, now.
     Run(Vec<Request>),
+    /// These cannot run any more: to be told so, and then to look again.
+    Refuse(Vec<(Request, Error)>),
     /// Nothing is due before this moment unless more requests arrive.
     Wait(Instant),
     Empty,

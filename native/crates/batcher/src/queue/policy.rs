@@ -1,5 +1,6 @@
 //! How a model batches, in the terms of its configuration.
 
+use crate::sequence::Plan;
 use std::time::Duration;
 
 #[derive(Debug, Clone)]
@@ -14,6 +15,8 @@ pub struct Policy {
     pub max_queue_delay: Duration,
     /// Requests.
     pub max_queue_size: usize,
+    /// Of a model whose requests belong to sequences; then nothing else says how they form batches.
+    pub sequences: Option<Plan>,
     /// How long a request may wait for an instance before it is refused.
     pub timeout: Option<Duration>,
     /// Whether a request may ask for less than that, or for any limit where there is none.
@@ -31,6 +34,7 @@ impl Default for Policy {
             preferred_batch_sizes: Vec::new(),
             max_queue_delay: Duration::ZERO,
             max_queue_size: DEFAULT_MAX_QUEUE_SIZE,
+            sequences: None,
             timeout: None,
             allow_timeout_override: false,
         }
@@ -40,7 +44,7 @@ impl Default for Policy {
 impl Policy {
     /// Whether a free instance takes whatever is there instead of waiting for more.
     pub fn is_immediate(&self) -> bool {
-        !self.dynamic || self.max_queue_delay.is_zero()
+        self.sequences.is_none() && (!self.dynamic || self.max_queue_delay.is_zero())
     }
 
     /// How long a request that asks for `own` may wait.

@@ -40,6 +40,7 @@ impl Bench {
             Next::Run(batch) => Ok(batch.iter().map(|request| request.rows).collect()),
             Next::Wait(until) => Err(Some((until - self.start).as_micros() as u64)),
             Next::Empty => Err(None),
+            Next::Refuse(_) => unreachable!(),
         }
     }
 }
