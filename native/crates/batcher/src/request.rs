@@ -27,11 +27,17 @@ pub struct Request {
     pub inputs: SmallVec<[Tensor; 2]>,
     /// Size of the first dimension, 1 where the model does not batch.
     pub rows: usize,
+    /// Of priority, 0 first.
+    pub level: usize,
     /// Not executed after this moment.
     pub deadline: Option<Instant>,
     pub enqueued: Instant,
     /// When it has waited too long for an instance.
     pub expiry: Option<Expiry>,
+    /// From then on it stands behind everything of its level that is in time.
+    pub late_at: Option<Instant>,
+    /// It runs whatever is predicted, so that predictions are checked.
+    pub probe: bool,
     pub reply: oneshot::Sender<Outcome>,
     /// Of the thread that awaits the reply.
     pub mailbox: Arc<Mailbox>,
@@ -57,7 +63,7 @@ impl Expiry {
 }
 
 impl Request {
-    /// A request that waits for as long as it takes, and the receiving end of its reply.
+    /// A request of the first level that waits for as long as it takes, and the receiving end of its reply.
     pub fn new(
         inputs: SmallVec<[Tensor; 2]>,
         rows: usize,
@@ -65,7 +71,19 @@ impl Request {
         mailbox: Arc<Mailbox>,
     ) -> (Self, oneshot::Receiver<Outcome>) {
         let (reply, caller) = oneshot::channel();
-        (Self { inputs, rows, deadline: None, enqueued, expiry: None, reply, mailbox }, caller)
+        let request = Self {
+            inputs,
+            rows,
+            level: 0,
+            deadline: None,
+            enqueued,
+            expiry: None,
+            late_at: None,
+            probe: false,
+            reply,
+            mailbox,
+        };
+        (request, caller)
     }
 
     /// Whether nobody waits for the answer any more.

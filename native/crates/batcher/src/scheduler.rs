@@ -63,7 +63,7 @@ struct State {
     queue: Queue,
     /// `None` while the instance runs.
     instances: Vec<Option<Instance>>,
-    /// Threads that sleep, and whether until a batch is due or until they are woken.
+    /// Threads that sleep, until a batch is due or until they are woken.
     asleep: Vec<Option<Sleep>>,
     /// A network thread has promised to call `run_here`.
     drive_promised: bool,
@@ -73,7 +73,7 @@ struct State {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sleep {
     Idle,
-    UntilDue,
+    Until(Instant),
 }
 
 struct Instance {
@@ -94,7 +94,7 @@ impl Scheduler {
         let count = backends.len();
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
-                queue: Queue::new(policy.clone()),
+                queue: Queue::new(policy.clone(), count),
                 instances: backends
                     .into_iter()
                     .map(|backend| Some(Instance { backend, scratch: Scratch::default() }))
@@ -145,6 +145,7 @@ impl Scheduler {
         if state.closed {
             return Err(Error::new(Code::Unavailable, "the model is being unloaded"));
         }
+        let latest_start = state.queue.latest_start(&request);
         if let Err(error) = state.queue.push(request, now) {
             drop(state);
             shared.stats.failed(1, Duration::ZERO);
@@ -157,7 +158,7 @@ impl Scheduler {
             state.drive_promised = true;
             return Ok(Drive::Here);
         }
-        shared.wake_one(&mut state);
+        shared.wake_one(&mut state, latest_start);
         Ok(Drive::Elsewhere)
     }
 
@@ -166,16 +167,28 @@ impl Scheduler {
         let shared = &*self.shared;
         let mut state = shared.lock();
         state.drive_promised = false;
-        // All instances may be busy by now; the one that becomes free first goes on with the queue.
-        let Some(index) = state.inline_instance() else { return Drive::Elsewhere };
-        let Next::Run(batch) = state.queue.next(Instant::now()) else { return Drive::Elsewhere };
-        let Some(mut instance) = state.instances[index].take() else { return Drive::Elsewhere };
+        let (index, mut instance, batch) = loop {
+            // All instances may be busy by now; the one that becomes free first goes on with the queue.
+            let Some(index) = state.inline_instance() else { return Drive::Elsewhere };
+            match state.queue.next(Instant::now()) {
+                Next::Run(batch) => {
+                    let Some(instance) = state.begin(index, &batch) else { return Drive::Elsewhere };
+                    break (index, instance, batch);
+                }
+                Next::Refuse(refused) => {
+                    drop(state);
+                    shared.refuse(refused);
+                    state = shared.lock();
+                }
+                Next::Wait(_) | Next::Empty => return Drive::Elsewhere,
+            }
+        };
         drop(state);
 
-        shared.run(&mut instance, batch);
+        let took = shared.run(&mut instance, batch);
 
         let mut state = shared.lock();
-        state.instances[index] = Some(instance);
+        state.end(index, instance, took);
         if state.closed {
             // Threads that wait for this instance in order to end, or to go on with the queue.
             shared.work.iter().for_each(Condvar::notify_one);
@@ -188,7 +201,7 @@ impl Scheduler {
             state.drive_promised = true;
             return Drive::Here;
         }
-        shared.wake_one(&mut state);
+        shared.wake_one(&mut state, None);
         Drive::Elsewhere
     }
 
@@ -214,6 +227,19 @@ impl State {
     fn inline_instance(&self) -> Option<usize> {
         self.instances.iter().position(|slot| slot.as_ref().is_some_and(|it| it.backend.may_run_inline()))
     }
+
+    /// Takes a free instance to run a batch.
+    fn begin(&mut self, index: usize, batch: &[Request]) -> Option<Instance> {
+        let instance = self.instances[index].take()?;
+        self.queue.started(index, rows_of(batch), Instant::now());
+        Some(instance)
+    }
+
+    /// Gives it back; `took` is how long the batch ran, if it did not fail.
+    fn end(&mut self, index: usize, instance: Instance, took: Option<Duration>) {
+        self.instances[index] = Some(instance);
+        self.queue.finished(index, took, Instant::now());
+    }
 }
 
 impl Shared {
@@ -225,8 +251,9 @@ impl Shared {
         self.duration_ns.load(Relaxed) <= INLINE_LIMIT.as_nanos() as u64
     }
 
-    /// Wakes a sleeping thread whose instance is free, if what waits can concern it.
-    fn wake_one(&self, state: &mut State) {
+    /// Wakes a sleeping thread whose instance is free, if what waits can concern it: `latest_start` is when a request
+    /// that has just arrived must start.
+    fn wake_one(&self, state: &mut State, latest_start: Option<Instant>) {
         let enough = state.queue.rows() >= state.queue.policy().interesting_rows();
         for index in 0..state.asleep.len() {
             if state.instances[index].is_none() {
@@ -234,9 +261,9 @@ impl Shared {
             }
             match state.asleep[index] {
                 Some(Sleep::Idle) => {}
-                // It wakes by itself when the batch is due; earlier only if the batch may be complete.
-                Some(Sleep::UntilDue) if enough => {}
-                Some(Sleep::UntilDue) => return,
+                // It wakes by itself when the batch is due; earlier only if the batch may be complete or in a hurry.
+                Some(Sleep::Until(due)) if enough || latest_start.is_some_and(|latest| latest < due) => {}
+                Some(Sleep::Until(_)) => return,
                 None => continue,
             }
             state.asleep[index] = None;
@@ -256,17 +283,22 @@ impl Shared {
             };
             match next {
                 Next::Run(batch) => {
-                    let Some(mut instance) = state.instances[index].take() else { continue };
+                    let Some(mut instance) = state.begin(index, &batch) else { continue };
                     if !state.queue.is_empty() {
-                        self.wake_one(&mut state);
+                        self.wake_one(&mut state, None);
                     }
                     drop(state);
-                    self.run(&mut instance, batch);
+                    let took = self.run(&mut instance, batch);
                     state = self.lock();
-                    state.instances[index] = Some(instance);
+                    state.end(index, instance, took);
+                }
+                Next::Refuse(refused) => {
+                    drop(state);
+                    self.refuse(refused);
+                    state = self.lock();
                 }
                 Next::Wait(until) => {
-                    state.asleep[index] = Some(Sleep::UntilDue);
+                    state.asleep[index] = Some(Sleep::Until(until));
                     let timeout = until.saturating_duration_since(Instant::now());
                     state = self.work[index]
                         .wait_timeout(state, timeout)
@@ -286,14 +318,25 @@ impl Shared {
         }
     }
 
-    /// Executes a batch and answers its requests.
-    fn run(&self, instance: &mut Instance, batch: Vec<Request>) {
+    /// Tells requests why they will not run.
+    fn refuse(&self, refused: Vec<(Request, Error)>) {
+        let waited = refused.iter().map(|(request, _)| request.enqueued.elapsed()).sum();
+        self.stats.failed(refused.len(), waited);
+        let answers =
+            refused.into_iter().map(|(request, error)| (request.mailbox, request.reply, Err(error)));
+        mailbox::post_all(answers);
+    }
+
+    /// Executes a batch and answers its requests. Returns how long it took, if it did not fail.
+    fn run(&self, instance: &mut Instance, batch: Vec<Request>) -> Option<Duration> {
         let started = Instant::now();
-        let rows = batch.iter().map(|request| request.rows).sum();
+        let rows = rows_of(&batch);
         let outcome = catch_unwind(AssertUnwindSafe(|| self.execute(instance, &batch, rows, started)))
             .unwrap_or_else(|_| Err(Error::internal("the backend panicked")));
         let finished = Instant::now();
         self.learn(finished - started);
+
+        let took = outcome.is_ok().then_some(finished - started);
 
         let mut total = Duration::ZERO;
         let mut queued = Duration::ZERO;
@@ -317,6 +360,7 @@ impl Shared {
                 .zip(outcomes)
                 .map(|(request, outcome)| (request.mailbox, request.reply, outcome)),
         );
+        took
     }
 
     #[allow(clippy::type_complexity)]
@@ -344,4 +388,8 @@ impl Shared {
         let sample = duration.as_nanos().min(u128::from(u64::MAX / 16)) as u64;
         self.duration_ns.store(average - average / 8 + sample / 8, Relaxed);
     }
+}
+
+fn rows_of(batch: &[Request]) -> usize {
+    batch.iter().map(|request| request.rows).sum()
 }

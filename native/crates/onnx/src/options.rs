@@ -6,6 +6,7 @@
 //! `optimization.execution_accelerators` and `instance_group.kind` choose execution providers.
 
 use crate::api::Api;
+use infermesh_batcher::parameters;
 use infermesh_wire::{
     Error,
     proto::inference::{
@@ -95,6 +96,7 @@ impl Options {
                     // SAFETY: as above.
                     _ => unsafe { (table.EnableMemPattern)(self.raw) },
                 },
+                key if parameters::is_own(key) => continue,
                 key if key.contains('.') => {
                     self.entry(key, value)?;
                     continue;

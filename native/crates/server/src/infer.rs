@@ -32,6 +32,7 @@ pub struct Pending {
     version: Arc<Version>,
     outputs: SmallVec<[usize; 4]>,
     id: String,
+    enqueued: Instant,
     expiry: Option<Expiry>,
     answer: oneshot::Receiver<Outcome>,
 }
@@ -60,20 +61,19 @@ pub fn submit(
 pub fn enqueue(
     local: &Local,
     version: Arc<Version>,
-    Valid { inputs, rows, outputs, timeout }: Valid,
+    Valid { inputs, rows, outputs, priority, timeout }: Valid,
     id: &str,
     deadline: Option<Instant>,
 ) -> Result<Pending, Error> {
     let enqueued = Instant::now();
     let (mut queued, answer) = Request::new(inputs, rows, enqueued, local.mailbox.clone());
-    let patience = version.scheduler.policy().patience(timeout);
-    let expiry = patience.map(|patience| Expiry::new(enqueued + patience));
+    version.scheduler.policy().place(&mut queued, priority, timeout);
     queued.deadline = deadline;
-    queued.expiry = expiry.clone();
+    let expiry = queued.expiry.clone();
     if version.scheduler.submit(queued)? == Drive::Here {
         spawn_local(drive(version.clone()));
     }
-    Ok(Pending { version, outputs, id: id.to_owned(), expiry, answer })
+    Ok(Pending { version, outputs, id: id.to_owned(), enqueued, expiry, answer })
 }
 
 /// Runs after every task that is ready now, so that all requests read in this turn share the batch.
@@ -83,8 +83,8 @@ async fn drive(version: Arc<Version>) {
     }
 }
 
-fn expired(version: &Version, expiry: &Expiry) -> Error {
-    version.scheduler.stats().failed(1, expiry.at.elapsed());
+fn expired(version: &Version, enqueued: Instant) -> Error {
+    version.scheduler.stats().failed(1, enqueued.elapsed());
     Error::new(Code::Unavailable, "Request timeout expired")
 }
 
@@ -94,7 +94,7 @@ impl Pending {
     }
 
     pub async fn answer(self) -> Result<Done, Error> {
-        let Self { version, outputs, id, expiry, mut answer } = self;
+        let Self { version, outputs, id, enqueued, expiry, mut answer } = self;
         let received = match &expiry {
             None => answer.await,
             Some(expiry) => tokio::select! {
@@ -102,7 +102,7 @@ impl Pending {
                 received = &mut answer => received,
                 () = sleep_until(expiry.at.into()) => {
                     if expiry.claim() {
-                        return Err(expired(&version, expiry));
+                        return Err(expired(&version, enqueued));
                     }
                     answer.await
                 }
@@ -110,7 +110,7 @@ impl Pending {
         };
         // The batcher drops a request without an answer only when it is too late for it.
         let outcome = received.map_err(|_| match &expiry {
-            Some(expiry) if expiry.at <= Instant::now() => expired(&version, expiry),
+            Some(expiry) if expiry.at <= Instant::now() => expired(&version, enqueued),
             _ => Error::deadline_exceeded(),
         })?;
         Ok(Done { tensors: outcome?.outputs, version, outputs, id })

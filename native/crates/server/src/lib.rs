@@ -14,6 +14,7 @@ mod http;
 mod infer;
 mod listener;
 mod model;
+mod policy;
 mod reflection;
 mod registry;
 mod route;
