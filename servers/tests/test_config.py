@@ -94,7 +94,8 @@ def test_a_missing_name_is_that_of_the_directory(tmp_path: Path) -> None:
         ),
         (
             MODEL + "\n# a comment { name: }\nmodel_transaction_policy { decoupled: true }",
-            "17: model_transaction_policy.decoupled: found true, expected false: this is not supported yet",
+            "17: model_transaction_policy.decoupled: found true, expected false: "
+            "a model of backend onnxruntime gives one answer to each request",
         ),
         (
             'platform: "tensorflow_graphdef"',

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from google.protobuf import text_format
 from infermesh.proto.inference.model_config_pb2 import ModelConfig
-from infermesh_servers.model.python_backend import BatchError, Instance, load_instances
+from infermesh_servers.model.python_backend import Instance, load_instances
+from infermesh_servers.model.python_outputs import BatchError
 
 DOUBLE = """
 import numpy as np
@@ -181,3 +182,63 @@ def test_letting_go_of_the_instance_closes_the_model_and_forgets_its_module(
     gc.collect()
     assert (tmp_path / "closed").exists()
     assert not [name for name in sys.modules if name.startswith("infermesh_model_m_")]
+
+
+EACH = """
+class Model:
+    inputs = {"x": ("FP32", [2])}
+    outputs = {"y": ("FP32", [2])}
+    max_batch_size = 8
+    decoupled = True
+    closed = 0
+
+    def infer(self, batch):
+        try:
+            for row in batch["x"]:
+                if row[0] < 0:
+                    raise ValueError("negative")
+                yield {"y": row.reshape(1, 2)[:, : int(row[0])]}
+        finally:
+            Model.closed += 1
+"""
+
+
+def rows(*first: float) -> list[tuple[str, str, Any, memoryview]]:
+    return [tensor("x", np.array([[number, number] for number in first], np.float32))]
+
+
+def test_a_decoupled_class_says_so_in_its_configuration(load: Load) -> None:
+    assert load(EACH)[0].model_transaction_policy.decoupled
+    assert not load(DOUBLE)[0].HasField("model_transaction_policy")
+    assert not load(EACH, "model_transaction_policy { }")[0].model_transaction_policy.decoupled
+    with pytest.raises(TypeError, match="decoupled: found 'yes' in class Model, expected True or False"):
+        load(EACH.replace("True", '"yes"'))
+
+
+def test_closing_a_stream_closes_the_model_s(load: Load) -> None:
+    _, (instance,) = load(EACH)
+    model: Any = type(instance._model)
+    answers = instance.stream(rows(2))
+    ((y,),) = [next(answers)]
+    assert np.frombuffer(y[3], np.float32).tolist() == [2, 2]
+    assert model.closed == 0
+    answers.close()  # type: ignore[attr-defined]
+    assert model.closed == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [(-1, "model 'm': ValueError: negative"), (1, r"output 'y' has shape \[1, 1\], expected \[1, 2\]")],
+)
+def test_a_stream_ends_with_what_went_wrong(load: Load, first: float, message: str) -> None:
+    _, (instance,) = load(EACH)
+    with pytest.raises(BatchError, match=message):
+        list(instance.stream(rows(first)))
+
+
+@pytest.mark.parametrize("returned", ["None", '{"y": batch["x"]}', '[batch["x"]]'])
+def test_a_decoupled_model_returns_an_iterator(load: Load, returned: str) -> None:
+    head, _, _ = EACH.partition("        try:")
+    _, (instance,) = load(f"{head}        return {returned}\n")
+    with pytest.raises(BatchError, match="expected an iterator: a decoupled model yields its answers"):
+        list(instance.stream(rows(1)))

@@ -78,7 +78,7 @@ BROKEN: dict[str, tuple[Callable[[Repository, str], object], list[str]]] = {
     ),
     "decoupled": (
         lambda where, name: where.onnx(name, WHOLE, config="model_transaction_policy { decoupled: true }\n"),
-        ["config.pbtxt:1", "decoupled", "not supported"],
+        ["decoupled", "expected false", "one answer to each request"],
     ),
     "syntax": (lambda where, name: where.python(name, "class Model:\n  def"), ["model.py:2", "SyntaxError"]),
     "raises": (

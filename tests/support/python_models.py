@@ -69,3 +69,62 @@ class Model:
     def infer(self, batch):
         return {"y": np.array([[row[0][::-1]] for row in batch["x"]], dtype=object)}
 """
+
+#: Decoupled: an answer for each element of its row, until one is negative: -1 raises, -2 has the wrong
+#: shape, -3 is no dict.
+EACH = """
+import numpy as np
+
+
+class Model:
+    inputs = {"x": ("INT32", [-1])}
+    outputs = {"y": ("INT32", [1])}
+    max_batch_size = 8
+    decoupled = True
+
+    def infer(self, batch):
+        for column in batch["x"].T:
+            match int(column[0]):
+                case -1:
+                    raise ValueError("seven is no answer")
+                case -2:
+                    yield {"y": np.zeros((1, 2), np.int32)}
+                case -3:
+                    yield [column]
+                case _:
+                    yield {"y": column.reshape(-1, 1)}
+"""
+
+#: Decoupled: counts without end, each number when the test's gate lets it. Reports each, and -1 when it is
+#: told to stop.
+ENDLESS = """
+import itertools
+import json
+import os
+
+import numpy as np
+
+
+class Model:
+    inputs = {"x": ("INT32", [1])}
+    outputs = {"y": ("INT32", [1])}
+    decoupled = True
+
+    def __init__(self, context):
+        folder = context.parameters["gate"]
+        self.instance = context.instance
+        self.entered = os.open(os.path.join(folder, "entered"), os.O_RDWR)
+        self.go = os.open(os.path.join(folder, "go"), os.O_RDWR)
+
+    def report(self, number):
+        os.write(self.entered, json.dumps({"instance": self.instance, "rows": [[number]]}).encode() + b"\\n")
+
+    def infer(self, batch):
+        try:
+            for number in itertools.count():
+                self.report(number)
+                os.read(self.go, 1)
+                yield {"y": np.array([number], np.int32)}
+        finally:
+            self.report(-1)
+"""

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import final
 
 from infermesh_native import Tensor
@@ -55,11 +55,16 @@ class Server:
         """
 
     def load_python(
-        self, version: int, config: bytes, instances: Sequence[Callable[[list[Tensor]], list[Tensor]]]
+        self,
+        version: int,
+        config: bytes,
+        instances: Sequence[Callable[[list[Tensor]], list[Tensor] | Iterator[list[Tensor]]]],
     ) -> bytes:
         """Serve one version of a model with Python callables, one per instance.
 
         Each is called once per batch with the batch's inputs, from its own thread, and returns its outputs.
+        Where ``config`` makes the model decoupled, each is called once per request and returns an iterator
+        over the outputs of its answers; ``close`` is called on one that nobody listens to any more.
         An input's memoryview owns its memory, so it may be kept. An exception fails that batch with INTERNAL
         and its message. Raises ModelError, and then leaves in service what was there before.
         """
@@ -86,6 +91,19 @@ class Server:
 
     def set_ready(self, ready: bool) -> None:
         """What ServerReady and the health service report from now on."""
+
+    def take_log(self, timeout: float) -> list[tuple[float, str, str, str, dict[str, str | int | bool]]]:
+        """The next log records of the data plane; empty if there is none within ``timeout`` seconds.
+
+        Each is its age in seconds, its level (``error``, ``warning``, ``info``), its ``event.action``, its
+        message, and further fields by their names in the Elastic Common Schema.
+        """
+
+    def flush_log(self) -> None:
+        """From now on ``take_log`` never waits."""
+
+    def set_access_log(self, wanted: bool) -> None:
+        """Whether every inference gets a log record."""
 
     def drain(self, timeout: float) -> bool:
         """Refuse new requests, finish accepted ones, close the listeners.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from infermesh.proto.inference import model_config_pb2
 from infermesh.proto.inference.model_config_pb2 import ModelConfig, ModelInput, ModelOutput
 
-from infermesh_servers.model.backends import BACKENDS, PLATFORMS
+from infermesh_servers.model.backends import BACKENDS, ONNXRUNTIME, PLATFORMS
 from infermesh_servers.model.positions import Path
 
 
@@ -48,6 +48,12 @@ def _identity(config: ModelConfig, model_name: str) -> Iterator[BrokenRule]:
         expected = " or ".join(f'"{name}"' for name in PLATFORMS)
         yield BrokenRule(("platform",), f'platform: found "{config.platform}", expected {expected}')
     implied = PLATFORMS.get(config.platform)
+    if config.model_transaction_policy.decoupled and ONNXRUNTIME in (config.backend, implied):
+        yield BrokenRule(
+            ("model_transaction_policy", 0, "decoupled"),
+            "model_transaction_policy.decoupled: found true, expected false: "
+            f"a model of backend {ONNXRUNTIME} gives one answer to each request",
+        )
     if implied and config.backend in BACKENDS and config.backend != implied:
         yield BrokenRule(
             ("platform",),
@@ -121,8 +127,3 @@ def _serving(config: ModelConfig) -> Iterator[BrokenRule]:
             yield BrokenRule(
                 (field,), f"{field}: found, expected dynamic_batching or none: this is not supported yet"
             )
-    if config.model_transaction_policy.decoupled:
-        yield BrokenRule(
-            ("model_transaction_policy", 0, "decoupled"),
-            "model_transaction_policy.decoupled: found true, expected false: this is not supported yet",
-        )

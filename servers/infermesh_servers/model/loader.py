@@ -3,7 +3,7 @@
 import logging
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -31,7 +31,10 @@ class Registry(Protocol):
         """Load one version of an ONNX model; returns the completed configuration."""
 
     def load_python(
-        self, version: int, config: bytes, instances: "Sequence[Callable[[list[Tensor]], list[Tensor]]]"
+        self,
+        version: int,
+        config: bytes,
+        instances: "Sequence[Callable[[list[Tensor]], list[Tensor] | Iterator[list[Tensor]]]]",
     ) -> bytes:
         """Serve one version with one callable per instance; returns the completed configuration."""
 
@@ -139,7 +142,9 @@ class Loader:
             from infermesh_servers.model.python_backend import load_instances
 
             config, instances = load_instances(version.file, version.number, config)
-            completed = self._registry.load_python(version.number, config.SerializeToString(), instances)
+            decoupled = config.model_transaction_policy.decoupled
+            calls = [instance.stream if decoupled else instance for instance in instances]
+            completed = self._registry.load_python(version.number, config.SerializeToString(), calls)
         return ModelConfig.FromString(completed)
 
 

@@ -12,6 +12,7 @@ from infermesh_servers.model.control import RepositoryControl
 from infermesh_servers.model.listeners import listen
 from infermesh_servers.model.loader import Loader, Outcome, State
 from infermesh_servers.model.manager import Manager, Poller
+from infermesh_servers.model.native_log import NativeLog
 from infermesh_servers.model.onnxruntime_library import find_library
 from infermesh_servers.model.options import EVERY_MODEL, ModelControlMode, ServeOptions
 from infermesh_servers.model.readiness import Readiness
@@ -37,6 +38,13 @@ def run(options: ServeOptions) -> None:
     shutdown = Shutdown()
     shutdown.install()
     server = infermesh_native.Server(version=service_version, io_threads=options.io_threads)
+    with NativeLog(server):
+        _serve(options, server, shutdown, log_format)
+
+
+def _serve(
+    options: ServeOptions, server: infermesh_native.Server, shutdown: Shutdown, log_format: LogFormat
+) -> None:
     listeners = listen(server, options)
 
     manager = Manager(options.repository, Loader(server, find_library), stop=lambda: shutdown.requested)

@@ -4,39 +4,24 @@ batch.
 
 import logging
 import weakref
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from infermesh.logs import ecs
 from infermesh.proto.inference.model_config_pb2 import ModelConfig
-from numpy.typing import NDArray
 
 from infermesh_servers.model import python_model
 from infermesh_servers.model.backends import instance_count
 from infermesh_servers.model.datatypes import wire_name
 from infermesh_servers.model.python_model import ModelContext, Source
-from infermesh_servers.model.tensors import numpy_type, to_array, to_bytes
+from infermesh_servers.model.python_outputs import BatchError, Outputs
+from infermesh_servers.model.tensors import numpy_type, to_array
 
 if TYPE_CHECKING:
     from infermesh_native import Tensor
 
 _log = logging.getLogger(__name__)
-
-
-class BatchError(Exception):
-    """A batch failed inside a person's model; the message goes to the callers whose requests were in it."""
-
-
-@dataclass(frozen=True)
-class OutputSpec:
-    """What one output must look like; ``dims`` excludes the batch dimension and -1 fits any size."""
-
-    name: str
-    datatype: str
-    dims: tuple[int, ...]
 
 
 class Instance:
@@ -50,10 +35,7 @@ class Instance:
         self._source = source
         self._model = python_model.create(source.model, context)
         self._name = config.name
-        self._outputs = tuple(
-            OutputSpec(output.name, wire_name(output.data_type), tuple(output.dims))
-            for output in config.output
-        )
+        self._outputs = Outputs(config)
         self._batched = config.max_batch_size > 0
         close = getattr(self._model, "close", None)
         if callable(close):
@@ -64,56 +46,56 @@ class Instance:
 
         Raises BatchError, which names the model and says what was found and what was expected.
         """
-        batch = {name: to_array(datatype, shape, data) for name, datatype, shape, data in inputs}
         try:
             # Whatever a person wrote: its type is a promise that nobody has checked.
-            answer: Any = self._model.infer(batch)
+            answer: Any = self._model.infer(_arrays(inputs))
         except Exception as error:
-            _log.exception("model '%s' failed a batch", self._name, extra=ecs("inference-failed"))
-            raise BatchError(f"model '{self._name}': {type(error).__name__}: {error}") from error
-        if not isinstance(answer, Mapping):
-            found = type(answer).__name__
-            raise self._failure(f"infer returned {found}, expected a dict of arrays by output name")
-        size = inputs[0][2][0] if self._batched and inputs else None
-        return [self._output(spec, answer, size) for spec in self._outputs]
+            raise self._raised(error) from error
+        return self._outputs.tensors(answer, self._size(inputs))
 
-    def _output(self, spec: OutputSpec, answer: Mapping[str, Any], size: int | None) -> "Tensor":
-        if spec.name not in answer:
-            found = ", ".join(f"'{name}'" for name in answer) or "none"
-            raise self._failure(f"output '{spec.name}' is missing, found {found}")
-        array = answer[spec.name]
-        if not isinstance(array, np.ndarray):
-            found = type(array).__name__
-            raise self._failure(f"output '{spec.name}' is of type {found}, expected a numpy array")
-        self._check_type(spec, array)
-        self._check_shape(spec, array, size)
+    def stream(self, inputs: "list[Tensor]") -> "Iterator[list[Tensor]]":
+        """Run one request of a decoupled model; yields its answers, each as a call returns its one.
+
+        Closing the iterator closes the model's own, which is how it learns that nobody listens any more.
+        Raises BatchError.
+        """
+        size = self._size(inputs)
         try:
-            return spec.name, spec.datatype, array.shape, to_bytes(array)
-        except TypeError as error:
-            raise self._failure(f"output '{spec.name}': {error}") from error
+            answers: Any = self._model.infer(_arrays(inputs))
+            if not isinstance(answers, Iterator):
+                found = type(answers).__name__
+                raise self._outputs.failure(
+                    f"infer returned {found}, expected an iterator: a decoupled model yields its answers"
+                )
+        except BatchError:
+            raise
+        except Exception as error:
+            raise self._raised(error) from error
+        try:
+            while True:
+                try:
+                    answer = next(answers)
+                except StopIteration:
+                    return
+                except Exception as error:
+                    raise self._raised(error) from error
+                yield self._outputs.tensors(answer, size, "infer yielded")
+        finally:
+            # An iterator that is no generator need not have it.
+            close = getattr(answers, "close", None)
+            if callable(close):
+                _close(close, self._name)
 
-    def _check_type(self, spec: OutputSpec, array: NDArray[Any]) -> None:
-        if spec.datatype == "BYTES":
-            fits = array.dtype.kind in "OSU"
-        else:
-            fits = array.dtype == numpy_type(spec.datatype)
-        if not fits:
-            expected = f"{numpy_type(spec.datatype).name} for {spec.datatype}"
-            raise self._failure(f"output '{spec.name}' has type {array.dtype.name}, expected {expected}")
+    def _size(self, inputs: "list[Tensor]") -> int | None:
+        return inputs[0][2][0] if self._batched and inputs else None
 
-    def _check_shape(self, spec: OutputSpec, array: NDArray[Any], size: int | None) -> None:
-        expected = spec.dims if size is None else (size, *spec.dims)
-        fits = len(array.shape) == len(expected) and all(
-            wanted in (-1, found) for wanted, found in zip(expected, array.shape, strict=True)
-        )
-        if not fits:
-            batch = "" if size is None else f" for a batch of {size}"
-            raise self._failure(
-                f"output '{spec.name}' has shape {list(array.shape)}, expected {list(expected)}{batch}"
-            )
+    def _raised(self, error: Exception) -> BatchError:
+        _log.exception("model '%s' failed a batch", self._name, extra=ecs("inference-failed"))
+        return BatchError(f"model '{self._name}': {type(error).__name__}: {error}")
 
-    def _failure(self, text: str) -> BatchError:
-        return BatchError(f"model '{self._name}': {text}")
+
+def _arrays(inputs: "list[Tensor]") -> dict[str, Any]:
+    return {name: to_array(datatype, shape, data) for name, datatype, shape, data in inputs}
 
 
 def load_instances(file: Path, version: int, config: ModelConfig) -> tuple[ModelConfig, list[Instance]]:

@@ -17,6 +17,10 @@ max_batch_size is 1 or more). The three declarations complete config.pbtxt, whic
 it says itself takes precedence. Optional: ``__init__(self, context)`` with a `ModelContext`, and
 ``close(self)``, called when the server lets go of the instance. Modules beside model.py are imported
 relatively: ``from . import tokens``.
+
+With ``decoupled = True`` in the class (or ``model_transaction_policy { decoupled: true }`` in config.pbtxt) a
+request may have any number of answers: ``infer`` is a generator, is called once per request and yields a dict
+for each answer.
 """
 
 import inspect
@@ -63,8 +67,11 @@ class Source:
 class Model(Protocol):
     """One instance of a model: called from one thread at a time."""
 
-    def infer(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Answer one batch of numpy arrays by input name with arrays by output name."""
+    def infer(self, batch: dict[str, Any]) -> Any:
+        """Answer one batch of numpy arrays by input name with arrays by output name.
+
+        A decoupled model returns an iterator of such answers instead, for one request.
+        """
 
 
 def import_model(file: Path, name: str) -> Source:
@@ -143,6 +150,11 @@ def complete(config: ModelConfig, model: type[Any]) -> ModelConfig:
         completed.max_batch_size = declared
         if declared > 1 and completed.WhichOneof("scheduling_choice") is None:
             completed.dynamic_batching.SetInParent()
+    decoupled = getattr(model, "decoupled", False)
+    if not isinstance(decoupled, bool):
+        raise TypeError(f"decoupled: found {decoupled!r} in class {CLASS_NAME}, expected True or False")
+    if decoupled and not completed.HasField("model_transaction_policy"):
+        completed.model_transaction_policy.decoupled = True
     return completed
 
 

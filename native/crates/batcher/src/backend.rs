@@ -22,6 +22,16 @@ pub trait Backend: Send {
     /// Executes a batch: inputs and outputs in the order of the model's signature.
     fn run(&mut self, inputs: &[TensorView<'_>]) -> Result<Vec<Tensor>, Error>;
 
+    /// Of a decoupled model: executes one request and hands each answer to `send`, in order, until there is no more or
+    /// `send` says that nobody listens (false). `send` may wait for the reader.
+    fn stream(
+        &mut self,
+        _inputs: &[TensorView<'_>],
+        _send: &mut dyn FnMut(Vec<Tensor>) -> bool,
+    ) -> Result<(), Error> {
+        Err(Error::internal("the backend gives one answer to each request"))
+    }
+
     /// Whether `run` may be called on a network thread: it never waits for anything but its own arithmetic.
     fn may_run_inline(&self) -> bool {
         false

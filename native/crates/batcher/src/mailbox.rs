@@ -1,15 +1,14 @@
 //! Carries answers to the thread that awaits them with one wake-up per batch instead of one per request.
 
-use crate::Outcome;
+use crate::{Outcome, Reply};
 use std::{
     mem,
     sync::{Arc, Mutex, PoisonError},
     task::Poll,
     thread::{self, ThreadId},
 };
-use tokio::sync::oneshot;
 
-type Letter = (oneshot::Sender<Outcome>, Outcome);
+type Letter = (Reply, Outcome);
 
 #[derive(Debug)]
 pub struct Mailbox {
@@ -41,7 +40,7 @@ impl Mailbox {
                 }
             }
             for letter in letters.drain(..) {
-                hand_over(letter);
+                letter.0.end(letter.1);
             }
             Poll::<()>::Pending
         })
@@ -66,12 +65,12 @@ impl Mailbox {
 }
 
 /// Sends a batch's answers: at once to this thread's own requests, by mailbox to the others'.
-pub fn post_all(answers: impl Iterator<Item = (Arc<Mailbox>, oneshot::Sender<Outcome>, Outcome)>) {
+pub fn post_all(answers: impl Iterator<Item = (Arc<Mailbox>, Reply, Outcome)>) {
     let here = thread::current().id();
     let mut away: Vec<(Arc<Mailbox>, Vec<Letter>)> = Vec::new();
     for (mailbox, reply, outcome) in answers {
         if mailbox.owner == here {
-            hand_over((reply, outcome));
+            reply.end(outcome);
             continue;
         }
         match away.iter_mut().find(|entry| Arc::ptr_eq(&entry.0, &mailbox)) {
@@ -82,9 +81,4 @@ pub fn post_all(answers: impl Iterator<Item = (Arc<Mailbox>, oneshot::Sender<Out
     for (mailbox, letters) in away {
         mailbox.post(letters);
     }
-}
-
-fn hand_over((reply, outcome): Letter) {
-    // The receiver may have given up meanwhile: then nobody wants the outcome.
-    let _ = reply.send(outcome);
 }

@@ -1,6 +1,6 @@
 //! A request while it is in the batcher's hands.
 
-use crate::{Mailbox, Tensor};
+use crate::{Mailbox, Reply, Tensor, TraceIds, stats::Phases};
 use infermesh_wire::Error;
 use smallvec::SmallVec;
 use std::{
@@ -16,6 +16,17 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 pub struct Answer {
     pub outputs: SmallVec<[Tensor; 2]>,
+    pub timing: Timing,
+}
+
+/// When the batch of an answer ran, and what else was in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    pub started: Instant,
+    pub phases: Phases,
+    /// Of the whole batch.
+    pub rows: usize,
+    pub requests: usize,
 }
 
 pub type Outcome = Result<Answer, Error>;
@@ -38,9 +49,11 @@ pub struct Request {
     pub late_at: Option<Instant>,
     /// It runs whatever is predicted, so that predictions are checked.
     pub probe: bool,
-    pub reply: oneshot::Sender<Outcome>,
+    pub reply: Reply,
     /// Of the thread that awaits the reply.
     pub mailbox: Arc<Mailbox>,
+    /// Where the request is traced.
+    pub trace: Option<TraceIds>,
 }
 
 /// The end of a request's patience with the queue. Whoever claims it first decides: the queue, which runs the
@@ -48,17 +61,28 @@ pub struct Request {
 #[derive(Debug, Clone)]
 pub struct Expiry {
     pub at: Instant,
-    claimed: Arc<AtomicBool>,
+    claim: Claim,
+}
+
+/// What only one of several holders may do.
+#[derive(Debug, Clone, Default)]
+pub struct Claim(Arc<AtomicBool>);
+
+impl Claim {
+    /// True for the first caller only.
+    pub fn take(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
 }
 
 impl Expiry {
     pub fn new(at: Instant) -> Self {
-        Self { at, claimed: Arc::default() }
+        Self { at, claim: Claim::default() }
     }
 
     /// True for the first caller only.
     pub fn claim(&self) -> bool {
-        !self.claimed.swap(true, Ordering::AcqRel)
+        self.claim.take()
     }
 }
 
@@ -71,7 +95,18 @@ impl Request {
         mailbox: Arc<Mailbox>,
     ) -> (Self, oneshot::Receiver<Outcome>) {
         let (reply, caller) = oneshot::channel();
-        let request = Self {
+        (Self::answering(Reply::One(reply), inputs, rows, enqueued, mailbox), caller)
+    }
+
+    /// A request of the first level that waits for as long as it takes, whose answers go where `reply` says.
+    pub fn answering(
+        reply: Reply,
+        inputs: SmallVec<[Tensor; 2]>,
+        rows: usize,
+        enqueued: Instant,
+        mailbox: Arc<Mailbox>,
+    ) -> Self {
+        Self {
             inputs,
             rows,
             level: 0,
@@ -82,8 +117,8 @@ impl Request {
             probe: false,
             reply,
             mailbox,
-        };
-        (request, caller)
+            trace: None,
+        }
     }
 
     /// Whether nobody waits for the answer any more.

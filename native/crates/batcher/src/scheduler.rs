@@ -5,11 +5,12 @@
 //! at the end of its turn (`Drive::Here`), so that everything it has read by then shares the batch.
 
 use crate::{
-    Answer, Backend, Outcome, Policy, Request, Stats,
+    Answer, Backend, Failure, Many, Outcome, Policy, Reply, Request, Stats, Timing,
     batch::{Scratch, check_rows, split},
-    mailbox,
+    decoupled, mailbox,
     queue::{Next, Queue},
-    stats::Phases,
+    stats::{Phases, Stay},
+    trace,
 };
 use infermesh_wire::{Code, DataType, Error};
 use std::{
@@ -137,6 +138,11 @@ impl Scheduler {
         self.shared.lock().queue.len()
     }
 
+    /// Whether it admits nothing more, because its model is being unloaded or replaced.
+    pub fn is_closed(&self) -> bool {
+        self.shared.lock().closed
+    }
+
     /// Queues a request. Fails with UNAVAILABLE if the queue is full or the model is being unloaded.
     pub fn submit(&self, request: Request) -> Result<Drive, Error> {
         let shared = &*self.shared;
@@ -148,7 +154,7 @@ impl Scheduler {
         let latest_start = state.queue.latest_start(&request);
         if let Err(error) = state.queue.push(request, now) {
             drop(state);
-            shared.stats.failed(1, Duration::ZERO);
+            shared.stats.failed(Failure::Rejected, 1, Duration::ZERO);
             return Err(error);
         }
         if state.drive_promised {
@@ -320,37 +326,48 @@ impl Shared {
 
     /// Tells requests why they will not run.
     fn refuse(&self, refused: Vec<(Request, Error)>) {
-        let waited = refused.iter().map(|(request, _)| request.enqueued.elapsed()).sum();
-        self.stats.failed(refused.len(), waited);
+        let awaited = refused.iter().filter(|(request, _)| request.reply.is_to_be_counted());
+        let (count, waited) = awaited.fold((0, Duration::ZERO), |(count, waited), (request, _)| {
+            (count + 1, waited + request.enqueued.elapsed())
+        });
+        self.stats.failed(Failure::Rejected, count, waited);
         let answers =
             refused.into_iter().map(|(request, error)| (request.mailbox, request.reply, Err(error)));
         mailbox::post_all(answers);
     }
 
-    /// Executes a batch and answers its requests. Returns how long it took, if it did not fail.
+    /// Executes a batch and answers its requests. Returns how long it took, if that says something about the next.
     fn run(&self, instance: &mut Instance, batch: Vec<Request>) -> Option<Duration> {
+        if let [Request { reply: Reply::Many(answers), .. }] = &batch[..] {
+            self.run_decoupled(instance, &batch, answers);
+            return None;
+        }
         let started = Instant::now();
         let rows = rows_of(&batch);
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.execute(instance, &batch, rows, started)))
-            .unwrap_or_else(|_| Err(Error::internal("the backend panicked")));
+        let outcome = trace::during(&batch, || {
+            catch_unwind(AssertUnwindSafe(|| self.execute(instance, &batch, rows, started)))
+                .unwrap_or_else(|_| Err(Error::internal("the backend panicked")))
+        });
         let finished = Instant::now();
         self.learn(finished - started);
-
         let took = outcome.is_ok().then_some(finished - started);
 
-        let mut total = Duration::ZERO;
-        let mut queued = Duration::ZERO;
-        for request in &batch {
-            total += finished.saturating_duration_since(request.enqueued);
-            queued += started.saturating_duration_since(request.enqueued);
-        }
+        // Whoever gave up meanwhile has counted that himself.
+        let awaited = batch.iter().filter(|request| !request.reply.is_closed());
+        let stays = awaited.map(|request| Stay {
+            queued: started.saturating_duration_since(request.enqueued),
+            total: finished.saturating_duration_since(request.enqueued),
+        });
         let outcomes: Vec<Outcome> = match outcome {
             Ok((shares, phases)) => {
-                self.stats.executed(batch.len(), rows, queued, total, phases);
-                shares.into_iter().map(|outputs| Ok(Answer { outputs })).collect()
+                self.stats.executed(rows, phases, stays);
+                let timing = Timing { started, phases, rows, requests: batch.len() };
+                shares.into_iter().map(|outputs| Ok(Answer { outputs, timing })).collect()
             }
             Err(error) => {
-                self.stats.failed(batch.len(), total);
+                let (requests, total) = stays
+                    .fold((0, Duration::ZERO), |(requests, total), stay| (requests + 1, total + stay.total));
+                self.stats.failed(Failure::Backend, requests, total);
                 batch.iter().map(|_| Err(error.clone())).collect()
             }
         };
@@ -361,6 +378,35 @@ impl Shared {
                 .map(|(request, outcome)| (request.mailbox, request.reply, outcome)),
         );
         took
+    }
+
+    /// Executes the one request of a decoupled model and hands out its answers as they come.
+    fn run_decoupled(&self, instance: &mut Instance, batch: &[Request], answers: &Many) {
+        let started = Instant::now();
+        let outcome = trace::during(batch, || {
+            catch_unwind(AssertUnwindSafe(|| {
+                let inputs = instance.scratch.gather(batch, &self.signature.inputs);
+                decoupled::stream(&mut *instance.backend, &inputs, &answers.parts)
+            }))
+            .unwrap_or_else(|_| Err(Error::internal("the backend panicked")))
+        });
+        let request = &batch[0];
+        let total = request.enqueued.elapsed();
+        // Counted first: who has read the end finds the request in the statistics.
+        let awaited = answers.count.take();
+        let end = match outcome {
+            Ok(phases) => {
+                let stay = Stay { queued: started.saturating_duration_since(request.enqueued), total };
+                self.stats.executed(request.rows, phases, awaited.then_some(stay).into_iter());
+                Ok(None)
+            }
+            Err(error) => {
+                self.stats.failed(Failure::Backend, usize::from(awaited), total);
+                Err(error)
+            }
+        };
+        // Without a reader there is nobody to tell.
+        let _ = answers.parts.blocking_send(end);
     }
 
     #[allow(clippy::type_complexity)]

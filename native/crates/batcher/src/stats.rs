@@ -1,5 +1,6 @@
 //! What a model version did, in the terms of `ModelStatistics`. Locked once per batch.
 
+use crate::histogram::{Durations, Sizes};
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -27,6 +28,35 @@ pub struct Phases {
     pub output: Duration,
 }
 
+impl Phases {
+    pub fn total(&self) -> Duration {
+        self.input + self.infer + self.output
+    }
+}
+
+/// How long one request of a batch waited, and how long it took from arrival to answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Stay {
+    pub queued: Duration,
+    pub total: Duration,
+}
+
+/// Why a request that reached its model got no answer from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The queue was full, or it waited too long there.
+    Rejected,
+    /// The caller gave it up, or its deadline passed.
+    Canceled,
+    /// The model failed.
+    Backend,
+    Other,
+}
+
+impl Failure {
+    pub const ALL: [Self; 4] = [Self::Rejected, Self::Canceled, Self::Backend, Self::Other];
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct Counters {
     /// When the last batch was answered.
@@ -38,6 +68,8 @@ pub struct Counters {
     /// Per request, from arrival to answer.
     pub success: Tally,
     pub fail: Tally,
+    /// In the order of `Failure::ALL`.
+    pub failures: [u64; Failure::ALL.len()],
     /// Per request.
     pub queue: Tally,
     pub compute_input: Tally,
@@ -45,6 +77,13 @@ pub struct Counters {
     pub compute_output: Tally,
     /// Per batch, by its rows.
     pub by_rows: BTreeMap<usize, [Tally; 3]>,
+    /// Per request that succeeded.
+    pub request_ns: Durations,
+    pub queue_ns: Durations,
+    /// Per batch.
+    pub compute_ns: Durations,
+    pub batch_rows: Sizes,
+    pub batch_requests: Sizes,
 }
 
 #[derive(Debug, Default)]
@@ -55,19 +94,29 @@ impl Stats {
         self.lock().clone()
     }
 
-    /// One batch that ran: `requests` of `rows` rows in all, which together waited `queued` and took `total`.
-    pub fn executed(&self, requests: usize, rows: usize, queued: Duration, total: Duration, phases: Phases) {
+    /// One batch that ran: `rows` in all. `stays` are those of its requests that somebody still waited for.
+    pub fn executed(&self, rows: usize, phases: Phases, stays: impl Iterator<Item = Stay>) {
         let Phases { input, infer, output } = phases;
-        let each = requests as u32;
         let mut counters = self.lock();
+        let (mut each, mut queued, mut total) = (0, Duration::ZERO, Duration::ZERO);
+        for stay in stays {
+            each += 1;
+            queued += stay.queued;
+            total += stay.total;
+            counters.queue_ns.record(stay.queued.as_nanos() as u64);
+            counters.request_ns.record(stay.total.as_nanos() as u64);
+        }
         counters.last = Some(Instant::now());
         counters.inferences += rows as u64;
         counters.executions += 1;
-        counters.success.add(requests, total);
-        counters.queue.add(requests, queued);
-        counters.compute_input.add(requests, input * each);
-        counters.compute_infer.add(requests, infer * each);
-        counters.compute_output.add(requests, output * each);
+        counters.success.add(each, total);
+        counters.queue.add(each, queued);
+        counters.compute_input.add(each, input * each as u32);
+        counters.compute_infer.add(each, infer * each as u32);
+        counters.compute_output.add(each, output * each as u32);
+        counters.compute_ns.record(phases.total().as_nanos() as u64);
+        counters.batch_rows.record(rows as u64);
+        counters.batch_requests.record(each as u64);
         let by_rows = counters.by_rows.entry(rows).or_default();
         for (tally, duration) in by_rows.iter_mut().zip([input, infer, output]) {
             tally.add(1, duration);
@@ -75,11 +124,39 @@ impl Stats {
     }
 
     /// Requests that reached the model and got an error, after `total` all together.
-    pub fn failed(&self, requests: usize, total: Duration) {
-        self.lock().fail.add(requests, total);
+    pub fn failed(&self, why: Failure, requests: usize, total: Duration) {
+        let mut counters = self.lock();
+        counters.fail.add(requests, total);
+        counters.failures[why as usize] += requests as u64;
     }
 
     fn lock(&self) -> MutexGuard<'_, Counters> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn histograms_agree_with_the_sums() {
+        let stats = Stats::default();
+        let phases = Phases { infer: Duration::from_micros(30), ..Default::default() };
+        let stays = [10, 20].map(|queued| Stay {
+            queued: Duration::from_micros(queued),
+            total: Duration::from_micros(queued + 30),
+        });
+        stats.executed(5, phases, stays.into_iter());
+        stats.failed(Failure::Canceled, 3, Duration::ZERO);
+        let found = stats.snapshot();
+        assert_eq!(
+            (found.request_ns.count(), found.request_ns.sum()),
+            (found.success.count, found.success.ns)
+        );
+        assert_eq!((found.queue_ns.count(), found.queue_ns.sum()), (2, 30_000));
+        assert_eq!((found.compute_ns.count(), found.compute_ns.sum()), (1, 30_000));
+        assert_eq!((found.batch_rows.sum(), found.batch_requests.sum()), (5, 2));
+        assert_eq!((found.failures, found.fail.count), ([0, 3, 0, 0], 3));
     }
 }

@@ -18,6 +18,11 @@ const PLATFORM: &str = "onnxruntime_onnx";
 /// Fills in inputs, outputs, batch size, batching and instances where the configuration is silent, and checks what it
 /// does say against the model. Fails with INVALID_ARGUMENT naming the tensor, what was found and what is expected.
 pub fn complete(mut config: ModelConfig, session: &Session) -> Result<ModelConfig, Error> {
+    if config.model_transaction_policy.is_some_and(|policy| policy.decoupled) {
+        return Err(Error::invalid(
+            "model_transaction_policy.decoupled is true, expected false: an ONNX model gives one answer to each request",
+        ));
+    }
     let silent = config.input.is_empty() && config.output.is_empty();
     let batches = session.inputs.iter().chain(&session.outputs).all(|port| port.shape.first() == Some(&-1));
     if silent && config.max_batch_size == 0 && batches {

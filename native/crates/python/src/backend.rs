@@ -1,4 +1,5 @@
-//! The `python` backend: a callable over a batch. The interpreter is entered once per batch.
+//! The `python` backend: a callable over a batch. The interpreter is entered once per batch, or, where the model is
+//! decoupled, once per answer.
 
 use bytes::Bytes;
 use infermesh_batcher::{Backend, Tensor, TensorView};
@@ -26,22 +27,43 @@ pub struct PythonBackend {
 
 impl Backend for PythonBackend {
     fn run(&mut self, inputs: &[TensorView<'_>]) -> Result<Vec<Tensor>, Error> {
-        Python::attach(|py| {
-            let batch = PyList::empty(py);
-            for (view, (name, datatype)) in inputs.iter().zip(&self.ports.inputs) {
-                // A copy per input: Python code may keep what it was given, while this memory is used again.
-                let buffer = Bound::new(py, InputBuffer { data: Bytes::copy_from_slice(view.data) })?;
-                let shape = PyTuple::new(py, &view.shape)?;
-                batch.append((name, datatype.name(), shape, PyMemoryView::from(&buffer)?))?;
+        Python::attach(|py| self.outputs(&self.call(py, inputs)?)).map_err(describe)
+    }
+
+    fn stream(
+        &mut self,
+        inputs: &[TensorView<'_>],
+        send: &mut dyn FnMut(Vec<Tensor>) -> bool,
+    ) -> Result<(), Error> {
+        let answers = Python::attach(|py| self.call(py, inputs).map(Bound::unbind)).map_err(describe)?;
+        // The interpreter is left between two answers: `send` may wait.
+        let next = || {
+            Python::attach(|py| {
+                let answer = answers.bind(py).try_iter()?.next();
+                answer.map(|answer| self.outputs(&answer?)).transpose()
+            })
+        };
+        while let Some(outputs) = next().map_err(describe)? {
+            if !send(outputs) {
+                return Python::attach(|py| answers.call_method0(py, "close").map(drop)).map_err(describe);
             }
-            let answer = self.callable.bind(py).call1((batch,))?;
-            self.outputs(&answer)
-        })
-        .map_err(describe)
+        }
+        Ok(())
     }
 }
 
 impl PythonBackend {
+    fn call<'py>(&self, py: Python<'py>, inputs: &[TensorView<'_>]) -> PyResult<Bound<'py, PyAny>> {
+        let batch = PyList::empty(py);
+        for (view, (name, datatype)) in inputs.iter().zip(&self.ports.inputs) {
+            // A copy per input: Python code may keep what it was given, while this memory is used again.
+            let buffer = Bound::new(py, InputBuffer { data: Bytes::copy_from_slice(view.data) })?;
+            let shape = PyTuple::new(py, &view.shape)?;
+            batch.append((name, datatype.name(), shape, PyMemoryView::from(&buffer)?))?;
+        }
+        self.callable.bind(py).call1((batch,))
+    }
+
     fn outputs(&self, answer: &Bound<'_, PyAny>) -> PyResult<Vec<Tensor>> {
         let mut given: Vec<(String, String, Vec<i64>, Bound<'_, PyAny>)> = answer.extract()?;
         self.ports

@@ -2,6 +2,7 @@
 
 mod backend;
 mod control;
+mod log;
 mod server;
 
 use pyo3::prelude::*;

@@ -4,12 +4,17 @@ use crate::{
     ModelError,
     backend::{Ports, PythonBackend},
     control::PythonControl,
+    log,
 };
 use infermesh_batcher::Backend;
 use infermesh_server::{Settings, Version};
 use infermesh_wire::{DataType, Error, proto::inference::ModelConfig};
 use prost::Message;
-use pyo3::{exceptions::PyOSError, prelude::*, types::PyBytes};
+use pyo3::{
+    exceptions::PyOSError,
+    prelude::*,
+    types::{PyBytes, PyList},
+};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 #[pyclass(frozen, module = "infermesh_native")]
@@ -106,10 +111,25 @@ impl Server {
         self.0.allow_control(Arc::new(PythonControl { load, unload }));
     }
 
-    fn drain(&self, py: Python<'_>, timeout: f64) -> bool {
-        let limit = Duration::try_from_secs_f64(timeout).unwrap_or(Duration::MAX);
-        py.detach(|| self.0.drain(limit))
+    fn take_log<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyList>> {
+        log::take(py, self.0.log(), seconds(timeout))
     }
+
+    fn set_access_log(&self, wanted: bool) {
+        self.0.log().set_accesses(wanted);
+    }
+
+    fn flush_log(&self) {
+        self.0.log().flush();
+    }
+
+    fn drain(&self, py: Python<'_>, timeout: f64) -> bool {
+        py.detach(|| self.0.drain(seconds(timeout)))
+    }
+}
+
+fn seconds(timeout: f64) -> Duration {
+    Duration::try_from_secs_f64(timeout).unwrap_or(Duration::MAX)
 }
 
 fn ports(config: &ModelConfig) -> Result<Ports, Error> {

@@ -7,14 +7,17 @@ use crate::{
     validate::{Valid, validate},
 };
 use bytes::Bytes;
-use infermesh_batcher::{Drive, Expiry, Outcome, Request};
+use infermesh_batcher::{Answer, Drive, Expiry, Failure, Outcome, Request, Tensor};
 use infermesh_wire::{
     Code, Error,
     request::InferRequest,
     response::{OutputTensor, Pieces},
 };
 use smallvec::SmallVec;
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     sync::oneshot,
     task::{spawn_local, yield_now},
@@ -24,35 +27,37 @@ use tokio::{
 /// `ModelInfer`.
 pub async fn unary(local: &Local, message: Bytes, deadline: Option<Instant>) -> Result<Body, Error> {
     let request = InferRequest::decode(&message)?;
-    Ok(submit(local, &request, &message, deadline)?.answer().await?.write().into())
+    let pending = local.shared.registry.on(request.model_name, request.model_version, |version| {
+        version.check_answers_once("ModelInfer RPC")?;
+        submit(local, version, &request, &message, deadline)
+    })?;
+    Ok(pending.answer().await?.write().into())
 }
 
 /// An inference that was accepted.
 pub struct Pending {
-    version: Arc<Version>,
+    visit: Visit,
     outputs: SmallVec<[usize; 4]>,
     id: String,
-    enqueued: Instant,
     expiry: Option<Expiry>,
-    answer: oneshot::Receiver<Outcome>,
 }
 
 /// An inference that is done.
 pub struct Done {
-    version: Arc<Version>,
+    visit: Visit,
     outputs: SmallVec<[usize; 4]>,
     id: String,
-    tensors: SmallVec<[infermesh_batcher::Tensor; 2]>,
+    answer: Answer,
 }
 
 /// Queues a request with its model. Dropping what it returns gives the request up.
 pub fn submit(
     local: &Local,
+    version: Arc<Version>,
     request: &InferRequest<'_>,
     message: &Bytes,
     deadline: Option<Instant>,
 ) -> Result<Pending, Error> {
-    let version = local.shared.registry.find(request.model_name, request.model_version)?;
     let valid = validate(&version, request, message)?;
     enqueue(local, version, valid, request.id, deadline)
 }
@@ -66,14 +71,31 @@ pub fn enqueue(
     deadline: Option<Instant>,
 ) -> Result<Pending, Error> {
     let enqueued = Instant::now();
-    let (mut queued, answer) = Request::new(inputs, rows, enqueued, local.mailbox.clone());
-    version.scheduler.policy().place(&mut queued, priority, timeout);
-    queued.deadline = deadline;
-    let expiry = queued.expiry.clone();
-    if version.scheduler.submit(queued)? == Drive::Here {
+    let (mut request, answer) = Request::new(inputs, rows, enqueued, local.mailbox.clone());
+    request.deadline = deadline;
+    let expiry = schedule(&version, request, priority, timeout)?;
+    let visit = Visit { version, since: enqueued, answer, failure: Some(Failure::Canceled) };
+    Ok(Pending { visit, outputs, id: id.to_owned(), expiry })
+}
+
+/// Hands a request to its model's scheduler; returns when it will have waited too long for an instance.
+pub fn schedule(
+    version: &Arc<Version>,
+    mut request: Request,
+    priority: u64,
+    timeout: Option<Duration>,
+) -> Result<Option<Expiry>, Error> {
+    version.scheduler.policy().place(&mut request, priority, timeout);
+    let expiry = request.expiry.clone();
+    if version.scheduler.submit(request)? == Drive::Here {
         spawn_local(drive(version.clone()));
     }
-    Ok(Pending { version, outputs, id: id.to_owned(), enqueued, expiry, answer })
+    Ok(expiry)
+}
+
+/// What is said to a request that has waited too long for an instance.
+pub fn expired() -> Error {
+    Error::new(Code::Unavailable, "Request timeout expired")
 }
 
 /// Runs after every task that is ready now, so that all requests read in this turn share the batch.
@@ -83,9 +105,30 @@ async fn drive(version: Arc<Version>) {
     }
 }
 
-fn expired(version: &Version, enqueued: Instant) -> Error {
-    version.scheduler.stats().failed(1, enqueued.elapsed());
-    Error::new(Code::Unavailable, "Request timeout expired")
+/// The model that a request has reached. Dropped without a word from the batcher, it counts what became of the
+/// request instead.
+struct Visit {
+    version: Arc<Version>,
+    since: Instant,
+    answer: oneshot::Receiver<Outcome>,
+    failure: Option<Failure>,
+}
+
+impl Visit {
+    fn expired(&mut self) -> Error {
+        self.failure = Some(Failure::Rejected);
+        expired()
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if let Some(failure) = self.failure
+            && self.answer.try_recv().is_err()
+        {
+            self.version.scheduler.stats().failed(failure, 1, self.since.elapsed());
+        }
+    }
 }
 
 impl Pending {
@@ -94,15 +137,16 @@ impl Pending {
     }
 
     pub async fn answer(self) -> Result<Done, Error> {
-        let Self { version, outputs, id, enqueued, expiry, mut answer } = self;
+        let Self { mut visit, outputs, id, expiry } = self;
+        let answer = &mut visit.answer;
         let received = match &expiry {
             None => answer.await,
             Some(expiry) => tokio::select! {
                 biased;
-                received = &mut answer => received,
+                received = &mut *answer => received,
                 () = sleep_until(expiry.at.into()) => {
                     if expiry.claim() {
-                        return Err(expired(&version, enqueued));
+                        return Err(visit.expired());
                     }
                     answer.await
                 }
@@ -110,22 +154,23 @@ impl Pending {
         };
         // The batcher drops a request without an answer only when it is too late for it.
         let outcome = received.map_err(|_| match &expiry {
-            Some(expiry) if expiry.at <= Instant::now() => expired(&version, enqueued),
+            Some(expiry) if expiry.at <= Instant::now() => visit.expired(),
             _ => Error::deadline_exceeded(),
         })?;
-        Ok(Done { tensors: outcome?.outputs, version, outputs, id })
+        visit.failure = None;
+        Ok(Done { visit, outputs, id, answer: outcome? })
     }
 }
 
 impl Done {
     /// The framed `ModelInferResponse`.
     pub fn write(&self) -> Pieces {
-        self.version.writer.write(&self.id, &[], &self.tensors())
+        self.visit.version.writer.write(&self.id, &[], &self.tensors())
     }
 
     /// The framed `ModelStreamInferResponse`; `parameters` are serialised map entries.
     pub fn write_streamed(&self, parameters: &[Vec<u8>]) -> Pieces {
-        self.version.writer.write_streamed(&self.id, parameters, &self.tensors())
+        self.visit.version.writer.write_streamed(&self.id, parameters, &self.tensors())
     }
 
     pub fn id(&self) -> &str {
@@ -133,20 +178,29 @@ impl Done {
     }
 
     pub fn version(&self) -> &Version {
-        &self.version
+        &self.visit.version
     }
 
     /// What the caller wants of the model's outputs, in the order it wants them.
     pub fn tensors(&self) -> SmallVec<[OutputTensor<'_>; 4]> {
-        let wanted = self.outputs.iter().filter_map(|&index| {
-            let (port, tensor) = (self.version.outputs.get(index)?, self.tensors.get(index)?);
-            Some(OutputTensor {
-                name: &port.name,
-                datatype: port.datatype,
-                shape: &tensor.shape,
-                data: tensor.data.clone(),
-            })
-        });
-        wanted.collect()
+        tensors(self.version(), &self.outputs, &self.answer.outputs)
     }
+}
+
+/// Those of a model's outputs that are `wanted`, by their indices.
+pub fn tensors<'a>(
+    version: &'a Version,
+    wanted: &[usize],
+    outputs: &'a [Tensor],
+) -> SmallVec<[OutputTensor<'a>; 4]> {
+    let wanted = wanted.iter().filter_map(|&index| {
+        let (port, tensor) = (version.outputs.get(index)?, outputs.get(index)?);
+        Some(OutputTensor {
+            name: &port.name,
+            datatype: port.datatype,
+            shape: &tensor.shape,
+            data: tensor.data.clone(),
+        })
+    });
+    wanted.collect()
 }

@@ -1,18 +1,20 @@
 //! A server for the Open Inference Protocol v2, over gRPC and over HTTP.
 //!
 //! One way through: `listener` accepts, `connection` speaks HTTP/2, `call` frames messages, `route` picks a method;
-//! an inference goes on to `infer` (or `stream`), `validate`, the model's scheduler in `registry`, and back. `describe`,
-//! `statistics`, `health` and `reflection` answer questions about the server. `http` is the other edge: JSON and
-//! Prometheus in front of the same `infer`, `describe` and `statistics`.
+//! an inference goes on to `infer` (or `stream`, `decoupled`), `validate`, the model's scheduler in `registry`, and back.
+//! `describe`, `statistics`, `health` and `reflection` answer questions about the server. `http` is the other edge: JSON
+//! in front of the same `infer`, `describe` and `statistics`. `metrics` is what Prometheus reads.
 
 mod authority;
 mod call;
 mod connection;
+mod decoupled;
 mod describe;
 mod health;
 mod http;
 mod infer;
 mod listener;
+mod metrics;
 mod model;
 mod policy;
 mod reflection;

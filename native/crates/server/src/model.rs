@@ -2,7 +2,7 @@
 
 use crate::policy::policy;
 use infermesh_batcher::{Backend, Scheduler, Signature};
-use infermesh_wire::{DataType, Error, Shape, proto::inference::ModelConfig, response::ResponseWriter};
+use infermesh_wire::{Code, DataType, Error, Shape, proto::inference::ModelConfig, response::ResponseWriter};
 use std::time::Duration;
 
 /// An input or output. `shape` includes the batch dimension (-1) where the model batches.
@@ -57,6 +57,20 @@ impl Version {
             scheduler,
             config,
         })
+    }
+
+    /// Whether a request has any number of answers, each sent as soon as it is there.
+    pub fn is_decoupled(&self) -> bool {
+        self.config.model_transaction_policy.is_some_and(|policy| policy.decoupled)
+    }
+
+    /// UNIMPLEMENTED, in the name of the edge that can carry no more than one answer, if the model is decoupled.
+    pub fn check_answers_once(&self, edge: &str) -> Result<(), Error> {
+        if self.is_decoupled() {
+            let message = format!("{edge} doesn't support models with decoupled transaction policy");
+            return Err(Error::new(Code::Unimplemented, message));
+        }
+        Ok(())
     }
 
     pub fn is_batched(&self) -> bool {

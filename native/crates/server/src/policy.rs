@@ -19,12 +19,17 @@ pub fn policy(config: &ModelConfig) -> Result<Policy, Error> {
         Error::invalid(format!("max_batch_size is {}, expected 0 or more", config.max_batch_size))
     })?;
     let plain = Policy { max_batch_size, slo: parameters::slo(config)?, ..Policy::default() };
+    let decoupled = config.model_transaction_policy.is_some_and(|policy| policy.decoupled);
+    if decoupled && plain.slo.is_some() {
+        return Err(Error::invalid("slo_ms is for requests with one answer, but the model is decoupled"));
+    }
     match &config.scheduling_choice {
         None => Ok(plain),
         Some(SchedulingChoice::DynamicBatching(dynamic)) => {
             let levels = levels(dynamic)?;
             Ok(Policy {
-                dynamic: max_batch_size > 0,
+                // Answers of a request that come one by one cannot be split from those of another.
+                dynamic: max_batch_size > 0 && !decoupled,
                 preferred_batch_sizes: preferred(dynamic, max_batch_size)?,
                 max_queue_delay: Duration::from_micros(dynamic.max_queue_delay_microseconds),
                 preserve_ordering: dynamic.preserve_ordering,

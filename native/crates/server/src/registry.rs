@@ -99,6 +99,21 @@ impl Registry {
         }
     }
 
+    /// Does `work` on a version, and once more on its successor where it was replaced between being found and being used.
+    pub fn on<T>(
+        &self,
+        name: &str,
+        version: &str,
+        mut work: impl FnMut(Arc<Version>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let found = self.find(name, version)?;
+        let outcome = work(found.clone());
+        if outcome.is_ok() || !found.scheduler.is_closed() {
+            return outcome;
+        }
+        work(self.find(name, version)?)
+    }
+
     /// Every version of every model, by name.
     pub fn list(&self) -> Vec<(String, i64, Entry)> {
         let models = self.read();
@@ -143,4 +158,68 @@ pub fn parse_version(version: &str) -> Result<i64, Error> {
             "failed to get model version from specified version string '{version}', version should be an integral value > 0"
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use infermesh_batcher::{Backend, Tensor, TensorView};
+    use infermesh_wire::proto::inference::ModelConfig;
+
+    struct Idle;
+
+    impl Backend for Idle {
+        fn run(&mut self, _: &[TensorView<'_>]) -> Result<Vec<Tensor>, Error> {
+            Ok(Vec::new())
+        }
+    }
+
+    fn version(number: i64) -> Version {
+        let config = ModelConfig { name: "m".into(), ..Default::default() };
+        Version::start(number, config, vec![Box::new(Idle)], None).unwrap()
+    }
+
+    fn refused<T>() -> Result<T, Error> {
+        Err(Error::new(Code::Unavailable, "refused"))
+    }
+
+    #[test]
+    fn what_was_replaced_after_it_was_found_is_found_again() {
+        let registry = Registry::default();
+        registry.insert(version(1));
+        let mut replacements = 1;
+        let served = registry.on("m", "", |found| {
+            if replacements > 0 {
+                replacements -= 1;
+                registry.insert(version(2));
+                registry.unload("m", 1);
+                return refused();
+            }
+            Ok(found.number)
+        });
+        assert_eq!(served.unwrap(), 2);
+    }
+
+    #[test]
+    fn a_version_that_is_in_service_is_asked_once() {
+        let registry = Registry::default();
+        registry.insert(version(1));
+        let mut asked = 0;
+        let outcome: Result<(), _> = registry.on("m", "1", |_| {
+            asked += 1;
+            refused()
+        });
+        assert_eq!((outcome.unwrap_err().code, asked), (Code::Unavailable, 1));
+    }
+
+    #[test]
+    fn what_is_gone_is_not_found() {
+        let registry = Registry::default();
+        registry.insert(version(1));
+        let outcome: Result<(), _> = registry.on("m", "", |_| {
+            registry.unload("m", 1);
+            refused()
+        });
+        assert_eq!(outcome.unwrap_err().code, Code::NotFound);
+    }
 }

@@ -2,11 +2,13 @@
 
 use crate::{
     listener::{self, Listener},
+    metrics::Machine,
     model::Version,
     reflection::Index,
     registry::{Control, Registry},
     thread::{NetworkThread, Protocol, Shared},
 };
+use infermesh_telemetry::Log;
 use infermesh_wire::Error;
 use std::{
     io,
@@ -45,6 +47,8 @@ impl Server {
             registry: Registry::default(),
             control: OnceLock::new(),
             reflection: Index::new()?,
+            log: Arc::default(),
+            machine: Machine::default(),
             draining: watch::Sender::new(false),
             connections: watch::Sender::new(()),
         });
@@ -98,6 +102,10 @@ impl Server {
 
     pub fn registry(&self) -> &Registry {
         &self.shared.registry
+    }
+
+    pub fn log(&self) -> &Log {
+        &self.shared.log
     }
 
     /// Makes a version ready.

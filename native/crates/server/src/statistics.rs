@@ -55,6 +55,7 @@ fn describe(version: &Version) -> ModelStatistics {
         compute_infer,
         compute_output,
         by_rows,
+        ..
     } = version.scheduler.stats().snapshot();
     let duration = |tally: Tally| Some(StatisticDuration { count: tally.count, ns: tally.ns });
     ModelStatistics {

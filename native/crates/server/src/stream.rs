@@ -1,13 +1,19 @@
 //! `ModelStreamInfer`: answers in the order of the requests, errors within the stream.
+//!
+//! A decoupled model's answers are sent as they come, between all others.
 
 use crate::{
     call::{Body, End, Messages, Reply},
-    infer,
+    decoupled::{self, Answers, FINAL_RESPONSE, final_response},
+    infer::{self, Pending},
     route::shutting_down,
     thread::Local,
 };
 use bytes::Bytes;
-use futures_util::{StreamExt, stream::FuturesOrdered};
+use futures_util::{
+    StreamExt,
+    stream::{self, FuturesOrdered, SelectAll},
+};
 use http::HeaderMap;
 use infermesh_wire::{
     Error,
@@ -17,8 +23,8 @@ use infermesh_wire::{
     },
     request::{InferRequest, Parameter},
 };
-use prost::Message;
-use std::{future::Future, time::Instant};
+use std::time::Instant;
+use tokio::time::timeout_at;
 
 /// Requests of one stream that may be under way: the next is read when one is answered.
 const WINDOW: usize = 256;
@@ -33,24 +39,28 @@ pub async fn serve(local: &Local, mut messages: Messages, mut reply: Reply, stat
     let deadline = reply.deadline();
     let mut draining = local.shared.draining.subscribe();
     let mut under_way = FuturesOrdered::new();
+    let mut decoupled = SelectAll::new();
     let mut reading = true;
     // How the call ends once everything under way is answered.
     let mut end = Ok(());
     let outcome = loop {
-        if !reading && under_way.is_empty() {
+        if !reading && under_way.is_empty() && decoupled.is_empty() {
             break end;
         }
         enum Event {
             Message(Result<Option<Bytes>, Error>),
-            Answer(Option<Result<Body, (Error, String)>>),
+            Answer(Option<Streamed>),
             Draining,
         }
         let event = reply
             .guard(async {
+                // In no fixed order: neither a client that never pauses nor a model that never does shuts the other out.
                 Ok(tokio::select! {
-                    biased;
                     answer = under_way.next(), if !under_way.is_empty() => Event::Answer(answer),
-                    message = messages.next(), if reading && under_way.len() < WINDOW => Event::Message(message),
+                    answer = decoupled.next(), if !decoupled.is_empty() => Event::Answer(answer),
+                    message = messages.next(), if reading && under_way.len() + decoupled.len() < WINDOW => {
+                        Event::Message(message)
+                    }
                     _ = draining.wait_for(|draining| *draining), if reading => Event::Draining,
                 })
             })
@@ -58,9 +68,11 @@ pub async fn serve(local: &Local, mut messages: Messages, mut reply: Reply, stat
         match event {
             End::Gone => return,
             End::Done(Err(error)) => break Err(error),
-            End::Done(Ok(Event::Message(Ok(Some(message))))) => {
-                under_way.push_back(answer(local, message, deadline))
-            }
+            End::Done(Ok(Event::Message(Ok(Some(message))))) => match accept(local, &message, deadline) {
+                Ok(Accepted::Many(answers)) => decoupled.push(Box::pin(each(answers))),
+                Ok(Accepted::One(pending, marked)) => under_way.push_back(answer(Ok((pending, marked)))),
+                Err(refused) => under_way.push_back(answer(Err(refused))),
+            },
             End::Done(Ok(Event::Message(Ok(None)))) => reading = false,
             // Whatever comes after a message that cannot be framed cannot be framed either.
             End::Done(Ok(Event::Message(Err(error)))) => break Err(error),
@@ -75,8 +87,15 @@ pub async fn serve(local: &Local, mut messages: Messages, mut reply: Reply, stat
                     Err((error, _)) if status_on_error => break Err(error),
                     Err((error, id)) => in_stream(error, id),
                 };
-                if !reply.send_when_read(body).await {
-                    return;
+                // A client that reads no more holds its models no longer than until its deadline.
+                let sent = match deadline {
+                    None => Ok(reply.send_when_read(body).await),
+                    Some(deadline) => timeout_at(deadline.into(), reply.send_when_read(body)).await,
+                };
+                match sent {
+                    Ok(true) => {}
+                    Ok(false) => return,
+                    Err(_) => break Err(Error::deadline_exceeded()),
                 }
             }
         }
@@ -84,46 +103,57 @@ pub async fn serve(local: &Local, mut messages: Messages, mut reply: Reply, stat
     reply.close(outcome);
 }
 
-/// Queues at once, so that the order of requests is that of the stream; the future waits for the answer.
-fn answer(
-    local: &Local,
-    message: Bytes,
-    deadline: Option<Instant>,
-) -> impl Future<Output = Result<Body, (Error, String)>> + use<> {
-    let submitted = match InferRequest::decode(&message) {
-        Err(error) => Err((error, String::new())),
-        Ok(request) => {
-            let marked =
-                request.parameters.get("triton_enable_empty_final_response") == Some(Parameter::Bool(true));
-            match infer::submit(local, &request, &message, deadline) {
-                Ok(pending) => Ok((pending, marked)),
-                Err(error) => Err((error, request.id.to_owned())),
-            }
-        }
-    };
-    async move {
-        let (pending, marked) = submitted?;
-        let id = pending.id().to_owned();
-        let done = pending.answer().await.map_err(|error| (error, id))?;
-        let parameters = if marked { vec![final_response()] } else { Vec::new() };
-        Ok(done.write_streamed(&parameters).into())
-    }
+/// A framed answer, or an error and the id of the request that it ends.
+type Streamed = Result<Body, (Error, String)>;
+
+/// A request that is queued, and how many answers it will have. With the one: whether it is to be marked as the last.
+enum Accepted {
+    One(Pending, bool),
+    Many(Answers),
 }
 
+/// Queues at once, so that the order of requests is that of the stream.
+fn accept(local: &Local, message: &Bytes, deadline: Option<Instant>) -> Result<Accepted, (Error, String)> {
+    let request = InferRequest::decode(message).map_err(|error| (error, String::new()))?;
+    let marked = request.parameters.get("triton_enable_empty_final_response") == Some(Parameter::Bool(true));
+    local
+        .shared
+        .registry
+        .on(request.model_name, request.model_version, |version| {
+            if version.is_decoupled() {
+                return decoupled::submit(local, version, &request, message, marked, deadline)
+                    .map(Accepted::Many);
+            }
+            infer::submit(local, version, &request, message, deadline)
+                .map(|pending| Accepted::One(pending, marked))
+        })
+        .map_err(|error| (error, request.id.to_owned()))
+}
+
+/// The answer to a request of a model that gives one.
+async fn answer(accepted: Result<(Pending, bool), (Error, String)>) -> Streamed {
+    let (pending, marked) = accepted?;
+    let id = pending.id().to_owned();
+    let done = pending.answer().await.map_err(|error| (error, id))?;
+    let parameters = if marked { vec![final_response(true)] } else { Vec::new() };
+    Ok(done.write_streamed(&parameters).into())
+}
+
+/// The answers to a request of a decoupled model.
+fn each(answers: Answers) -> impl stream::Stream<Item = Streamed> {
+    stream::unfold(answers, async |mut answers| {
+        let answer = answers.next().await?.map_err(|error| (error, answers.id().to_owned()));
+        Some((answer, answers))
+    })
+}
+
+/// An error is the last that is said of its request.
 fn in_stream(error: Error, id: String) -> Body {
+    let last = InferParameter { parameter_choice: Some(ParameterChoice::BoolParam(true)) };
+    let parameters = [(FINAL_RESPONSE.to_owned(), last)].into();
     let message = ModelStreamInferResponse {
         error_message: error.message.into_owned(),
-        infer_response: Some(ModelInferResponse { id, ..Default::default() }),
+        infer_response: Some(ModelInferResponse { id, parameters, ..Default::default() }),
     };
     frame(&message).into()
-}
-
-/// The map entry `triton_final_response: true`: each request of a model that is not decoupled has one answer.
-fn final_response() -> Vec<u8> {
-    let parameter = InferParameter { parameter_choice: Some(ParameterChoice::BoolParam(true)) };
-    let mut entry = Vec::new();
-    prost::encoding::string::encode(1, &"triton_final_response".to_owned(), &mut entry);
-    prost::encoding::message::encode(2, &parameter, &mut entry);
-    debug_assert!(parameter.encoded_len() < entry.len());
-    entry
 }

@@ -2,10 +2,12 @@
 
 use crate::{
     connection,
+    metrics::Machine,
     reflection::Index,
     registry::{Control, Registry},
 };
 use infermesh_batcher::Mailbox;
+use infermesh_telemetry::Log;
 use infermesh_wire::Error;
 use std::{
     net::TcpStream,
@@ -28,6 +30,8 @@ pub struct Shared {
     pub registry: Registry,
     pub control: OnceLock<Arc<dyn Control>>,
     pub reflection: Index,
+    pub log: Arc<Log>,
+    pub machine: Machine,
     /// True from the moment the server refuses new requests.
     pub draining: watch::Sender<bool>,
     /// Each connection holds a receiver of this; it is closed when the last one is gone.

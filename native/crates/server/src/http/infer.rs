@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     call::deadline,
-    infer::{Done, enqueue},
+    infer::{Done, Pending, enqueue},
     model::Version,
     thread::Local,
     validate::{Valid, validate_with},
@@ -19,7 +19,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, body::Incoming};
 use infermesh_wire::Error;
 use serde_json::json;
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 use tokio::time::timeout_at;
 
 /// How long the JSON part of a body is; the binary part follows it.
@@ -49,30 +49,52 @@ async fn run(
     local: &Local,
     (model, version): (&str, &str),
     headers: &HeaderMap,
-    mut body: Bytes,
+    body: Bytes,
     deadline: Option<Instant>,
 ) -> Result<Answer, Error> {
     let length = header_length(headers, body.len())?;
-    let version = local.shared.registry.find(model, version)?;
-    let (pending, binary) = if length == Some(0) {
-        let valid = raw::validate(&version, body)?;
-        let binary = vec![true; valid.outputs.len()];
-        (enqueue(local, version, valid, "", deadline)?, binary)
-    } else {
-        let text = body.split_to(length.unwrap_or(body.len()));
-        let header = Header::parse(&text)?;
-        let data = header.data(body)?;
-        let request = header.request(model, "")?;
-        let valid = validate_with(&version, &request, |index, input, datatype| match data.get(index) {
-            Some(Data::Json(text)) => from_json(text, datatype, input.name),
-            Some(Data::Binary(bytes)) => Ok(bytes.clone()),
-            None => Err(Error::internal("an input vanished during validation")),
-        })?;
-        let binary = header.binary_outputs(valid.outputs.len());
-        check_outputs(&version, &valid, &binary)?;
-        (enqueue(local, version, valid, &header.id, deadline)?, binary)
-    };
+    let (pending, binary) = local.shared.registry.on(model, version, |version| {
+        version.check_answers_once("HTTP end point")?;
+        match length {
+            Some(0) => accept_raw(local, version, body.clone(), deadline),
+            _ => accept(local, version, length.unwrap_or(body.len()), body.clone(), deadline),
+        }
+    })?;
     write(&pending.answer().await?, &binary)
+}
+
+/// Queues a body whose first `length` bytes are JSON; returns for each output whether it is wanted in binary.
+fn accept(
+    local: &Local,
+    version: Arc<Version>,
+    length: usize,
+    mut body: Bytes,
+    deadline: Option<Instant>,
+) -> Result<(Pending, Vec<bool>), Error> {
+    let text = body.split_to(length);
+    let header = Header::parse(&text)?;
+    let data = header.data(body)?;
+    let request = header.request(&version.name, "")?;
+    let valid = validate_with(&version, &request, |index, input, datatype| match data.get(index) {
+        Some(Data::Json(text)) => from_json(text, datatype, input.name),
+        Some(Data::Binary(bytes)) => Ok(bytes.clone()),
+        None => Err(Error::internal("an input vanished during validation")),
+    })?;
+    let binary = header.binary_outputs(valid.outputs.len());
+    check_outputs(&version, &valid, &binary)?;
+    Ok((enqueue(local, version.clone(), valid, &header.id, deadline)?, binary))
+}
+
+/// Queues a body that is one tensor; every output is answered in binary.
+fn accept_raw(
+    local: &Local,
+    version: Arc<Version>,
+    body: Bytes,
+    deadline: Option<Instant>,
+) -> Result<(Pending, Vec<bool>), Error> {
+    let valid = raw::validate(&version, body)?;
+    let binary = vec![true; valid.outputs.len()];
+    Ok((enqueue(local, version, valid, "", deadline)?, binary))
 }
 
 /// `None` where the client does not say: then all of the body is JSON.
