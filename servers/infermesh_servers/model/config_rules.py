@@ -1,5 +1,6 @@
 """What a model configuration must keep beyond its schema."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,13 @@ from infermesh.proto.inference.model_config_pb2 import ModelConfig, ModelInput, 
 
 from infermesh_servers.model.backends import BACKENDS, ONNXRUNTIME, PLATFORMS
 from infermesh_servers.model.positions import Path
+
+#: The parameter that gives a model's requests an objective, from arrival to answer.
+SLO_MS = "slo_ms"
+MOST_SLO_MS = 24 * 3600 * 1000
+
+#: What the native scheduler takes.
+MOST_PRIORITY_LEVELS = 1000
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,8 @@ def broken_rules(config: ModelConfig, model_name: str) -> list[BrokenRule]:
         *_tensors("input", config.input),
         *_tensors("output", config.output),
         *_batching(config),
+        *_priorities(config),
+        *_objective(config),
         *_serving(config),
     ]
 
@@ -102,6 +112,45 @@ def _batching(config: ModelConfig) -> Iterator[BrokenRule]:
                 ("dynamic_batching", 0, "preferred_batch_size", index),
                 f"preferred_batch_size: found {size}, expected 1 to max_batch_size, which is {most}",
             )
+
+
+def _priorities(config: ModelConfig) -> Iterator[BrokenRule]:
+    dynamic = config.dynamic_batching
+    levels = dynamic.priority_levels
+    if levels > MOST_PRIORITY_LEVELS:
+        yield BrokenRule(
+            ("dynamic_batching", 0, "priority_levels"),
+            f"priority_levels: found {levels}, expected at most {MOST_PRIORITY_LEVELS}",
+        )
+    if levels and not 1 <= dynamic.default_priority_level <= levels:
+        yield BrokenRule(
+            ("dynamic_batching", 0, "default_priority_level"),
+            f"default_priority_level: found {dynamic.default_priority_level}, "
+            f"expected 1 to priority_levels, which is {levels}",
+        )
+    for level in sorted(dynamic.priority_queue_policy):
+        if not 1 <= level <= levels:
+            yield BrokenRule(
+                ("dynamic_batching", 0, "priority_queue_policy"),
+                f"priority_queue_policy: found level {level}, "
+                f"expected 1 to priority_levels, which is {levels}",
+            )
+
+
+def _objective(config: ModelConfig) -> Iterator[BrokenRule]:
+    if SLO_MS not in config.parameters:
+        return
+    found = config.parameters[SLO_MS].string_value
+    try:
+        milliseconds = float(found)
+    except ValueError:
+        milliseconds = math.nan
+    if not 0 < milliseconds <= MOST_SLO_MS:
+        yield BrokenRule(
+            ("parameters",),
+            f'parameters: found "{found}" for {SLO_MS}, '
+            f"expected a number of milliseconds above 0, at most {MOST_SLO_MS}",
+        )
 
 
 def _serving(config: ModelConfig) -> Iterator[BrokenRule]:

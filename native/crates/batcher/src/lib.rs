@@ -2,7 +2,8 @@
 //!
 //! `queue` decides (a pure state machine over a clock that the caller supplies) with what `forecast` expects of the
 //! durations that `fit` learns; `scheduler` owns threads and instances, `batch` moves tensors, `decoupled` hands out
-//! answers one by one, `mailbox` carries answers home, `stats` counts.
+//! answers one by one, `mailbox` carries answers home, in the `order` of their
+//! batches where that is asked for, `stats` counts.
 
 pub mod backend;
 pub mod batch;
@@ -11,6 +12,7 @@ pub mod fit;
 pub mod forecast;
 pub mod histogram;
 pub mod mailbox;
+mod order;
 pub mod parameters;
 pub mod queue;
 pub mod reply;

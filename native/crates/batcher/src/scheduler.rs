@@ -7,7 +7,9 @@
 use crate::{
     Answer, Backend, Failure, Many, Outcome, Policy, Reply, Request, Stats, Timing,
     batch::{Scratch, check_rows, split},
-    decoupled, mailbox,
+    decoupled,
+    mailbox::{self, Posting},
+    order::{Order, Ticket},
     queue::{Next, Queue},
     stats::{Phases, Stay},
     trace,
@@ -56,6 +58,8 @@ struct Shared {
     policy: Policy,
     signature: Signature,
     stats: Stats,
+    /// Of answers, where that is asked for and several instances could break it.
+    order: Option<Mutex<Order<Vec<Posting>>>>,
     /// Moving average of a batch's duration.
     duration_ns: AtomicU64,
 }
@@ -80,6 +84,8 @@ enum Sleep {
 struct Instance {
     backend: Box<dyn Backend>,
     scratch: Scratch,
+    /// Of the batch that it runs, where answers keep their order.
+    ticket: Ticket,
 }
 
 impl Scheduler {
@@ -98,13 +104,14 @@ impl Scheduler {
                 queue: Queue::new(policy.clone(), count),
                 instances: backends
                     .into_iter()
-                    .map(|backend| Some(Instance { backend, scratch: Scratch::default() }))
+                    .map(|backend| Some(Instance { backend, scratch: Scratch::default(), ticket: 0 }))
                     .collect(),
                 asleep: vec![None; count],
                 drive_promised: false,
                 closed: false,
             }),
             work: (0..count).map(|_| Condvar::new()).collect(),
+            order: (policy.preserve_ordering && count > 1).then(Mutex::default),
             policy,
             signature,
             stats: Stats::default(),
@@ -120,7 +127,7 @@ impl Scheduler {
                 .map_err(|error| {
                     Error::internal(format!("no thread for an instance of '{name}': {error}"))
                 })?;
-            scheduler.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+            locked(&scheduler.threads).push(thread);
         }
         Ok(scheduler)
     }
@@ -176,9 +183,14 @@ impl Scheduler {
         let (index, mut instance, batch) = loop {
             // All instances may be busy by now; the one that becomes free first goes on with the queue.
             let Some(index) = state.inline_instance() else { return Drive::Elsewhere };
+            if shared.is_held_up() {
+                return Drive::Elsewhere;
+            }
             match state.queue.next(Instant::now()) {
                 Next::Run(batch) => {
-                    let Some(instance) = state.begin(index, &batch) else { return Drive::Elsewhere };
+                    let Some(instance) = shared.begin(&mut state, index, &batch) else {
+                        return Drive::Elsewhere;
+                    };
                     break (index, instance, batch);
                 }
                 Next::Refuse(refused) => {
@@ -195,6 +207,10 @@ impl Scheduler {
 
         let mut state = shared.lock();
         state.end(index, instance, took);
+        if shared.order.is_some() {
+            // Threads that were held up.
+            shared.work.iter().for_each(Condvar::notify_one);
+        }
         if state.closed {
             // Threads that wait for this instance in order to end, or to go on with the queue.
             shared.work.iter().for_each(Condvar::notify_one);
@@ -215,7 +231,7 @@ impl Scheduler {
     pub fn close(&self) {
         self.shared.lock().closed = true;
         self.shared.work.iter().for_each(Condvar::notify_all);
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads = std::mem::take(&mut *locked(&self.threads));
         for thread in threads {
             // A panic was already reported by the thread itself.
             let _ = thread.join();
@@ -234,13 +250,6 @@ impl State {
         self.instances.iter().position(|slot| slot.as_ref().is_some_and(|it| it.backend.may_run_inline()))
     }
 
-    /// Takes a free instance to run a batch.
-    fn begin(&mut self, index: usize, batch: &[Request]) -> Option<Instance> {
-        let instance = self.instances[index].take()?;
-        self.queue.started(index, rows_of(batch), Instant::now());
-        Some(instance)
-    }
-
     /// Gives it back; `took` is how long the batch ran, if it did not fail.
     fn end(&mut self, index: usize, instance: Instance, took: Option<Duration>) {
         self.instances[index] = Some(instance);
@@ -250,7 +259,22 @@ impl State {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
+    }
+
+    /// Takes a free instance to run a batch.
+    fn begin(&self, state: &mut State, index: usize, batch: &[Request]) -> Option<Instance> {
+        let mut instance = state.instances[index].take()?;
+        state.queue.started(index, rows_of(batch), Instant::now());
+        if let Some(order) = &self.order {
+            instance.ticket = locked(order).ticket();
+        }
+        Some(instance)
+    }
+
+    /// Whether so many answers wait for earlier ones that no more should join them.
+    fn is_held_up(&self) -> bool {
+        self.order.as_ref().is_some_and(|order| locked(order).is_full())
     }
 
     fn is_short(&self) -> bool {
@@ -283,13 +307,15 @@ impl Shared {
         let mut state = self.lock();
         loop {
             let next = match state.instances[index] {
-                Some(_) if !state.drive_promised || state.closed => state.queue.next(Instant::now()),
+                Some(_) if (!state.drive_promised || state.closed) && !self.is_held_up() => {
+                    state.queue.next(Instant::now())
+                }
                 // It runs on a network thread or is about to.
                 _ => Next::Empty,
             };
             match next {
                 Next::Run(batch) => {
-                    let Some(mut instance) = state.begin(index, &batch) else { continue };
+                    let Some(mut instance) = self.begin(&mut state, index, &batch) else { continue };
                     if !state.queue.is_empty() {
                         self.wake_one(&mut state, None);
                     }
@@ -297,6 +323,10 @@ impl Shared {
                     let took = self.run(&mut instance, batch);
                     state = self.lock();
                     state.end(index, instance, took);
+                    if self.order.is_some() {
+                        // Threads that were held up.
+                        self.work.iter().for_each(Condvar::notify_one);
+                    }
                 }
                 Next::Refuse(refused) => {
                     drop(state);
@@ -371,12 +401,19 @@ impl Shared {
                 batch.iter().map(|_| Err(error.clone())).collect()
             }
         };
-        mailbox::post_all(
-            batch
-                .into_iter()
-                .zip(outcomes)
-                .map(|(request, outcome)| (request.mailbox, request.reply, outcome)),
-        );
+        let letters = batch
+            .into_iter()
+            .zip(outcomes)
+            .map(|(request, outcome)| (request.mailbox, request.reply, outcome));
+        match &self.order {
+            None => mailbox::post_all(letters),
+            Some(order) => {
+                let mut order = locked(order);
+                // Posted under the lock, so that what becomes free later cannot overtake it.
+                let going = order.done(instance.ticket, letters.collect());
+                mailbox::post_all(going.into_iter().flatten());
+            }
+        }
         took
     }
 
@@ -434,6 +471,10 @@ impl Shared {
         let sample = duration.as_nanos().min(u128::from(u64::MAX / 16)) as u64;
         self.duration_ns.store(average - average / 8 + sample / 8, Relaxed);
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn rows_of(batch: &[Request]) -> usize {

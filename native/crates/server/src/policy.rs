@@ -27,6 +27,11 @@ pub fn policy(config: &ModelConfig) -> Result<Policy, Error> {
         None => Ok(plain),
         Some(SchedulingChoice::DynamicBatching(dynamic)) => {
             let levels = levels(dynamic)?;
+            if decoupled && dynamic.preserve_ordering {
+                return Err(Error::invalid(
+                    "preserve_ordering is for requests with one answer, but the model is decoupled",
+                ));
+            }
             Ok(Policy {
                 // Answers of a request that come one by one cannot be split from those of another.
                 dynamic: max_batch_size > 0 && !decoupled,
