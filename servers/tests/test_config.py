@@ -36,7 +36,7 @@ def errors(tmp_path: Path, text: str) -> list[str]:
 def test_a_whole_configuration_is_read(tmp_path: Path) -> None:
     path = tmp_path / "config.pbtxt"
     path.write_text(MODEL)
-    config = read_config(path, "digits")
+    config = read_config(path, "digits").config
     assert config.max_batch_size == 64
     assert [output.name for output in config.output] == ["label", "probabilities"]
 
@@ -44,7 +44,7 @@ def test_a_whole_configuration_is_read(tmp_path: Path) -> None:
 def test_a_missing_name_is_that_of_the_directory(tmp_path: Path) -> None:
     path = tmp_path / "config.pbtxt"
     path.write_text("max_batch_size: 1")
-    assert read_config(path, "digits").name == "digits"
+    assert read_config(path, "digits").config.name == "digits"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,8 @@ def test_a_missing_name_is_that_of_the_directory(tmp_path: Path) -> None:
         (MODEL.replace("64\n", '"many"\n'), '3: max_batch_size: found "many", expected a whole number'),
         (
             MODEL.replace("onnxruntime", "tensorrt"),
-            '2: backend: found "tensorrt", expected "onnxruntime" or "python"',
+            '2: backend: found "tensorrt", expected "onnxruntime" or "python"; serve the ONNX file that the '
+            "engine was built from, with the execution accelerator tensorrt",
         ),
         (
             MODEL.replace('"digits"', '"letters"'),
@@ -124,7 +125,8 @@ def test_a_missing_name_is_that_of_the_directory(tmp_path: Path) -> None:
         ),
         (
             'platform: "tensorflow_graphdef"',
-            '1: platform: found "tensorflow_graphdef", expected "onnxruntime_onnx"',
+            '1: platform: found "tensorflow_graphdef", expected "onnxruntime_onnx"; export it with '
+            "tf2onnx, or call tensorflow in a Python model",
         ),
     ],
 )

@@ -5,7 +5,8 @@ import logging
 import os
 import queue
 import signal
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from infermesh.logs import LogFormat
 from infermesh.proto.inference.model_config_pb2 import ModelConfig
 from infermesh_servers.model.control import RepositoryControl
 from infermesh_servers.model.loader import Loader, State
-from infermesh_servers.model.manager import Manager, Poller
+from infermesh_servers.model.manager import Manager
 from infermesh_servers.model.options import ModelControlMode, ServeOptions
+from infermesh_servers.model.poller import Poller
+from infermesh_servers.model.repositories import LocalRepository
 
 PYTHON_MODEL = """
 class Model:
@@ -36,9 +39,12 @@ class NotingServer:
         self.settings = settings
         self.served: dict[tuple[str, int], ModelConfig] = {}
         self.unavailable: dict[tuple[str, int], str] = {}
+        self.labels: dict[str, dict[str, int]] = {}
+        self.log_ended = threading.Event()
         self.ready: list[bool] = []
         self.drained: list[float] = []
         self.drains_in_time = True
+        self.log_ended = threading.Event()
 
     def listen_tcp(self, host: str, port: int) -> tuple[str, int]:
         if port == 1:
@@ -60,14 +66,33 @@ class NotingServer:
     def listen_unix(self, path: str) -> None:
         self.settings["socket"] = path
 
-    def load_onnx(self, version: int, path: str, config: bytes, library: str) -> bytes:
+    def load_onnx(
+        self,
+        version: int,
+        path: str,
+        config: bytes,
+        library: str,
+        directory: str,
+        classes: Mapping[str, Sequence[str]],
+    ) -> bytes:
+        assert Path(path).is_relative_to(directory)
+        assert classes == {}
         if Path(path).read_text() == "broken":
             raise ValueError(f"{path}: found no ONNX model")
         assert library == "libonnxruntime.so"
         return self._serve(version, config)
 
-    def load_python(self, version: int, config: bytes, instances: Sequence[Callable[..., Any]]) -> bytes:
+    def load_python(
+        self,
+        version: int,
+        config: bytes,
+        instances: Sequence[Callable[..., Any]],
+        directory: str,
+        classes: Mapping[str, Sequence[str]],
+    ) -> bytes:
+        assert classes == {}
         assert len(instances) == 1
+        assert Path(directory).name == ModelConfig.FromString(config).name
         return self._serve(version, config)
 
     def _serve(self, version: int, config: bytes) -> bytes:
@@ -82,11 +107,25 @@ class NotingServer:
         self.unavailable.pop((name, version), None)
         return listed
 
+    def set_labels(self, name: str, labels: dict[str, int]) -> bool:
+        self.labels[name] = labels
+        return True
+
     def set_unavailable(self, name: str, version: int, reason: str) -> None:
         self.unavailable[name, version] = reason
 
     def allow_control(self, load: Callable[..., None], unload: Callable[..., None]) -> None:
         self.settings["control"] = (load, unload)
+
+    def watch_models(self, failed: Callable[[str, int, str], None]) -> None:
+        self.settings["failed"] = failed
+
+    def take_log(self, timeout: float) -> list[Any]:
+        self.log_ended.wait(timeout)
+        return []
+
+    def flush_log(self) -> None:
+        self.log_ended.set()
 
     def set_ready(self, ready: bool) -> None:
         self.ready.append(ready)
@@ -117,7 +156,7 @@ def server() -> NotingServer:
 
 @pytest.fixture
 def manager(repository: Path, server: NotingServer) -> Manager:
-    return Manager(repository, Loader(server, lambda: Path("libonnxruntime.so")))
+    return Manager(LocalRepository(repository), Loader(server, lambda: Path("libonnxruntime.so")))
 
 
 def test_every_model_is_loaded_with_its_name_and_backend(manager: Manager, server: NotingServer) -> None:
@@ -210,8 +249,8 @@ def test_a_client_s_load_and_unload_answer_with_what_came_of_it(
         control.load("a", {})
     with pytest.raises(KeyError, match="found no such model"):
         control.load("../repository", {})
-    with pytest.raises(ValueError, match="'config' are not supported"):
-        control.load("digits", {"config": "{}"})
+    with pytest.raises(ValueError, match="unrecognized load parameter 'colour'"):
+        control.load("digits", {"colour": "blue"})
     with pytest.raises(KeyError, match="it is not loaded"):
         control.unload("absent", True)
     assert list(server.unavailable) == [("a", 1)]
@@ -278,7 +317,7 @@ def serve(
     monkeypatch.setattr(process, "find_library", lambda: Path("libonnxruntime.so"))
     wait = Shutdown.wait
 
-    def wait_after_signal(self: Shutdown) -> signal.Signals:
+    def wait_after_signal(self: Shutdown) -> str:
         if not self.requested:
             os.kill(os.getpid(), signal.SIGTERM)
         return wait(self)
@@ -287,7 +326,7 @@ def serve(
 
     def run(**options: Any) -> None:
         options.setdefault("log_format", LogFormat.JSON)
-        process.run(ServeOptions(**{"repository": repository, **options}))
+        process.run(ServeOptions(**{"repository": (str(repository),), **options}))
 
     yield run
     for number, handler in handlers.items():
@@ -381,7 +420,7 @@ def test_an_empty_repository_is_served_with_a_warning(
     serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
-    serve(repository=tmp_path / "empty")
+    serve(repository=(str(tmp_path / "empty"),))
     told = events(capsys)
     assert told["repository-empty"]["log.level"] == "warning"
     assert "server-ready" in told
@@ -447,3 +486,42 @@ def test_exit_codes(
     err = capsys.readouterr().err
     assert message in err
     assert "Traceback" not in err
+
+
+def test_a_breakdown_ends_readiness_and_is_listed(
+    serve: Serve, server: NotingServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from infermesh_servers.model.shutdown import Shutdown
+
+    wait = Shutdown.wait
+
+    def wait_after_breakdown(self: Shutdown) -> str:
+        server.settings["failed"]("words", 1, "the device is lost")
+        return wait(self)
+
+    monkeypatch.setattr(Shutdown, "wait", wait_after_breakdown)
+    serve(grpc_port=0, http=False, metrics=False)
+    told = events(capsys)
+    assert told["model-failed"]["error.message"] == "the device is lost"
+    assert told["model-failed"]["infermesh.model.name"] == "words"
+    assert told["server-not-ready"]["log.level"] == "warning"
+    assert server.ready[0] is True
+    assert set(server.ready[1:]) == {False}
+
+
+def test_a_breakdown_may_end_the_process(
+    serve: Serve, server: NotingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from infermesh_servers.model.shutdown import Shutdown
+
+    wait = Shutdown.wait
+
+    def wait_after_breakdown(self: Shutdown) -> str:
+        server.settings["failed"]("words", 1, "the device is lost")
+        assert self.requested
+        return wait(self)
+
+    monkeypatch.setattr(Shutdown, "wait", wait_after_breakdown)
+    with pytest.raises(InfermeshError, match="words version 1 has failed: the device is lost"):
+        serve(grpc_port=0, http=False, metrics=False, exit_on_fatal=True)
+    assert server.drained == [30.0]

@@ -31,12 +31,6 @@ INFER = "/v2/models/identity_fp32/infer"
         (INFER, {**GOOD, "outputs": [{"name": "z"}]}, 400, "unexpected inference output 'z'"),
         (INFER, {**GOOD, "parameters": {"triton_x": 1}}, 400, "'triton_x' is unknown"),
         (INFER, {**GOOD, "parameters": {"k": [1]}}, 400, "parameter 'k'"),
-        (
-            INFER,
-            {**GOOD, "outputs": [{"name": "y", "parameters": {"classification": 2}}]},
-            501,
-            "classification",
-        ),
     ],
 )
 def test_statuses(rest: Rest, path: str, body: object, status: int, message: str) -> None:

@@ -26,9 +26,15 @@ def test_server_metadata_names_extensions_that_are_served(zoo: Server) -> None:
         metadata = client.get_server_metadata(client_timeout=20)
         assert metadata.name == "infermesh"
         assert metadata.version
-        assert set(metadata.extensions) >= {"model_configuration", "model_repository", "statistics"}
-        # A client acts on what is promised here.
-        assert not any("shared_memory" in extension for extension in metadata.extensions)
+        assert set(metadata.extensions) >= {
+            "classification",
+            "model_configuration",
+            "model_repository",
+            "statistics",
+            "system_shared_memory",
+        }
+        # A client acts on what is promised here, and there is no device.
+        assert "cuda_shared_memory" not in metadata.extensions
 
 
 def test_model_metadata_includes_the_batch_dimension(zoo: Server) -> None:

@@ -1,6 +1,6 @@
 """ONNX models, small enough to be written in a test run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_dtypes
@@ -49,6 +49,16 @@ def scale(factor: float, dims: Dims = ("n", 4)) -> bytes:
     )
 
 
+def refuses_zero() -> bytes:
+    """y = table[x + 3] of a table of three: -1, -2 and -3 are answered."""
+    nodes = [
+        helper.make_node("Add", ["x", "three"], ["at"]),
+        helper.make_node("Gather", ["table", "at"], ["y"]),
+    ]
+    weights = {"three": np.array(3, np.int64), "table": np.array([30, 20, 10], np.int64)}
+    return _model(nodes, {"x": ("n", 1)}, {"y": ("n", 1)}, "INT64", weights)
+
+
 def matmul_chain(width: int = 1024, length: int = 8) -> bytes:
     """y = x W W ... W: slow, so that requests queue behind it."""
     nodes = [
@@ -65,7 +75,7 @@ def _model(
     inputs: dict[str, Dims],
     outputs: dict[str, Dims],
     datatype: str = "FP32",
-    weights: dict[str, NDArray[np.float32]] | None = None,
+    weights: Mapping[str, NDArray[Any]] | None = None,
 ) -> bytes:
     element, _ = DATATYPES[datatype]
 

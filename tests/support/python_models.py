@@ -56,6 +56,17 @@ class Model:
                 return {"y": batch["x"]}
 """
 
+#: The input, and its negative.
+TWO_OUTPUTS = """
+class Model:
+    inputs = {"x": ("INT32", [1])}
+    outputs = {"y": ("INT32", [1]), "z": ("INT32", [1])}
+    max_batch_size = 8
+
+    def infer(self, batch):
+        return {"y": batch["x"], "z": -batch["x"]}
+"""
+
 #: One row in, text out: the reverse of it.
 REVERSE = """
 import numpy as np
@@ -127,4 +138,34 @@ class Model:
                 yield {"y": np.array([number], np.int32)}
         finally:
             self.report(-1)
+"""
+
+#: Answers its input, until a 9 comes: then its device is lost, it says.
+FRAGILE = """
+from infermesh_servers.model import FatalError
+
+
+class Model:
+    inputs = {"x": ("INT32", [1])}
+    outputs = {"y": ("INT32", [1])}
+    max_batch_size = 8
+
+    def infer(self, batch):
+        if 9 in batch["x"]:
+            raise FatalError("the device is lost")
+        return {"y": batch["x"]}
+"""
+
+#: Says how many rows each batch had.
+COUNTING = """
+import numpy as np
+
+
+class Model:
+    inputs = {"x": ("INT32", [1])}
+    outputs = {"y": ("INT32", [1]), "rows": ("INT32", [1])}
+    max_batch_size = 8
+
+    def infer(self, batch):
+        return {"y": batch["x"], "rows": np.full_like(batch["x"], len(batch["x"]))}
 """

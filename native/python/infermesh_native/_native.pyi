@@ -1,11 +1,17 @@
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import final
 
 from infermesh_native import Tensor
 
-__all__ = ["ModelError", "Server", "__version__"]
+__all__ = ["ONNX_PARAMETERS", "FatalError", "ModelError", "Server", "__version__"]
 
 __version__: str
+
+#: Parameters that the onnxruntime backend knows, besides session entries (with a dot in their names).
+ONNX_PARAMETERS: list[str]
+
+class FatalError(Exception):
+    """Raised by a callable of ``load_python``: the model cannot be used any more."""
 
 class ModelError(Exception):
     """A model could not be loaded; the message says what was found and what was expected."""
@@ -25,8 +31,11 @@ class Server:
         name: str = "infermesh",
         io_threads: int = 0,
         max_message_bytes: int = 2_147_483_647,
+        allow_client_shm: bool = True,
     ) -> Server:
         """Start the network threads (0: one per core). No socket is opened yet.
+
+        ``allow_client_shm``: whether clients may have their tensors in shared memory.
 
         Raises ModelError if the system refuses a thread.
         """
@@ -46,12 +55,21 @@ class Server:
     def listen_unix(self, path: str) -> None:
         """As ``listen_tcp``, on a unix socket; a socket file that nobody listens on is replaced."""
 
-    def load_onnx(self, version: int, path: str, config: bytes, library: str) -> bytes:
+    def load_onnx(
+        self,
+        version: int,
+        path: str,
+        config: bytes,
+        library: str,
+        directory: str,
+        classes: Mapping[str, Sequence[str]],
+    ) -> bytes:
         """Load one version of a model with ONNX Runtime and make it ready; replaces the same version.
 
         ``config`` is a serialised ``inference.ModelConfig``; what it leaves out is completed from the model.
-        ``library`` is the path of libonnxruntime. Blocks without the GIL. Returns the completed
-        configuration. Raises ModelError, and then leaves in service what was there before.
+        ``library`` is the path of libonnxruntime, ``directory`` the model's, with the files of its warm-up;
+        ``classes`` names the classes of outputs. Blocks without the GIL until every instance is warm. Returns
+        the completed configuration. Raises ModelError, and then leaves in service what was there before.
         """
 
     def load_python(
@@ -59,6 +77,8 @@ class Server:
         version: int,
         config: bytes,
         instances: Sequence[Callable[[list[Tensor]], list[Tensor] | Iterator[list[Tensor]]]],
+        directory: str,
+        classes: Mapping[str, Sequence[str]],
     ) -> bytes:
         """Serve one version of a model with Python callables, one per instance.
 
@@ -66,7 +86,9 @@ class Server:
         Where ``config`` makes the model decoupled, each is called once per request and returns an iterator
         over the outputs of its answers; ``close`` is called on one that nobody listens to any more.
         An input's memoryview owns its memory, so it may be kept. An exception fails that batch with INTERNAL
-        and its message. Raises ModelError, and then leaves in service what was there before.
+        and its message; FatalError also takes the version out of service. ``directory`` is the model's, with
+        the files of its warm-up; ``classes`` names the classes of outputs. Raises ModelError, and then leaves
+        in service what was there before.
         """
 
     def unload(self, name: str, version: int) -> bool:
@@ -78,6 +100,12 @@ class Server:
         Version 0 stands for a model that has no version to name.
         """
 
+    def set_labels(self, name: str, labels: dict[str, int]) -> bool:
+        """Replace the labels of a model, all at once; a request may name a version by one. False if unknown.
+
+        A label may name a version that is not there: its requests are refused, as those to the number are.
+        """
+
     def allow_control(
         self,
         load: Callable[[str, dict[str, bool | int | str | bytes | None]], None],
@@ -87,6 +115,13 @@ class Server:
 
         ``load(name, parameters)`` and ``unload(name, dependents)`` are called from a thread of the server's;
         KeyError becomes NOT_FOUND, ValueError INVALID_ARGUMENT, anything else INTERNAL.
+        """
+
+    def watch_models(self, failed: Callable[[str, int, str], None]) -> None:
+        """Call ``failed(name, version, reason)`` for each version that fails for good while it is served.
+
+        It is called in a thread of the server's, when the version is out of service. Raises RuntimeError if
+        somebody watches already.
         """
 
     def set_ready(self, ready: bool) -> None:

@@ -13,6 +13,22 @@ BACKENDS = {ONNXRUNTIME: "model.onnx", PYTHON: "model.py"}
 #: Triton's older field, still found in many repositories, to the backend it means.
 PLATFORMS = {"onnxruntime_onnx": ONNXRUNTIME}
 
+#: What to do with models of Triton's other backends, by how its names for them begin.
+_INSTEAD = {
+    "tensorrt": "serve the ONNX file that the engine was built from, with the execution accelerator tensorrt",
+    "pytorch": "export it with torch.onnx.export, or call torch in a Python model",
+    "tensorflow": "export it with tf2onnx, or call tensorflow in a Python model",
+    "openvino": "export it to ONNX; openvino is an execution accelerator where onnxruntime has it",
+    "fil": "export it with onnxmltools, or call the library in a Python model",
+    "dali": "preprocess in a Python model",
+    "vllm": "call the library in a Python model",
+}
+
+
+def instead_of(backend: str) -> str:
+    """Return what to do with a model of a backend that is not served, to end a sentence with; or nothing."""
+    return next((f"; {what}" for name, what in _INSTEAD.items() if backend.startswith(name)), "")
+
 
 def choose_backend(config: ModelConfig | None, file_names: Iterable[str]) -> str:
     """Return the backend of a model: as configured, or as its version directories' files say.

@@ -2,22 +2,34 @@
 
 import difflib
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from google.protobuf import text_format
+from google.protobuf import json_format, text_format
 from google.protobuf.descriptor import Descriptor
 from infermesh.errors import ConfigurationError
 from infermesh.proto.inference.model_config_pb2 import ModelConfig
 
-from infermesh_servers.model.config_rules import broken_rules
+from infermesh_servers.model.config_rules import Remark, broken_rules
+from infermesh_servers.model.config_warnings import warnings
 from infermesh_servers.model.positions import field_lines
 
 FILE_NAME = "config.pbtxt"
 
 
-def read_config(path: Path, model_name: str) -> ModelConfig:
+@dataclass(frozen=True)
+class CheckedConfig:
+    """A configuration that keeps the rules, and what it says in vain, in one sentence each."""
+
+    config: ModelConfig
+    warnings: tuple[str, ...]
+
+
+def read_config(path: Path, model_name: str, files: Iterable[str] = ()) -> CheckedConfig:
     """Read and check one file; ``name`` is filled in from the model's directory if the file leaves it out.
 
+    ``files`` are the names in the version directories, which may say what the configuration does not.
     Raises ConfigurationError with one line per mistake.
     """
     try:
@@ -30,11 +42,34 @@ def read_config(path: Path, model_name: str) -> ModelConfig:
     except text_format.ParseError as error:
         raise ConfigurationError(f"{path}:{_explain(error, text)}") from error
 
+    lines: dict[tuple[str | int, ...], int] | None = None
+
+    def place(rule: Remark) -> str:
+        # Most files have nothing to remark, and a repository may hold a thousand of them.
+        nonlocal lines
+        lines = field_lines(text) if lines is None else lines
+        return f"{path}:{rule.line(lines)}: {rule.text}"
+
     if broken := broken_rules(config, model_name):
-        lines = field_lines(text)
-        raise ConfigurationError("\n".join(f"{path}:{rule.line(lines)}: {rule.text}" for rule in broken))
+        raise ConfigurationError("\n".join(map(place, broken)))
     config.name = model_name
-    return config
+    return CheckedConfig(config, tuple(map(place, warnings(config, files))))
+
+
+def parse_override(text: str, model_name: str) -> CheckedConfig:
+    """As ``read_config``, for a configuration in JSON, with names as in config.pbtxt or in camelCase."""
+    config = ModelConfig()
+    try:
+        # An empty list or null would pass for a configuration that says nothing.
+        if not text.lstrip().startswith("{"):
+            raise ValueError("found no object")
+        json_format.Parse(text, config)
+    except (json_format.ParseError, RecursionError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigurationError(f"the config override is no ModelConfig in JSON: {error}") from error
+    if broken := broken_rules(config, model_name):
+        raise ConfigurationError("\n".join(f"config override: {rule.text}" for rule in broken))
+    config.name = model_name
+    return CheckedConfig(config, tuple(f"config override: {remark.text}" for remark in warnings(config)))
 
 
 def _explain(error: text_format.ParseError, text: str) -> str:

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from infermesh.proto.inference import model_config_pb2
 from infermesh.proto.inference.model_config_pb2 import ModelConfig, ModelInput, ModelOutput
 
-from infermesh_servers.model.backends import BACKENDS, ONNXRUNTIME, PLATFORMS
+from infermesh_servers.model import labels
+from infermesh_servers.model.backends import BACKENDS, ONNXRUNTIME, PLATFORMS, instead_of
 from infermesh_servers.model.positions import Path
 
 #: The parameter that gives a model's requests an objective, from arrival to answer.
@@ -16,11 +18,13 @@ MOST_SLO_MS = 24 * 3600 * 1000
 
 #: What the native scheduler takes.
 MOST_PRIORITY_LEVELS = 1000
+#: Height, width and channels, in either order.
+IMAGE_DIMS = 3
 
 
 @dataclass(frozen=True)
-class BrokenRule:
-    """One mistake: where it is and a sentence ``field: found ..., expected ...``."""
+class Remark:
+    """One thing to tell about a configuration: where it is, and a sentence that begins with the field."""
 
     path: Path
     text: str
@@ -33,6 +37,10 @@ class BrokenRule:
         return 1
 
 
+class BrokenRule(Remark):
+    """One mistake: ``field: found ..., expected ...``."""
+
+
 def broken_rules(config: ModelConfig, model_name: str) -> list[BrokenRule]:
     """Return every mistake in a configuration that belongs to the directory ``model_name``."""
     return [
@@ -43,6 +51,7 @@ def broken_rules(config: ModelConfig, model_name: str) -> list[BrokenRule]:
         *_priorities(config),
         *_objective(config),
         *_serving(config),
+        *_parameters(config),
     ]
 
 
@@ -53,10 +62,16 @@ def _identity(config: ModelConfig, model_name: str) -> Iterator[BrokenRule]:
         )
     if config.backend and config.backend not in BACKENDS:
         expected = " or ".join(f'"{name}"' for name in BACKENDS)
-        yield BrokenRule(("backend",), f'backend: found "{config.backend}", expected {expected}')
+        yield BrokenRule(
+            ("backend",),
+            f'backend: found "{config.backend}", expected {expected}{instead_of(config.backend)}',
+        )
     if config.platform and config.platform not in PLATFORMS:
         expected = " or ".join(f'"{name}"' for name in PLATFORMS)
-        yield BrokenRule(("platform",), f'platform: found "{config.platform}", expected {expected}')
+        yield BrokenRule(
+            ("platform",),
+            f'platform: found "{config.platform}", expected {expected}{instead_of(config.platform)}',
+        )
     implied = PLATFORMS.get(config.platform)
     if config.model_transaction_policy.decoupled and ONNXRUNTIME in (config.backend, implied):
         yield BrokenRule(
@@ -87,6 +102,12 @@ def _tensors(kind: str, tensors: Sequence[ModelInput | ModelOutput]) -> Iterator
             yield BrokenRule(
                 (*at, "data_type"),
                 f"{kind}.data_type: found none in {called}, expected a type such as TYPE_FP32",
+            )
+        if isinstance(tensor, ModelInput) and tensor.format and len(tensor.dims) != IMAGE_DIMS:
+            yield BrokenRule(
+                (*at, "dims"),
+                f"{kind}.dims: found {len(tensor.dims)} in {called}, "
+                f"expected the {IMAGE_DIMS} of {ModelInput.Format.Name(tensor.format)}",
             )
         for dim in tensor.dims:
             if dim < -1 or dim == 0:
@@ -147,7 +168,7 @@ def _objective(config: ModelConfig) -> Iterator[BrokenRule]:
         milliseconds = math.nan
     if not 0 < milliseconds <= MOST_SLO_MS:
         yield BrokenRule(
-            ("parameters",),
+            ("parameters", SLO_MS),
             f'parameters: found "{found}" for {SLO_MS}, '
             f"expected a number of milliseconds above 0, at most {MOST_SLO_MS}",
         )
@@ -176,3 +197,17 @@ def _serving(config: ModelConfig) -> Iterator[BrokenRule]:
             yield BrokenRule(
                 (field,), f"{field}: found, expected dynamic_batching or none: this is not supported yet"
             )
+
+
+def _parameters(config: ModelConfig) -> Iterator[BrokenRule]:
+    try:
+        labels.read_labels(config)
+    except ValueError as error:
+        yield BrokenRule(("parameters", labels.PARAMETER), f"parameters: {labels.PARAMETER}: {error}")
+    name = PurePosixPath(config.default_model_filename)
+    if name.is_absolute() or ".." in name.parts or "\0" in config.default_model_filename:
+        yield BrokenRule(
+            ("default_model_filename",),
+            f'default_model_filename: found "{config.default_model_filename}", '
+            "expected a path inside the version's directory",
+        )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from infermesh_servers.model.loader import State
 from infermesh_servers.model.manager import Manager
+from infermesh_servers.model.overrides import read_overrides
 
 
 class RepositoryControl:
@@ -18,18 +19,17 @@ class RepositoryControl:
         self._changed = changed
 
     def load(self, name: str, parameters: Mapping[str, object]) -> None:
-        """Load one model, or load it again.
+        """Load one model, or load it again, with what the parameters put in place of its directory.
 
         Raises KeyError for a name that the repository does not hold, ValueError for parameters, RuntimeError
-        with the reasons if a version could not be loaded.
+        with the reasons if a version could not be loaded; what was served before is served then.
         """
-        if parameters:
-            given = ", ".join(f"'{parameter}'" for parameter in parameters)
-            raise ValueError(f"failed to load '{name}': the load parameters {given} are not supported")
-        if not self._manager.holds(name):
-            raise KeyError(f"failed to load '{name}': found no such model in the repository")
+        overrides = read_overrides(name, parameters)
         # Not required: a client that asks for a broken model must not take the whole server out of service.
-        outcomes = self._manager.load(name, required=False)
+        try:
+            outcomes = self._manager.load(name, overrides, required=False)
+        except LookupError as error:
+            raise KeyError(f"failed to load '{name}': found no such model in the repository") from error
         self._changed()
         reasons = [outcome.reason for outcome in outcomes if outcome.state is not State.READY]
         if reasons:

@@ -3,7 +3,7 @@
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +13,8 @@ from infermesh.logs import ecs
 from infermesh.proto.inference.model_config_pb2 import ModelConfig
 
 from infermesh_servers.model.backends import ONNXRUNTIME, instance_count
+from infermesh_servers.model.class_names import read_class_names
+from infermesh_servers.model.labels import describe
 from infermesh_servers.model.repository import ModelEntry, ModelVersion
 
 if TYPE_CHECKING:
@@ -23,11 +25,26 @@ _log = logging.getLogger(__name__)
 #: The version under which a model is listed that has none to list.
 NO_VERSION = 0
 
+#: What every Python model of Triton imports.
+TRITON_UTILS = "triton_python_backend_utils"
+
+
+#: Names of classes, by output.
+ClassNames = Mapping[str, Sequence[str]]
+
 
 class Registry(Protocol):
     """The part of ``infermesh_native.Server`` that knows of models; see there."""
 
-    def load_onnx(self, version: int, path: str, config: bytes, library: str) -> bytes:
+    def load_onnx(
+        self,
+        version: int,
+        path: str,
+        config: bytes,
+        library: str,
+        directory: str,
+        classes: ClassNames,
+    ) -> bytes:
         """Load one version of an ONNX model; returns the completed configuration."""
 
     def load_python(
@@ -35,11 +52,16 @@ class Registry(Protocol):
         version: int,
         config: bytes,
         instances: "Sequence[Callable[[list[Tensor]], list[Tensor] | Iterator[list[Tensor]]]]",
+        directory: str,
+        classes: ClassNames,
     ) -> bytes:
         """Serve one version with one callable per instance; returns the completed configuration."""
 
     def unload(self, name: str, version: int) -> bool:
         """Stop serving a version, or listing it; False if it is unknown."""
+
+    def set_labels(self, name: str, labels: dict[str, int]) -> bool:
+        """Replace a model's labels; False if the model is unknown."""
 
     def set_unavailable(self, name: str, version: int, reason: str) -> None:
         """List a version as UNAVAILABLE with a reason."""
@@ -61,6 +83,8 @@ class Outcome:
     backend: str | None
     state: State
     reason: str = ""
+    #: It was served until it failed for good.
+    broken: bool = False
     max_batch_size: int = 0
     instances: int = 0
 
@@ -125,6 +149,18 @@ class Loader:
                 extra=ecs("model-unloaded", infermesh__model__name=name, infermesh__model__version=version),
             )
 
+    def label(self, name: str, labels: Mapping[str, int]) -> None:
+        """Replace a model's labels, all at once."""
+        self._registry.set_labels(name, dict(labels))
+        _log.info(
+            "Labels of %s: %s",
+            name,
+            describe(labels) or "none",
+            extra=ecs(
+                "model-labelled", infermesh__model__name=name, infermesh__model__labels=describe(labels)
+            ),
+        )
+
     def _load(self, entry: ModelEntry, version: ModelVersion) -> ModelConfig:
         config = ModelConfig()
         if entry.config is not None:
@@ -133,9 +169,15 @@ class Loader:
         config.backend = entry.backend or ""
         if not version.file.is_file():
             raise FileNotFoundError(f"{version.file}: found no such file")
+        directory, classes = str(entry.directory), read_class_names(config, entry.directory)
         if entry.backend == ONNXRUNTIME:
             completed = self._registry.load_onnx(
-                version.number, str(version.file), config.SerializeToString(), str(self._library())
+                version.number,
+                str(version.file),
+                config.SerializeToString(),
+                str(self._library()),
+                directory,
+                classes,
             )
         else:
             # numpy takes memory and a tenth of a second, and a server of ONNX models never needs it.
@@ -144,7 +186,9 @@ class Loader:
             config, instances = load_instances(version.file, version.number, config)
             decoupled = config.model_transaction_policy.decoupled
             calls = [instance.stream if decoupled else instance for instance in instances]
-            completed = self._registry.load_python(version.number, config.SerializeToString(), calls)
+            completed = self._registry.load_python(
+                version.number, config.SerializeToString(), calls, directory, classes
+            )
         return ModelConfig.FromString(completed)
 
 
@@ -153,6 +197,8 @@ def _reason(error: BaseException, entry: ModelEntry) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     inside = [frame for frame in frames if Path(frame.filename).is_relative_to(entry.directory)]
     text = str(error)
+    if isinstance(error, ModuleNotFoundError) and error.name == TRITON_UTILS:
+        text += "; a Python model is a class Model here: docs/guides/migrate-from-triton.md"
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
     if inside:

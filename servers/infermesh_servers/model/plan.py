@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from infermesh_servers.model.labels import without_labels
 from infermesh_servers.model.repository import ModelEntry, ModelVersion
 
 
@@ -22,8 +23,8 @@ def plan(
 ) -> Plan:
     """Compare two scans. ``known`` are the versions that the server lists now, ready or not, by model.
 
-    A version is loaded if it is new, if one of its files changed, or if its model's configuration did. One
-    that failed is tried again when something about it changes, not before.
+    A version is loaded if it is new, if one of its files changed, or if its model's configuration did, in
+    more than its labels. One that failed is tried again when something about it changes, not before.
     """
     broken: list[ModelEntry] = []
     load: list[tuple[ModelEntry, ModelVersion]] = []
@@ -42,7 +43,16 @@ def plan(
 
 
 def _changed(old: ModelEntry | None, new: ModelEntry) -> list[ModelVersion]:
-    if old is None or old.problems or (old.config_stamp, old.backend) != (new.config_stamp, new.backend):
+    if old is None or old.problems or old.backend != new.backend or _configured_anew(old, new):
         return list(new.versions)
     before = {version.number: version.stamp for version in old.versions}
     return [version for version in new.versions if before.get(version.number) != version.stamp]
+
+
+def _configured_anew(old: ModelEntry, new: ModelEntry) -> bool:
+    if old.config_stamp == new.config_stamp:
+        return False
+    if old.labels == new.labels or old.config is None or new.config is None:
+        return True
+    # Protobuf declares no type for the comparison of two messages.
+    return bool(without_labels(old.config) != without_labels(new.config))

@@ -19,7 +19,8 @@ def field_lines(text: str) -> dict[Path, int]:
     """Return the line, from 1, of every field in ``text``, which must have been parsed without an error.
 
     A field is listed under its path without indices for its first element, and with them for each:
-    ``("input", 1, "dims")`` and, for the first input only, also ``("input",)`` and ``("input", 0)``.
+    ``("input", 1, "dims")`` and, for the first input only, also ``("input",)`` and ``("input", 0)``. An entry
+    of a map is listed under its key, too: ``("parameters", "intra_op_thread_count")``.
     """
     lines: dict[Path, int] = {}
     _message(_tokens(text), (), lines)
@@ -71,6 +72,8 @@ def _field(
         element = (*at, name, index)
         lines.setdefault((*at, name), line)
         lines[element] = token_line if depth else line
+        if name == "key" and token[0] in "\"'":
+            lines.setdefault((*at[:-1], token[1:-1]), line)
         if token in "{<":
             _message(tokens, element, lines)
         if not depth:

@@ -8,15 +8,17 @@ import infermesh_native
 from infermesh.errors import InfermeshError
 from infermesh.logs import LogFormat, configure, ecs
 
+from infermesh_servers.model.breakdown import Breakdowns
 from infermesh_servers.model.control import RepositoryControl
 from infermesh_servers.model.listeners import listen
 from infermesh_servers.model.loader import Loader, Outcome, State
-from infermesh_servers.model.manager import Manager, Poller
+from infermesh_servers.model.manager import Manager
 from infermesh_servers.model.native_log import NativeLog
 from infermesh_servers.model.onnxruntime_library import find_library
 from infermesh_servers.model.options import EVERY_MODEL, ModelControlMode, ServeOptions
+from infermesh_servers.model.poller import Poller
 from infermesh_servers.model.readiness import Readiness
-from infermesh_servers.model.repository import scan
+from infermesh_servers.model.repositories import Repository, open_repositories
 from infermesh_servers.model.shutdown import Shutdown
 from infermesh_servers.model.table import print_table
 
@@ -27,35 +29,46 @@ def run(options: ServeOptions) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
     Raises ConfigurationError if the repository cannot be read, and InfermeshError if an address cannot be
-    bound, if a model failed under ``exit_on_error``, or if the drain ran out of time.
+    bound, if a model failed under ``exit_on_error`` or ``exit_on_fatal``, or if the drain ran out of time.
     """
     # Before any socket is bound: a mistyped path should not answer as a live server first.
-    scan(options.repository)
+    repository = open_repositories(options.repositories)
+    repository.check()
     service_version = version("infermesh-servers")
     log_format = configure(
         options.log_format, {"service.name": "infermesh-serve", "service.version": service_version}
     )
     shutdown = Shutdown()
     shutdown.install()
-    server = infermesh_native.Server(version=service_version, io_threads=options.io_threads)
+    server = infermesh_native.Server(
+        version=service_version,
+        io_threads=options.io_threads,
+        allow_client_shm=options.allow_client_shm,
+    )
     with NativeLog(server):
-        _serve(options, server, shutdown, log_format)
+        _serve(options, repository, server, shutdown, log_format)
 
 
 def _serve(
-    options: ServeOptions, server: infermesh_native.Server, shutdown: Shutdown, log_format: LogFormat
+    options: ServeOptions,
+    repository: Repository,
+    server: infermesh_native.Server,
+    shutdown: Shutdown,
+    log_format: LogFormat,
 ) -> None:
     listeners = listen(server, options)
 
-    manager = Manager(options.repository, Loader(server, find_library), stop=lambda: shutdown.requested)
+    manager = Manager(repository, Loader(server, find_library), stop=lambda: shutdown.requested)
     readiness = Readiness(server, manager, listeners, strict=options.strict_readiness)
     if options.model_control_mode is ModelControlMode.EXPLICIT:
         # Before the first load: a client that asks during it waits for the manager, instead of being refused.
         control = RepositoryControl(manager, readiness.update)
         server.allow_control(control.load, control.unload)
-    _load(manager, options)
+    breakdowns = Breakdowns(manager, readiness, shutdown if options.exit_on_fatal else None)
+    server.watch_models(breakdowns)
+    _load(manager, repository, options)
     if log_format is LogFormat.TEXT and (outcomes := manager.outcomes()):
-        print_table(outcomes)
+        print_table(outcomes, manager.labels())
     if options.exit_on_error and (names := _failed(manager.outcomes())):
         server.drain(0.0)
         raise InfermeshError(f"cannot load {names}, and --exit-on-error was given")
@@ -67,13 +80,15 @@ def _serve(
             poller = Poller(manager, options.repository_poll_secs, readiness.update)
             poller.start()
 
-    signal = shutdown.wait()
+    reason = shutdown.wait()
     if poller is not None:
         poller.stop()
-    _drain(server, signal.name, options.exit_timeout_secs)
+    _drain(server, reason, options.exit_timeout_secs)
+    if shutdown.failure is not None:
+        raise InfermeshError(f"{shutdown.failure}, and --exit-on-fatal was given")
 
 
-def _load(manager: Manager, options: ServeOptions) -> None:
+def _load(manager: Manager, repository: Repository, options: ServeOptions) -> None:
     explicit = options.model_control_mode is ModelControlMode.EXPLICIT
     if explicit and EVERY_MODEL not in options.load_model:
         for name in dict.fromkeys(options.load_model):
@@ -83,7 +98,7 @@ def _load(manager: Manager, options: ServeOptions) -> None:
     if not manager.outcomes():
         _log.warning(
             "The model repository %s is empty: nothing to serve",
-            options.repository,
+            repository,
             extra=ecs("repository-empty"),
         )
 
@@ -94,12 +109,12 @@ def _failed(outcomes: Sequence[Outcome]) -> str:
     return ", ".join(names)
 
 
-def _drain(server: infermesh_native.Server, signal_name: str, timeout: float) -> None:
-    _log.info("%s: finishing accepted requests", signal_name, extra=ecs("server-draining"))
+def _drain(server: infermesh_native.Server, reason: str, timeout: float) -> None:
+    _log.info("%s: finishing accepted requests", reason, extra=ecs("server-draining"))
     server.set_ready(False)
     if not server.drain(timeout):
         raise InfermeshError(
-            f"requests were still running {timeout:g} s after {signal_name} and were cut off",
+            f"requests were still running {timeout:g} s after {reason} and were cut off",
             hint="--exit-timeout-secs gives them longer",
         )
     _log.info("Stopped: every accepted request was answered", extra=ecs("server-stopped"))

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import infermesh_native
 from infermesh.logs import ecs
 from infermesh.proto.inference.model_config_pb2 import ModelConfig
 
 from infermesh_servers.model import python_model
 from infermesh_servers.model.backends import instance_count
 from infermesh_servers.model.datatypes import wire_name
+from infermesh_servers.model.fatal import is_fatal
 from infermesh_servers.model.python_model import ModelContext, Source
 from infermesh_servers.model.python_outputs import BatchError, Outputs
 from infermesh_servers.model.tensors import numpy_type, to_array
@@ -44,7 +46,8 @@ class Instance:
     def __call__(self, inputs: "list[Tensor]") -> "list[Tensor]":
         """Run one batch; returns every declared output, in the order of the configuration.
 
-        Raises BatchError, which names the model and says what was found and what was expected.
+        Raises BatchError, which names the model and says what was found and what was expected, and
+        ``infermesh_native.FatalError`` where the model says that it cannot be used any more.
         """
         try:
             # Whatever a person wrote: its type is a promise that nobody has checked.
@@ -57,7 +60,7 @@ class Instance:
         """Run one request of a decoupled model; yields its answers, each as a call returns its one.
 
         Closing the iterator closes the model's own, which is how it learns that nobody listens any more.
-        Raises BatchError.
+        Raises as a call does.
         """
         size = self._size(inputs)
         try:
@@ -89,9 +92,10 @@ class Instance:
     def _size(self, inputs: "list[Tensor]") -> int | None:
         return inputs[0][2][0] if self._batched and inputs else None
 
-    def _raised(self, error: Exception) -> BatchError:
+    def _raised(self, error: Exception) -> Exception:
         _log.exception("model '%s' failed a batch", self._name, extra=ecs("inference-failed"))
-        return BatchError(f"model '{self._name}': {type(error).__name__}: {error}")
+        kind = infermesh_native.FatalError if is_fatal(error) else BatchError
+        return kind(f"model '{self._name}': {type(error).__name__}: {error}")
 
 
 def _arrays(inputs: "list[Tensor]") -> dict[str, Any]:

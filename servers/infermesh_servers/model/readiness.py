@@ -42,6 +42,11 @@ class Readiness:
             if self._started:
                 self._compare()
 
+    def break_off(self) -> None:
+        """Stop being ready now, whatever else holds what is loaded; ``update`` has the last word."""
+        if self._strict:
+            self._server.set_ready(False)
+
     def _compare(self) -> None:
         ready = not self._strict or self._manager.all_ready()
         if ready == self._last:

@@ -1,4 +1,4 @@
-"""How a server process is told to end: the first signal asks, the second insists."""
+"""How a server process is told to end: by a signal, of which the second insists, or by its own failure."""
 
 import queue
 import signal
@@ -8,13 +8,14 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Shutdown:
-    """The request to end, made with SIGTERM or SIGINT."""
+    """The request to end, made with SIGTERM or SIGINT, or from within."""
 
     def __init__(self) -> None:
         # A SimpleQueue may be filled from a signal handler; an Event holds a lock that the interrupted
         # thread may have.
-        self._received: queue.SimpleQueue[signal.Signals] = queue.SimpleQueue()
+        self._received: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._requested = False
+        self._failure: str | None = None
 
     def install(self) -> None:
         """Take the signals over; main thread only."""
@@ -23,11 +24,22 @@ class Shutdown:
 
     @property
     def requested(self) -> bool:
-        """Whether a signal has arrived."""
+        """Whether the process has been told to end."""
         return self._requested
 
-    def wait(self) -> signal.Signals:
-        """Block the main thread until a signal arrives, and return it."""
+    @property
+    def failure(self) -> str | None:
+        """Why the process ends by itself, if it does."""
+        return self._failure
+
+    def fail(self, why: str) -> None:
+        """End the process because it cannot do its work any more; from any thread."""
+        self._failure = self._failure or why
+        self._requested = True
+        self._received.put(why)
+
+    def wait(self) -> str:
+        """Block the main thread until it is told to end; return the signal's name, or why."""
         return self._received.get()
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
@@ -36,4 +48,4 @@ class Shutdown:
         for handled in SIGNALS:
             signal.signal(handled, signal.SIG_DFL)
         self._requested = True
-        self._received.put(signal.Signals(number))
+        self._received.put(signal.Signals(number).name)

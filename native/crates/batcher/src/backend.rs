@@ -1,5 +1,6 @@
 //! What executes a batch.
 
+use crate::RunIn;
 use bytes::Bytes;
 use infermesh_wire::{Error, Shape};
 
@@ -35,5 +36,10 @@ pub trait Backend: Send {
     /// Whether `run` may be called on a network thread: it never waits for anything but its own arithmetic.
     fn may_run_inline(&self) -> bool {
         false
+    }
+
+    /// How far it is run in before it serves. Asked on the thread that will run it.
+    fn run_in(&self) -> RunIn {
+        RunIn::Skip
     }
 }

@@ -12,8 +12,16 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// The batch's inputs. A lone request's tensors are used where they are; several are copied once, side by side.
-    pub fn gather<'a>(&'a mut self, batch: &'a [Request], datatypes: &[DataType]) -> Vec<TensorView<'a>> {
+    /// The batch's inputs, `rows` of them. A lone request's tensors are used where they are; several are copied once,
+    /// side by side. Rows beyond the batch's own are copies of its last one: values that some caller sent, on which
+    /// the model behaves as it does on any, where zeros might divide by zero or be no valid string.
+    pub fn gather<'a>(
+        &'a mut self,
+        batch: &'a [Request],
+        datatypes: &[DataType],
+        rows: usize,
+    ) -> Vec<TensorView<'a>> {
+        let surplus = rows - batch.iter().map(|request| request.rows).sum::<usize>();
         self.buffers.resize_with(datatypes.len(), Vec::new);
         self.buffers
             .iter_mut()
@@ -23,15 +31,17 @@ impl Scratch {
                 let first = &batch[0].inputs[input];
                 let mut shape = first.shape.clone();
                 if let [lone] = batch
+                    && surplus == 0
                     && is_aligned(&lone.inputs[input].data, *datatype)
                 {
                     return TensorView { shape, data: &lone.inputs[input].data };
                 }
-                let size = batch.iter().map(|request| request.inputs[input].data.len()).sum();
-                if batch.len() > 1 {
-                    shape[0] = batch.iter().map(|request| request.rows as i64).sum();
+                let filler = if surplus > 0 { last_row(batch, input, *datatype) } else { &[] };
+                let own: usize = batch.iter().map(|request| request.inputs[input].data.len()).sum();
+                if batch.len() > 1 || surplus > 0 {
+                    shape[0] = rows as i64;
                 }
-                let copied = bytes_of(buffer, size);
+                let copied = bytes_of(buffer, own + filler.len() * surplus);
                 let mut rest = &mut copied[..];
                 for request in batch {
                     let data = &request.inputs[input].data;
@@ -39,10 +49,25 @@ impl Scratch {
                     here.copy_from_slice(data);
                     rest = after;
                 }
+                if !filler.is_empty() {
+                    rest.chunks_exact_mut(filler.len()).for_each(|row| row.copy_from_slice(filler));
+                }
                 TensorView { shape, data: copied }
             })
             .collect()
     }
+}
+
+/// The bytes of the batch's last row.
+fn last_row(batch: &[Request], input: usize, datatype: DataType) -> &[u8] {
+    let Some(last) = batch.last() else { return &[] };
+    let Tensor { shape, data } = &last.inputs[input];
+    if datatype.size().is_some() {
+        return &data[data.len() - data.len() / last.rows.max(1)..];
+    }
+    let per_row = shape.get(1..).unwrap_or_default().iter().product::<i64>() as usize;
+    let before = elements(data).take(per_row * (last.rows - 1)).flatten();
+    &data[before.map(|element| 4 + element.len()).sum::<usize>()..]
 }
 
 fn is_aligned(data: &Bytes, datatype: DataType) -> bool {
@@ -58,17 +83,22 @@ fn bytes_of(buffer: &mut Vec<u128>, size: usize) -> &mut [u8] {
     unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast(), size) }
 }
 
-/// Each request's own rows, in the order of the batch; slices of the outputs, not copies.
+/// Each request's own rows, in the order of the batch; slices of the outputs, not copies. Rows behind them, with which
+/// the batch was filled up, belong to nobody.
 ///
 /// Fails with INTERNAL if an output does not have one row per row of the batch.
 pub fn split(
     batch: &[Request],
     outputs: &[Tensor],
     datatypes: &[DataType],
+    rows: usize,
 ) -> Result<Vec<SmallVec<[Tensor; 2]>>, Error> {
-    if let [_] = batch {
+    if let [lone] = batch
+        && lone.rows == rows
+    {
         return Ok(vec![outputs.iter().cloned().collect()]);
     }
+    check_rows(outputs, rows)?;
     let mut shares: Vec<SmallVec<[Tensor; 2]>> = batch.iter().map(|_| SmallVec::new()).collect();
     for (output, datatype) in outputs.iter().zip(datatypes) {
         let ends = row_ends(output, *datatype)?;
@@ -85,7 +115,7 @@ pub fn split(
 }
 
 /// Fails with INTERNAL unless every output's first dimension is `rows`.
-pub fn check_rows(outputs: &[Tensor], rows: usize) -> Result<(), Error> {
+fn check_rows(outputs: &[Tensor], rows: usize) -> Result<(), Error> {
     for (index, output) in outputs.iter().enumerate() {
         if output.shape.first() != Some(&(rows as i64)) {
             return Err(Error::internal(format!(
@@ -152,7 +182,7 @@ mod tests {
     fn a_lone_aligned_request_is_not_copied() {
         let batch = [request(1, Bytes::from_owner(AlignedBytes([7; 8])))];
         let mut scratch = Scratch::default();
-        let views = scratch.gather(&batch, &[DataType::Fp32]);
+        let views = scratch.gather(&batch, &[DataType::Fp32], 1);
         assert_eq!(views[0].data.as_ptr(), batch[0].inputs[0].data.as_ptr());
     }
 
@@ -169,7 +199,7 @@ mod tests {
         let received = Bytes::from_owner(AlignedBytes([0, 1, 2, 3, 4, 5, 6, 7]));
         let batch = [request(1, received.slice(1..5))];
         let mut scratch = Scratch::default();
-        let views = scratch.gather(&batch, &[DataType::Fp32]);
+        let views = scratch.gather(&batch, &[DataType::Fp32], 1);
         assert_eq!(views[0].data, [1, 2, 3, 4]);
         assert!(views[0].data.as_ptr().addr().is_multiple_of(4));
     }
@@ -178,10 +208,10 @@ mod tests {
     fn rows_come_back_to_their_requests() {
         let batch = [request(1, Bytes::from_static(&[1; 2])), request(2, Bytes::from_static(&[2; 4]))];
         let mut scratch = Scratch::default();
-        let views = scratch.gather(&batch, &[DataType::Uint8]);
+        let views = scratch.gather(&batch, &[DataType::Uint8], 3);
         assert_eq!((views[0].data, &views[0].shape[..]), (&[1, 1, 2, 2, 2, 2][..], &[3, 2][..]));
         let output = Tensor { shape: views[0].shape.clone(), data: Bytes::copy_from_slice(views[0].data) };
-        let shares = split(&batch, &[output], &[DataType::Uint8]).unwrap();
+        let shares = split(&batch, &[output], &[DataType::Uint8], 3).unwrap();
         assert_eq!(shares[0][0], batch[0].inputs[0]);
         assert_eq!(shares[1][0], batch[1].inputs[0]);
     }
@@ -191,11 +221,46 @@ mod tests {
         let batch = [request(1, Bytes::new()), request(1, Bytes::new())];
         let data = Bytes::from_static(b"\x01\0\0\0a\0\0\0\0\x02\0\0\0bc\x01\0\0\0d");
         let output = Tensor { shape: smallvec![2, 2], data };
-        let shares = split(&batch, std::slice::from_ref(&output), &[DataType::Bytes]).unwrap();
+        let shares = split(&batch, std::slice::from_ref(&output), &[DataType::Bytes], 2).unwrap();
         assert_eq!(&shares[0][0].data[..], b"\x01\0\0\0a\0\0\0\0");
         assert_eq!(&shares[1][0].data[..], b"\x02\0\0\0bc\x01\0\0\0d");
         let cut = Tensor { data: output.data.slice(..9), ..output };
-        assert!(split(&batch, &[cut], &[DataType::Bytes]).is_err());
+        assert!(split(&batch, &[cut], &[DataType::Bytes], 2).is_err());
+    }
+
+    #[test]
+    fn a_batch_is_filled_up_with_its_last_row() {
+        let batch = [request(1, Bytes::from_static(&[1; 2])), request(2, Bytes::from_static(&[2, 2, 3, 4]))];
+        let mut scratch = Scratch::default();
+        let views = scratch.gather(&batch, &[DataType::Uint8], 5);
+        assert_eq!((views[0].data, &views[0].shape[..]), (&[1, 1, 2, 2, 3, 4, 3, 4, 3, 4][..], &[5, 2][..]));
+        let output = Tensor { shape: views[0].shape.clone(), data: Bytes::copy_from_slice(views[0].data) };
+        let shares = split(&batch, &[output], &[DataType::Uint8], 5).unwrap();
+        assert_eq!((&shares[0][0], &shares[1][0]), (&batch[0].inputs[0], &batch[1].inputs[0]));
+    }
+
+    #[test]
+    fn a_lone_request_that_is_filled_up_gets_its_own_rows() {
+        let batch = [request(1, Bytes::from_static(&[7, 8]))];
+        let mut scratch = Scratch::default();
+        let views = scratch.gather(&batch, &[DataType::Uint8], 4);
+        assert_eq!((views[0].data, &views[0].shape[..]), (&[7, 8, 7, 8, 7, 8, 7, 8][..], &[4, 2][..]));
+        let output = Tensor { shape: views[0].shape.clone(), data: Bytes::copy_from_slice(views[0].data) };
+        let shares = split(&batch, &[output], &[DataType::Uint8], 4).unwrap();
+        assert_eq!(shares[0][0], batch[0].inputs[0]);
+        let alone = Tensor { shape: smallvec![1, 2], data: Bytes::from_static(&[7, 8]) };
+        assert!(split(&batch, &[alone], &[DataType::Uint8], 4).is_err());
+    }
+
+    #[test]
+    fn strings_are_filled_up_by_element() {
+        let data = Bytes::from_static(b"\x01\0\0\0a\0\0\0\0\x02\0\0\0bc\x01\0\0\0d");
+        let batch = [request(2, data.clone())];
+        let mut scratch = Scratch::default();
+        let views = scratch.gather(&batch, &[DataType::Bytes], 3);
+        assert_eq!(views[0].shape[..], [3, 2]);
+        assert_eq!(views[0].data[..data.len()], data);
+        assert_eq!(&views[0].data[data.len()..], b"\x02\0\0\0bc\x01\0\0\0d");
     }
 
     #[test]

@@ -51,6 +51,10 @@ impl Forecast {
         }
     }
 
+    pub fn learn(&mut self, rows: usize, took: Duration) {
+        self.fit.observe(rows, took);
+    }
+
     pub fn is_idle(&self) -> bool {
         self.running.iter().all(Option::is_none)
     }

@@ -7,6 +7,7 @@
 
 pub mod backend;
 pub mod batch;
+pub mod buckets;
 mod decoupled;
 pub mod fit;
 pub mod forecast;
@@ -20,8 +21,10 @@ pub mod request;
 pub mod scheduler;
 pub mod stats;
 pub mod trace;
+pub mod warm_up;
 
 pub use backend::{Backend, Tensor, TensorView};
+pub use buckets::Buckets;
 pub use mailbox::Mailbox;
 pub use queue::{LevelPolicy, Policy, TimeoutAction};
 pub use reply::{Many, Part, Reply};
@@ -29,3 +32,4 @@ pub use request::{Answer, Claim, Expiry, Outcome, Request, Timing};
 pub use scheduler::{Drive, Scheduler, Signature};
 pub use stats::{Failure, Stats};
 pub use trace::TraceIds;
+pub use warm_up::{Rehearsal, RunIn, Sample};

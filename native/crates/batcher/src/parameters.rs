@@ -1,4 +1,4 @@
-//! The `parameters` of a model's configuration that are the batcher's, and so no backend's.
+//! The `parameters` of a model's configuration that are the batcher's, not a backend's.
 
 use infermesh_wire::{Error, proto::inference::ModelConfig};
 use std::time::Duration;
@@ -8,10 +8,6 @@ const SLO_MS: &str = "slo_ms";
 
 /// An objective beyond a day would overflow clocks and is none.
 const MOST_MS: f64 = 24.0 * 3600.0 * 1000.0;
-
-pub fn is_own(key: &str) -> bool {
-    key == SLO_MS
-}
 
 /// Fails with INVALID_ARGUMENT if the objective is not a number above 0.
 pub fn slo(config: &ModelConfig) -> Result<Option<Duration>, Error> {

@@ -5,14 +5,16 @@
 //! at the end of its turn (`Drive::Here`), so that everything it has read by then shares the batch.
 
 use crate::{
-    Answer, Backend, Failure, Many, Outcome, Policy, Reply, Request, Stats, Timing,
-    batch::{Scratch, check_rows, split},
+    Answer, Backend, Buckets, Failure, Many, Outcome, Policy, Rehearsal, Reply, Request, Sample, Stats,
+    Timing,
+    batch::{Scratch, split},
     decoupled,
     mailbox::{self, Posting},
     order::{Order, Ticket},
     queue::{Next, Queue},
     stats::{Phases, Stay},
     trace,
+    warm_up::{Experience, run_in},
 };
 use infermesh_wire::{Code, DataType, Error};
 use std::{
@@ -20,6 +22,7 @@ use std::{
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc::{Sender, channel},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -29,12 +32,16 @@ use std::{
 /// (docs/performance.md); beyond that, blocking the thread's other connections costs more than it saves.
 const INLINE_LIMIT: Duration = Duration::from_micros(150);
 
-/// Element types of a model's tensors, in the order of its signature.
+/// Element types of a model's tensors, in the order of its signature, and the batch sizes it runs with.
 #[derive(Debug, Clone, Default)]
 pub struct Signature {
     pub inputs: Vec<DataType>,
     pub outputs: Vec<DataType>,
+    pub buckets: Buckets,
 }
+
+/// Told of the error after which a model cannot be used any more, on the thread that met it: it must not wait.
+pub type OnFatal = Box<dyn Fn(&Error) + Send + Sync>;
 
 /// What the submitting thread has to do for its request to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +56,7 @@ pub enum Drive {
 pub struct Scheduler {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    complaints: Vec<String>,
 }
 
 struct Shared {
@@ -62,6 +70,7 @@ struct Shared {
     order: Option<Mutex<Order<Vec<Posting>>>>,
     /// Moving average of a batch's duration.
     duration_ns: AtomicU64,
+    on_fatal: OnFatal,
 }
 
 struct State {
@@ -73,6 +82,8 @@ struct State {
     /// A network thread has promised to call `run_here`.
     drive_promised: bool,
     closed: bool,
+    /// What everybody is answered since the model cannot be used any more.
+    failed: Option<Error>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,14 +100,16 @@ struct Instance {
 }
 
 impl Scheduler {
-    /// Starts one thread per instance, named after the model. `typical` is how long a batch takes, where that is
-    /// known; it is learnt in any case. Fails with INTERNAL if the system refuses a thread.
+    /// Starts one thread per instance, named after the model, and runs every instance in on it.
+    ///
+    /// Fails with INTERNAL if the system refuses a thread, and with the error of a required rehearsal.
     pub fn start(
         name: &str,
         policy: Policy,
         signature: Signature,
         backends: Vec<Box<dyn Backend>>,
-        typical: Option<Duration>,
+        rehearsals: Vec<Rehearsal>,
+        on_fatal: OnFatal,
     ) -> Result<Self, Error> {
         let count = backends.len();
         let shared = Arc::new(Shared {
@@ -109,6 +122,7 @@ impl Scheduler {
                 asleep: vec![None; count],
                 drive_promised: false,
                 closed: false,
+                failed: None,
             }),
             work: (0..count).map(|_| Condvar::new()).collect(),
             order: (policy.preserve_ordering && count > 1).then(Mutex::default),
@@ -116,20 +130,38 @@ impl Scheduler {
             signature,
             stats: Stats::default(),
             // Unknown is long: the first batches run on the instance's thread until the average says otherwise.
-            duration_ns: AtomicU64::new(typical.unwrap_or(2 * INLINE_LIMIT).as_nanos() as u64),
+            duration_ns: AtomicU64::new(2 * INLINE_LIMIT.as_nanos() as u64),
+            on_fatal,
         });
-        let scheduler = Self { shared: shared.clone(), threads: Mutex::default() };
+        let mut scheduler =
+            Self { shared: shared.clone(), threads: Mutex::default(), complaints: Vec::new() };
+        let (rehearsals, (report, reports)) = (Arc::new(rehearsals), channel());
         for index in 0..count {
-            let shared = shared.clone();
+            let (shared, rehearsals, report) = (shared.clone(), rehearsals.clone(), report.clone());
             let thread = thread::Builder::new()
                 .name(format!("{name}/{index}"))
-                .spawn(move || shared.serve(index))
+                .spawn(move || {
+                    shared.run_in(index, &rehearsals, report);
+                    drop(rehearsals);
+                    shared.serve(index);
+                })
                 .map_err(|error| {
                     Error::internal(format!("no thread for an instance of '{name}': {error}"))
                 })?;
             locked(&scheduler.threads).push(thread);
         }
+        drop(report);
+        for experience in reports {
+            let Experience { samples, complaints } = experience?;
+            shared.seed(&samples);
+            scheduler.complaints.extend(complaints);
+        }
         Ok(scheduler)
+    }
+
+    /// What went wrong while the instances were run in, without being a reason not to serve the model.
+    pub fn complaints(&self) -> &[String] {
+        &self.complaints
     }
 
     pub fn policy(&self) -> &Policy {
@@ -150,13 +182,21 @@ impl Scheduler {
         self.shared.lock().closed
     }
 
-    /// Queues a request. Fails with UNAVAILABLE if the queue is full or the model is being unloaded.
+    /// Whether the model cannot be used any more.
+    pub fn has_failed(&self) -> bool {
+        self.shared.lock().failed.is_some()
+    }
+
+    /// Queues a request. Fails with UNAVAILABLE if the queue is full, the model is being unloaded or cannot be used.
     pub fn submit(&self, request: Request) -> Result<Drive, Error> {
         let shared = &*self.shared;
         let now = request.enqueued;
         let mut state = shared.lock();
         if state.closed {
             return Err(Error::new(Code::Unavailable, "the model is being unloaded"));
+        }
+        if let Some(error) = &state.failed {
+            return Err(error.clone());
         }
         let latest_start = state.queue.latest_start(&request);
         if let Err(error) = state.queue.push(request, now) {
@@ -302,6 +342,43 @@ impl Shared {
         }
     }
 
+    /// Nothing else can use the instance meanwhile: the scheduler is not known to anybody yet.
+    fn run_in(&self, index: usize, rehearsals: &[Rehearsal], report: Sender<Result<Experience, Error>>) {
+        let Some(mut instance) = self.lock().instances[index].take() else { return };
+        let experience = run_in(&mut *instance.backend, rehearsals);
+        self.lock().instances[index] = Some(instance);
+        // Nobody listens any more once another instance has failed.
+        let _ = report.send(experience);
+    }
+
+    /// The first estimates of a batch's duration. Of the average: that of the smallest that an instance was run in with.
+    fn seed(&self, samples: &[Sample]) {
+        if let Some(smallest) = samples.iter().min_by_key(|sample| sample.rows) {
+            self.duration_ns.store(smallest.took.as_nanos() as u64, Relaxed);
+        }
+        let mut state = self.lock();
+        samples.iter().for_each(|sample| state.queue.learn(sample.rows, sample.took));
+    }
+
+    /// Everybody who waits, and everybody to come, is refused: what failed stays broken.
+    fn fail(&self, error: &Error) {
+        let waiting = {
+            let mut state = self.lock();
+            if state.failed.is_some() {
+                return;
+            }
+            let refusal = format!("the model has failed and is out of service: {}", error.message);
+            state.failed = Some(Error::new(Code::Unavailable, refusal.clone()));
+            let waiting = state.queue.drain();
+            waiting.into_iter().map(move |request| {
+                let refusal = Error::new(Code::Unavailable, refusal.clone());
+                (request.mailbox, request.reply, Err(refusal))
+            })
+        };
+        mailbox::post_all(waiting);
+        (self.on_fatal)(error);
+    }
+
     /// The loop of an instance's thread.
     fn serve(&self, index: usize) {
         let mut state = self.lock();
@@ -398,6 +475,9 @@ impl Shared {
                 let (requests, total) = stays
                     .fold((0, Duration::ZERO), |(requests, total), stay| (requests + 1, total + stay.total));
                 self.stats.failed(Failure::Backend, requests, total);
+                if error.fatal {
+                    self.fail(&error);
+                }
                 batch.iter().map(|_| Err(error.clone())).collect()
             }
         };
@@ -422,7 +502,8 @@ impl Shared {
         let started = Instant::now();
         let outcome = trace::during(batch, || {
             catch_unwind(AssertUnwindSafe(|| {
-                let inputs = instance.scratch.gather(batch, &self.signature.inputs);
+                let rows = batch[0].rows;
+                let inputs = instance.scratch.gather(batch, &self.signature.inputs, rows);
                 decoupled::stream(&mut *instance.backend, &inputs, &answers.parts)
             }))
             .unwrap_or_else(|_| Err(Error::internal("the backend panicked")))
@@ -439,6 +520,9 @@ impl Shared {
             }
             Err(error) => {
                 self.stats.failed(Failure::Backend, usize::from(awaited), total);
+                if error.fatal {
+                    self.fail(&error);
+                }
                 Err(error)
             }
         };
@@ -454,14 +538,12 @@ impl Shared {
         rows: usize,
         started: Instant,
     ) -> Result<(Vec<smallvec::SmallVec<[crate::Tensor; 2]>>, Phases), Error> {
-        let inputs = instance.scratch.gather(batch, &self.signature.inputs);
+        let padded = self.signature.buckets.fit(rows);
+        let inputs = instance.scratch.gather(batch, &self.signature.inputs, padded);
         let gathered = Instant::now();
         let outputs = instance.backend.run(&inputs)?;
         let ran = Instant::now();
-        if batch.len() > 1 {
-            check_rows(&outputs, rows)?;
-        }
-        let shares = split(batch, &outputs, &self.signature.outputs)?;
+        let shares = split(batch, &outputs, &self.signature.outputs, padded)?;
         let phases = Phases { input: gathered - started, infer: ran - gathered, output: ran.elapsed() };
         Ok((shares, phases))
     }

@@ -5,7 +5,8 @@
 
 use bytes::Bytes;
 use infermesh_batcher::{
-    Backend, Drive, Mailbox, Outcome, Policy, Request, Scheduler, Signature, Tensor, TensorView,
+    Backend, Buckets, Drive, Mailbox, Outcome, Policy, Rehearsal, Request, RunIn, Scheduler, Signature,
+    Tensor, TensorView,
 };
 use infermesh_wire::{Code, DataType, Error};
 use proptest::prelude::*;
@@ -43,6 +44,10 @@ impl Backend for AddOne {
     fn may_run_inline(&self) -> bool {
         self.inline
     }
+
+    fn run_in(&self) -> RunIn {
+        RunIn::Complete
+    }
 }
 
 /// Reports each batch's rows, then waits until it is let go.
@@ -64,8 +69,15 @@ fn scheduler(backends: Vec<Box<dyn Backend>>, max_batch_size: usize) -> Schedule
 }
 
 fn scheduler_with(backends: Vec<Box<dyn Backend>>, policy: Policy) -> Scheduler {
-    let signature = Signature { inputs: vec![DataType::Uint8], outputs: vec![DataType::Uint8] };
-    Scheduler::start("test", policy, signature, backends, Some(Duration::ZERO)).unwrap()
+    let types = vec![DataType::Uint8];
+    let signature = Signature { inputs: types.clone(), outputs: types, buckets: Buckets::default() };
+    Scheduler::start("test", policy, signature, backends, rehearsals(), Box::new(|_| ())).unwrap()
+}
+
+/// Often enough that one of the runs is as short as they are.
+fn rehearsals() -> Vec<Rehearsal> {
+    let inputs = vec![Tensor { shape: smallvec![1, 1], data: Bytes::from_static(&[0]) }];
+    vec![Rehearsal { name: "short".into(), inputs, rows: 1, count: 20, required: false, decoupled: false }]
 }
 
 fn request(rows: Vec<u8>, mailbox: &Arc<Mailbox>) -> (Request, oneshot::Receiver<Outcome>) {
@@ -228,6 +240,13 @@ fn closing_finishes_what_was_accepted() {
     });
 }
 
+/// Without a rehearsal.
+fn ordered(backends: Vec<Box<dyn Backend>>, policy: Policy) -> Scheduler {
+    let types = vec![DataType::Uint8];
+    let signature = Signature { inputs: types.clone(), outputs: types, buckets: Buckets::default() };
+    Scheduler::start("ordered", policy, signature, backends, Vec::new(), Box::new(|_| ())).unwrap()
+}
+
 /// Reports a batch's first byte; one that begins with a 1 then waits until it is let go.
 struct OneWaits {
     started: Sender<u8>,
@@ -254,7 +273,7 @@ fn answers_keep_their_order_where_that_is_asked_for() {
         let backend =
             || Box::new(OneWaits { started: started.clone(), gate: gate.clone() }) as Box<dyn Backend>;
         let policy = Policy { max_batch_size: 1, dynamic: true, preserve_ordering, ..Policy::default() };
-        let scheduler = Arc::new(scheduler_with(vec![backend(), backend()], policy));
+        let scheduler = Arc::new(ordered(vec![backend(), backend()], policy));
         on_network_thread(async |mailbox| {
             let answered = Rc::new(RefCell::new(Vec::new()));
             let mut calls = Vec::new();
@@ -280,4 +299,89 @@ fn answers_keep_their_order_where_that_is_asked_for() {
             assert_eq!(order, expected);
         });
     }
+}
+
+/// Remembers how many rows it was given; a row of 9 breaks it for good.
+struct Fragile {
+    seen: Sender<usize>,
+}
+
+impl Backend for Fragile {
+    fn run(&mut self, inputs: &[TensorView<'_>]) -> Result<Vec<Tensor>, Error> {
+        self.seen.send(inputs[0].shape[0] as usize).unwrap();
+        if inputs[0].data.contains(&9) {
+            return Err(Error::fatal("the device is lost"));
+        }
+        Ok(vec![Tensor { shape: inputs[0].shape.clone(), data: Bytes::copy_from_slice(inputs[0].data) }])
+    }
+}
+
+fn fragile(
+    buckets: Vec<usize>,
+    rehearsals: Vec<Rehearsal>,
+) -> (Result<Scheduler, Error>, Receiver<usize>, Receiver<Error>) {
+    let (seen, rows) = channel();
+    let (fatal, fatals) = channel();
+    let fatal = std::sync::Mutex::new(fatal);
+    let scheduler = Scheduler::start(
+        "fragile",
+        Policy { max_batch_size: 8, dynamic: true, ..Policy::default() },
+        Signature {
+            inputs: vec![DataType::Uint8],
+            outputs: vec![DataType::Uint8],
+            buckets: Buckets::new(buckets),
+        },
+        vec![Box::new(Fragile { seen })],
+        rehearsals,
+        Box::new(move |error| fatal.lock().unwrap().send(error.clone()).unwrap()),
+    );
+    (scheduler, rows, fatals)
+}
+
+#[test]
+fn a_batch_is_filled_up_and_callers_get_what_is_theirs() {
+    let (scheduler, rows, _fatals) = fragile(vec![4, 8], Vec::new());
+    let scheduler = Arc::new(scheduler.unwrap());
+    on_network_thread(async |mailbox| {
+        assert_eq!(data(call(&scheduler, vec![1, 2, 3, 4, 5], &mailbox).await), [1, 2, 3, 4, 5]);
+        assert_eq!(data(call(&scheduler, vec![6], &mailbox).await), [6]);
+    });
+    assert_eq!(rows.try_iter().collect::<Vec<_>>(), [8, 4]);
+    assert_eq!(scheduler.stats().snapshot().inferences, 6);
+}
+
+#[test]
+fn a_fatal_error_takes_the_model_out_of_service_and_says_so_once() {
+    let (scheduler, _rows, fatals) = fragile(Vec::new(), Vec::new());
+    let scheduler = Arc::new(scheduler.unwrap());
+    on_network_thread(async |mailbox| {
+        assert!(!scheduler.has_failed());
+        let error = call(&scheduler, vec![9], &mailbox).await.unwrap_err();
+        assert_eq!((error.code, &*error.message), (Code::Internal, "the device is lost"));
+        assert!(scheduler.has_failed());
+        for _ in 0..2 {
+            let error = call(&scheduler, vec![1], &mailbox).await.unwrap_err();
+            assert_eq!(error.code, Code::Unavailable);
+            assert!(error.message.contains("the device is lost"), "{error}");
+        }
+    });
+    assert_eq!(fatals.try_iter().count(), 1);
+}
+
+#[test]
+fn a_required_rehearsal_that_fails_is_a_failed_start() {
+    let (scheduler, rows, _fatals) = fragile(
+        Vec::new(),
+        vec![Rehearsal {
+            name: "nine".into(),
+            inputs: vec![Tensor { shape: smallvec![1, 1], data: Bytes::from_static(&[9]) }],
+            rows: 1,
+            count: 1,
+            required: true,
+            decoupled: false,
+        }],
+    );
+    let error = scheduler.err().unwrap();
+    assert_eq!(error.message, "warm-up 'nine' failed: the device is lost");
+    assert_eq!(rows.try_iter().collect::<Vec<_>>(), [1]);
 }

@@ -1,5 +1,6 @@
 //! The C library, opened once per process.
 
+use crate::said;
 use infermesh_wire::Error;
 use ort_sys::{ORT_API_VERSION, OrtApi, OrtApiBase, OrtEnv, OrtLoggingLevel, OrtStatusPtr};
 use std::{
@@ -62,8 +63,15 @@ impl Api {
         let mut env = ptr::null_mut();
         let name = CString::from(c"infermesh");
         // SAFETY: out-pointer and name are valid for the call.
-        let status =
-            unsafe { (table.CreateEnv)(OrtLoggingLevel::ORT_LOGGING_LEVEL_ERROR, name.as_ptr(), &mut env) };
+        let status = unsafe {
+            (table.CreateEnvWithCustomLogger)(
+                said::listen,
+                ptr::null_mut(),
+                OrtLoggingLevel::ORT_LOGGING_LEVEL_ERROR,
+                name.as_ptr(),
+                &mut env,
+            )
+        };
         let api = Self { table, env };
         api.check(status)?;
         Ok(api)

@@ -5,7 +5,9 @@ mod api;
 mod backend;
 mod describe;
 mod options;
+mod said;
 mod session;
 mod value;
 
 pub use backend::{Loaded, load};
+pub use options::PARAMETERS;

@@ -1,6 +1,7 @@
 //! The `python` backend: a callable over a batch. The interpreter is entered once per batch, or, where the model is
 //! decoupled, once per answer.
 
+use crate::FatalError;
 use bytes::Bytes;
 use infermesh_batcher::{Backend, Tensor, TensorView};
 use infermesh_wire::{DataType, Error, Shape};
@@ -105,7 +106,9 @@ fn to_bytes(data: &Bound<'_, PyAny>) -> PyResult<Bytes> {
 fn describe(error: PyErr) -> Error {
     Python::attach(|py| {
         let message = error.value(py).to_string();
-        if message.is_empty() { Error::internal(error.to_string()) } else { Error::internal(message) }
+        let message = if message.is_empty() { error.to_string() } else { message };
+        let fatal = error.is_instance_of::<FatalError>(py);
+        if fatal { Error::fatal(message) } else { Error::internal(message) }
     })
 }
 

@@ -1,6 +1,7 @@
 //! `infermesh_native`: the data plane as Python sees it. Nothing else in the workspace knows Python.
 
 mod backend;
+mod breakdown;
 mod control;
 mod log;
 mod server;
@@ -14,12 +15,22 @@ pyo3::create_exception!(
     "A model could not be loaded."
 );
 
+pyo3::create_exception!(
+    infermesh_native,
+    FatalError,
+    pyo3::exceptions::PyException,
+    "A model cannot be used any more."
+);
+
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use super::{ModelError, server::Server};
+    use super::{FatalError, ModelError, server::Server};
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
     const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_export]
+    const ONNX_PARAMETERS: [&str; infermesh_onnx::PARAMETERS.len()] = infermesh_onnx::PARAMETERS;
 }

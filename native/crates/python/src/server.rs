@@ -3,11 +3,12 @@
 use crate::{
     ModelError,
     backend::{Ports, PythonBackend},
+    breakdown,
     control::PythonControl,
     log,
 };
 use infermesh_batcher::Backend;
-use infermesh_server::{Settings, Version};
+use infermesh_server::Settings;
 use infermesh_wire::{DataType, Error, proto::inference::ModelConfig};
 use prost::Message;
 use pyo3::{
@@ -15,7 +16,12 @@ use pyo3::{
     prelude::*,
     types::{PyBytes, PyList},
 };
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 #[pyclass(frozen, module = "infermesh_native")]
 pub struct Server(infermesh_server::Server);
@@ -23,9 +29,16 @@ pub struct Server(infermesh_server::Server);
 #[pymethods]
 impl Server {
     #[new]
-    #[pyo3(signature = (*, version, name = "infermesh", io_threads = 0, max_message_bytes = 2_147_483_647))]
-    fn new(version: String, name: &str, io_threads: usize, max_message_bytes: usize) -> PyResult<Self> {
-        let settings = Settings { name: name.to_owned(), version, io_threads, max_message_bytes };
+    #[pyo3(signature = (*, version, name = "infermesh", io_threads = 0, max_message_bytes = 2_147_483_647, allow_client_shm = true))]
+    fn new(
+        version: String,
+        name: &str,
+        io_threads: usize,
+        max_message_bytes: usize,
+        allow_client_shm: bool,
+    ) -> PyResult<Self> {
+        let settings =
+            Settings { name: name.to_owned(), version, io_threads, max_message_bytes, allow_client_shm };
         Ok(Self(infermesh_server::Server::start(settings).map_err(model_error)?))
     }
 
@@ -48,6 +61,7 @@ impl Server {
         Ok((address.ip().to_string(), address.port()))
     }
 
+    #[allow(clippy::too_many_arguments)] // Python passes them by name.
     fn load_onnx<'py>(
         &self,
         py: Python<'py>,
@@ -55,13 +69,15 @@ impl Server {
         path: PathBuf,
         config: &[u8],
         library: PathBuf,
+        directory: PathBuf,
+        classes: HashMap<String, Vec<String>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let config = decode(config)?;
         let completed = py
             .detach(|| {
                 let loaded = infermesh_onnx::load(&library, &path, config)?;
                 let completed = loaded.config.encode_to_vec();
-                self.0.insert(Version::start(version, loaded.config, loaded.instances, loaded.typical)?);
+                self.0.load(version, loaded.config, loaded.instances, &directory, classes)?;
                 Ok(completed)
             })
             .map_err(model_error)?;
@@ -74,6 +90,8 @@ impl Server {
         version: i64,
         config: &[u8],
         instances: Vec<Py<PyAny>>,
+        directory: PathBuf,
+        classes: HashMap<String, Vec<String>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let mut config = decode(config)?;
         if config.platform.is_empty() {
@@ -88,8 +106,7 @@ impl Server {
                     Box::new(PythonBackend { callable, ports: ports.clone() }) as Box<dyn Backend>
                 })
                 .collect();
-            self.0.insert(Version::start(version, config, backends, None)?);
-            Ok(())
+            self.0.load(version, config, backends, &directory, classes)
         })
         .map_err(model_error)?;
         Ok(PyBytes::new(py, &completed))
@@ -103,12 +120,20 @@ impl Server {
         py.detach(|| self.0.registry().set_unavailable(name, version, reason));
     }
 
+    fn set_labels(&self, py: Python<'_>, name: &str, labels: BTreeMap<String, i64>) -> bool {
+        py.detach(|| self.0.registry().set_labels(name, labels))
+    }
+
     fn set_ready(&self, ready: bool) {
         self.0.registry().set_ready(ready);
     }
 
     fn allow_control(&self, load: Py<PyAny>, unload: Py<PyAny>) {
         self.0.allow_control(Arc::new(PythonControl { load, unload }));
+    }
+
+    fn watch_models(&self, failed: Py<PyAny>) -> PyResult<()> {
+        breakdown::watch(&self.0, failed)
     }
 
     fn take_log<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyList>> {

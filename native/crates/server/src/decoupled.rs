@@ -2,8 +2,9 @@
 
 use crate::{
     call::Body,
-    infer::{expired, schedule, tensors},
+    infer::{expired, schedule},
     model::Version,
+    outputs::{Outputs, present, tensors},
     thread::Local,
     validate::{Valid, validate},
 };
@@ -21,7 +22,7 @@ use tokio::{sync::mpsc, time::sleep_until};
 /// The answers of one request. Dropping it gives the request up, which ends the model's work on it.
 pub struct Answers {
     version: Arc<Version>,
-    outputs: SmallVec<[usize; 4]>,
+    outputs: Outputs,
     id: String,
     /// Whether the caller wants to be told the end.
     marked: bool,
@@ -42,7 +43,8 @@ pub fn submit(
     marked: bool,
     deadline: Option<Instant>,
 ) -> Result<Answers, Error> {
-    let Valid { inputs, rows, outputs, priority, timeout } = validate(&version, request, message)?;
+    let Valid { inputs, rows, outputs, priority, timeout } =
+        validate(&version, request, message, &local.shared.regions)?;
     let (since, count) = (Instant::now(), Claim::default());
     let (sender, parts) = mpsc::channel(WINDOW);
     let reply = Reply::Many(Many { parts: sender, count: count.clone() });
@@ -63,13 +65,21 @@ impl Answers {
         if self.over {
             return None;
         }
-        let part = self.part().await;
+        let part = self.part().await.and_then(|part| self.presented(part));
         self.over = !matches!(part, Ok(Some(_)));
         match part {
             Ok(Some(outputs)) => Some(Ok(self.write(false, &outputs))),
             Ok(None) => self.marked.then(|| Ok(self.write(true, &[]))),
             Err(error) => Some(Err(error)),
         }
+    }
+
+    /// Each answer in the form that is wanted; in shared memory it takes the place of the one before.
+    fn presented(&self, mut part: Option<SmallVec<[Tensor; 2]>>) -> Part {
+        if let Some(outputs) = &mut part {
+            present(&self.version, &self.outputs, outputs)?;
+        }
+        Ok(part)
     }
 
     fn write(&self, last: bool, outputs: &[Tensor]) -> Body {

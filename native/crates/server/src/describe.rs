@@ -2,7 +2,7 @@
 
 use crate::{
     model::Port,
-    registry::{Control, Entry, parse_version},
+    registry::{Control, Entry},
     thread::Local,
 };
 use infermesh_wire::{
@@ -18,8 +18,15 @@ use infermesh_wire::{
 };
 use std::sync::Arc;
 
-/// Extensions of the protocol that this server serves.
-const EXTENSIONS: [&str; 4] = ["model_configuration", "model_repository", "parameters", "statistics"];
+/// Extensions of the protocol that this server serves, besides those that depend on how it was started.
+const EXTENSIONS: [&str; 6] = [
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "parameters",
+    "statistics",
+];
 
 pub fn server_live() -> ServerLiveResponse {
     ServerLiveResponse { live: true }
@@ -30,17 +37,18 @@ pub fn server_ready(local: &Local) -> ServerReadyResponse {
 }
 
 pub fn server_metadata(local: &Local) -> ServerMetadataResponse {
+    let shared_memory = local.shared.regions.extensions();
     ServerMetadataResponse {
         name: local.shared.name.clone(),
         version: local.shared.version.clone(),
-        extensions: EXTENSIONS.map(str::to_owned).to_vec(),
+        extensions: EXTENSIONS.iter().chain(shared_memory).map(|&it| it.to_owned()).collect(),
     }
 }
 
 /// Not ready, rather than an error, for a model that is not there.
 pub fn model_ready(local: &Local, request: ModelReadyRequest) -> Result<ModelReadyResponse, Error> {
     if !request.version.is_empty() {
-        parse_version(&request.version)?;
+        local.shared.registry.check_version(&request.name, &request.version)?;
     }
     Ok(ModelReadyResponse { ready: local.shared.registry.find(&request.name, &request.version).is_ok() })
 }

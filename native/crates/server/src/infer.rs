@@ -3,11 +3,12 @@
 use crate::{
     call::Body,
     model::Version,
+    outputs::{Outputs, present, tensors},
     thread::Local,
     validate::{Valid, validate},
 };
 use bytes::Bytes;
-use infermesh_batcher::{Answer, Drive, Expiry, Failure, Outcome, Request, Tensor};
+use infermesh_batcher::{Answer, Drive, Expiry, Failure, Outcome, Request};
 use infermesh_wire::{
     Code, Error,
     request::InferRequest,
@@ -37,7 +38,7 @@ pub async fn unary(local: &Local, message: Bytes, deadline: Option<Instant>) -> 
 /// An inference that was accepted.
 pub struct Pending {
     visit: Visit,
-    outputs: SmallVec<[usize; 4]>,
+    outputs: Outputs,
     id: String,
     expiry: Option<Expiry>,
 }
@@ -45,7 +46,7 @@ pub struct Pending {
 /// An inference that is done.
 pub struct Done {
     visit: Visit,
-    outputs: SmallVec<[usize; 4]>,
+    outputs: Outputs,
     id: String,
     answer: Answer,
 }
@@ -58,7 +59,7 @@ pub fn submit(
     message: &Bytes,
     deadline: Option<Instant>,
 ) -> Result<Pending, Error> {
-    let valid = validate(&version, request, message)?;
+    let valid = validate(&version, request, message, &local.shared.regions)?;
     enqueue(local, version, valid, request.id, deadline)
 }
 
@@ -158,7 +159,9 @@ impl Pending {
             _ => Error::deadline_exceeded(),
         })?;
         visit.failure = None;
-        Ok(Done { visit, outputs, id, answer: outcome? })
+        let mut answer = outcome?;
+        present(&visit.version, &outputs, &mut answer.outputs)?;
+        Ok(Done { visit, outputs, id, answer })
     }
 }
 
@@ -185,22 +188,4 @@ impl Done {
     pub fn tensors(&self) -> SmallVec<[OutputTensor<'_>; 4]> {
         tensors(self.version(), &self.outputs, &self.answer.outputs)
     }
-}
-
-/// Those of a model's outputs that are `wanted`, by their indices.
-pub fn tensors<'a>(
-    version: &'a Version,
-    wanted: &[usize],
-    outputs: &'a [Tensor],
-) -> SmallVec<[OutputTensor<'a>; 4]> {
-    let wanted = wanted.iter().filter_map(|&index| {
-        let (port, tensor) = (version.outputs.get(index)?, outputs.get(index)?);
-        Some(OutputTensor {
-            name: &port.name,
-            datatype: port.datatype,
-            shape: &tensor.shape,
-            data: tensor.data.clone(),
-        })
-    });
-    wanted.collect()
 }

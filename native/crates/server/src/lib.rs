@@ -1,31 +1,41 @@
 //! A server for the Open Inference Protocol v2, over gRPC and over HTTP.
 //!
 //! One way through: `listener` accepts, `connection` speaks HTTP/2, `call` frames messages, `route` picks a method;
-//! an inference goes on to `infer` (or `stream`, `decoupled`), `validate`, the model's scheduler in `registry`, and back.
-//! `describe`, `statistics`, `health` and `reflection` answer questions about the server. `http` is the other edge: JSON
-//! in front of the same `infer`, `describe` and `statistics`. `metrics` is what Prometheus reads.
+//! an inference goes on to `infer` (or `stream`, `decoupled`), `validate`, the model's scheduler in `registry`, and back
+//! through `outputs`, in text (`classification`) or through `shared_memory` where that is wanted. `describe`,
+//! `statistics`, `health` and `reflection` answer questions about the server. `http` is the other edge: JSON in
+//! front of the same `infer`, `describe` and `statistics`. `metrics` is what Prometheus reads.
 
 mod authority;
+mod breakdown;
+mod buckets;
 mod call;
+mod classification;
 mod connection;
 mod decoupled;
 mod describe;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod health;
 mod http;
 mod infer;
 mod listener;
 mod metrics;
 mod model;
+mod outputs;
 mod policy;
 mod reflection;
 mod registry;
 mod route;
 mod server;
+mod shared_memory;
 mod statistics;
 mod stream;
 mod thread;
 mod validate;
+mod warm_up;
 
+pub use breakdown::Breakdown;
 pub use model::Version;
 pub use registry::{Control, Registry};
 pub use server::{Server, Settings};

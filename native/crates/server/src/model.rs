@@ -1,9 +1,9 @@
 //! One version of a model, as the request path sees it.
 
-use crate::policy::policy;
-use infermesh_batcher::{Backend, Scheduler, Signature};
+use crate::{buckets::buckets, policy::policy, warm_up::rehearsals};
+use infermesh_batcher::{Backend, Scheduler, Signature, scheduler::OnFatal};
 use infermesh_wire::{Code, DataType, Error, Shape, proto::inference::ModelConfig, response::ResponseWriter};
-use std::time::Duration;
+use std::{collections::HashMap, path::Path};
 
 /// An input or output. `shape` includes the batch dimension (-1) where the model batches.
 #[derive(Debug, Clone)]
@@ -11,6 +11,8 @@ pub struct Port {
     pub name: String,
     pub datatype: DataType,
     pub shape: Shape,
+    /// What an output's classes are called, by their index; as many as are known.
+    pub classes: Vec<String>,
 }
 
 pub struct Version {
@@ -25,14 +27,16 @@ pub struct Version {
 
 impl Version {
     /// Puts a loaded model behind a scheduler. `config` is complete: every tensor is named, typed and shaped.
-    /// `typical` is how long a batch takes, where that is known.
+    /// `directory` is the model's, with the files that its warm-up names; `on_fatal` is told of the error after which it
+    /// cannot be used any more. Returns when every instance is warm.
     ///
-    /// Fails with INVALID_ARGUMENT naming what in the configuration cannot be served.
+    /// Fails with INVALID_ARGUMENT naming what in the configuration cannot be served, and if its warm-up fails.
     pub fn start(
         number: i64,
         config: ModelConfig,
         backends: Vec<Box<dyn Backend>>,
-        typical: Option<Duration>,
+        directory: &Path,
+        on_fatal: OnFatal,
     ) -> Result<Self, Error> {
         let batched = config.max_batch_size > 0;
         let inputs = config
@@ -46,8 +50,11 @@ impl Version {
             .map(|output| port(&output.name, output.data_type, &output.dims, batched))
             .collect::<Result<Vec<_>, _>>()?;
         let types = |ports: &[Port]| ports.iter().map(|port| port.datatype).collect();
-        let signature = Signature { inputs: types(&inputs), outputs: types(&outputs) };
-        let scheduler = Scheduler::start(&config.name, policy(&config)?, signature, backends, typical)?;
+        let buckets = buckets(&config)?;
+        let rehearsals = rehearsals(&config, &inputs, &buckets, directory)?;
+        let signature = Signature { inputs: types(&inputs), outputs: types(&outputs), buckets };
+        let policy = policy(&config)?;
+        let scheduler = Scheduler::start(&config.name, policy, signature, backends, rehearsals, on_fatal)?;
         Ok(Self {
             name: config.name.clone(),
             number,
@@ -57,6 +64,14 @@ impl Version {
             scheduler,
             config,
         })
+    }
+
+    /// Names the classes of outputs, by the outputs' names.
+    pub fn with_classes(mut self, mut classes: HashMap<String, Vec<String>>) -> Self {
+        for port in &mut self.outputs {
+            port.classes = classes.remove(&port.name).unwrap_or_default();
+        }
+        self
     }
 
     /// Whether a request has any number of answers, each sent as soon as it is there.
@@ -86,5 +101,6 @@ fn port(name: &str, data_type: i32, dims: &[i64], batched: bool) -> Result<Port,
         name: name.to_owned(),
         datatype,
         shape: batch.into_iter().chain(dims.iter().copied()).collect(),
+        classes: Vec::new(),
     })
 }

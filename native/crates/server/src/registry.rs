@@ -22,8 +22,18 @@ pub enum Entry {
     Unavailable(String),
 }
 
+/// What is listed under one name.
+#[derive(Default)]
+struct Model {
+    versions: BTreeMap<i64, Entry>,
+    /// Names that stand for a version: `stable`, `canary`.
+    labels: BTreeMap<String, i64>,
+}
+
+type Models = BTreeMap<String, Model>;
+
 pub struct Registry {
-    models: RwLock<BTreeMap<String, BTreeMap<i64, Entry>>>,
+    models: RwLock<Models>,
     ready: watch::Sender<bool>,
 }
 
@@ -37,22 +47,44 @@ impl Registry {
     /// Makes a version ready; one of the same number that it replaces finishes what it has accepted.
     pub fn insert(&self, version: Version) {
         let (name, number) = (version.name.clone(), version.number);
-        let replaced = self.write().entry(name).or_default().insert(number, Entry::Ready(Arc::new(version)));
+        let entry = Entry::Ready(Arc::new(version));
+        let replaced = self.write().entry(name).or_default().versions.insert(number, entry);
         close(replaced);
     }
 
     pub fn set_unavailable(&self, name: &str, number: i64, reason: &str) {
         let entry = Entry::Unavailable(reason.to_owned());
-        let replaced = self.write().entry(name.to_owned()).or_default().insert(number, entry);
+        let replaced = self.write().entry(name.to_owned()).or_default().versions.insert(number, entry);
         close(replaced);
+    }
+
+    /// Takes a version that has failed for good out of service, and returns it if it still was in it: to be closed on a
+    /// thread that may wait for its instances.
+    pub fn break_down(&self, name: &str, number: i64, reason: &str) -> Option<Arc<Version>> {
+        let mut models = self.write();
+        let entry = models.get_mut(name)?.versions.get_mut(&number)?;
+        match entry {
+            // A later load of the same number may be in its place by now.
+            Entry::Ready(version) if version.scheduler.has_failed() => {
+                let version = version.clone();
+                *entry = Entry::Unavailable(reason.to_owned());
+                Some(version)
+            }
+            _ => None,
+        }
+    }
+
+    /// Replaces a model's labels, all at once. False if nothing is listed under that name.
+    pub fn set_labels(&self, name: &str, labels: BTreeMap<String, i64>) -> bool {
+        self.write().get_mut(name).map(|model| model.labels = labels).is_some()
     }
 
     /// Stops admitting requests and waits for the accepted ones. False if there is no such version.
     pub fn unload(&self, name: &str, number: i64) -> bool {
         let mut models = self.write();
-        let Some(versions) = models.get_mut(name) else { return false };
-        let removed = versions.remove(&number);
-        if versions.is_empty() {
+        let Some(model) = models.get_mut(name) else { return false };
+        let removed = model.versions.remove(&number);
+        if model.versions.is_empty() {
             models.remove(name);
         }
         drop(models);
@@ -64,7 +96,10 @@ impl Registry {
     /// Finishes and releases every model.
     pub fn clear(&self) {
         let models = std::mem::take(&mut *self.write());
-        models.into_values().flat_map(BTreeMap::into_values).for_each(|entry| close(Some(entry)));
+        models
+            .into_values()
+            .flat_map(|model| model.versions.into_values())
+            .for_each(|entry| close(Some(entry)));
     }
 
     /// Lets go of every model without waiting for what it still runs: for a process that is about to end.
@@ -73,29 +108,42 @@ impl Registry {
         std::mem::forget(std::mem::take(&mut *self.write()));
     }
 
-    /// The version a request names; the highest ready one if it names none.
+    /// The version a request names, by its number or its label; the highest ready one if it names none.
     ///
-    /// Fails with NOT_FOUND (unknown), UNAVAILABLE (not ready) or INVALID_ARGUMENT (not a version number).
+    /// Fails with NOT_FOUND (unknown), UNAVAILABLE (not ready) or INVALID_ARGUMENT (neither a number nor, where the
+    /// model has labels, one of them).
     pub fn find(&self, name: &str, version: &str) -> Result<Arc<Version>, Error> {
-        let not_found =
-            |what: &str| Err(Error::new(Code::NotFound, format!("Request for unknown model: {what}")));
         let models = self.read();
-        let Some(versions) = models.get(name) else { return not_found(&format!("'{name}' is not found")) };
+        let Some(model) = models.get(name) else { return not_found(&format!("'{name}' is not found")) };
         if version.is_empty() {
-            let ready = versions.values().rev().find_map(|entry| match entry {
+            let ready = model.versions.values().rev().find_map(|entry| match entry {
                 Entry::Ready(version) => Some(version.clone()),
                 Entry::Unavailable(_) => None,
             });
             return ready.map_or_else(|| not_found(&format!("'{name}' has no available versions")), Ok);
         }
-        let number = parse_version(version)?;
-        match versions.get(&number) {
+        let number = model.number(name, version)?;
+        // A label may be anything its owner likes; the number tells what it means now.
+        let labelled =
+            || if model.labels.contains_key(version) { format!(" ('{version}')") } else { String::new() };
+        match model.versions.get(&number) {
             Some(Entry::Ready(version)) => Ok(version.clone()),
             Some(Entry::Unavailable(_)) => Err(Error::new(
                 Code::Unavailable,
-                format!("Request for unknown model: '{name}' version {number} is not at ready state"),
+                format!(
+                    "Request for unknown model: '{name}' version {number}{} is not at ready state",
+                    labelled()
+                ),
             )),
-            None => not_found(&format!("'{name}' version {number} is not found")),
+            None => not_found(&format!("'{name}' version {number}{} is not found", labelled())),
+        }
+    }
+
+    /// Fails with INVALID_ARGUMENT for what no version of the model could be called.
+    pub fn check_version(&self, name: &str, version: &str) -> Result<(), Error> {
+        match self.read().get(name) {
+            Some(model) if !model.labels.is_empty() => Ok(()),
+            _ => parse_version(version).map(drop),
         }
     }
 
@@ -117,8 +165,8 @@ impl Registry {
     /// Every version of every model, by name.
     pub fn list(&self) -> Vec<(String, i64, Entry)> {
         let models = self.read();
-        let versions = models.iter().flat_map(|(name, versions)| {
-            versions.iter().map(|(number, entry)| (name.clone(), *number, entry.clone()))
+        let versions = models.iter().flat_map(|(name, model)| {
+            model.versions.iter().map(|(number, entry)| (name.clone(), *number, entry.clone()))
         });
         versions.collect()
     }
@@ -136,13 +184,31 @@ impl Registry {
         self.ready.subscribe()
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, BTreeMap<i64, Entry>>> {
+    fn read(&self) -> RwLockReadGuard<'_, Models> {
         self.models.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<String, BTreeMap<i64, Entry>>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Models> {
         self.models.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Model {
+    fn number(&self, name: &str, version: &str) -> Result<i64, Error> {
+        let labels = || self.labels.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        match (parse_version(version), self.labels.get(version)) {
+            (Ok(number), _) | (Err(_), Some(&number)) => Ok(number),
+            (Err(error), None) if self.labels.is_empty() || version.parse::<f64>().is_ok() => Err(error),
+            _ => not_found(&format!(
+                "'{name}' has no version labelled '{version}', its labels are {}",
+                labels()
+            )),
+        }
+    }
+}
+
+fn not_found<T>(what: &str) -> Result<T, Error> {
+    Err(Error::new(Code::NotFound, format!("Request for unknown model: {what}")))
 }
 
 /// Waits here, on the thread that asked for it, so that a network thread that drops the last reference never waits.
@@ -165,6 +231,7 @@ mod tests {
     use super::*;
     use infermesh_batcher::{Backend, Tensor, TensorView};
     use infermesh_wire::proto::inference::ModelConfig;
+    use std::path::Path;
 
     struct Idle;
 
@@ -176,7 +243,7 @@ mod tests {
 
     fn version(number: i64) -> Version {
         let config = ModelConfig { name: "m".into(), ..Default::default() };
-        Version::start(number, config, vec![Box::new(Idle)], None).unwrap()
+        Version::start(number, config, vec![Box::new(Idle)], Path::new("/"), Box::new(|_| ())).unwrap()
     }
 
     fn refused<T>() -> Result<T, Error> {

@@ -2,7 +2,9 @@
 
 use crate::{
     call::{Body, Call, End},
-    describe, health, infer, reflection, statistics, stream,
+    describe, health, infer, reflection,
+    shared_memory::rpc,
+    statistics, stream,
     thread::Local,
 };
 use bytes::Bytes;
@@ -80,14 +82,15 @@ async fn inference(local: &Local, method: &str, message: Bytes) -> Result<Body, 
         "RepositoryIndex" => Ok(body(&describe::repository_index(local, decode(&message)?))),
         "RepositoryModelLoad" => describe::load(local, decode(&message)?).await.map(|it| body(&it)),
         "RepositoryModelUnload" => describe::unload(local, decode(&message)?).await.map(|it| body(&it)),
-        "SystemSharedMemoryStatus"
-        | "SystemSharedMemoryRegister"
-        | "SystemSharedMemoryUnregister"
-        | "CudaSharedMemoryStatus"
-        | "CudaSharedMemoryRegister"
-        | "CudaSharedMemoryUnregister"
-        | "TraceSetting"
-        | "LogSettings" => Err(Error::new(
+        "SystemSharedMemoryStatus" => rpc::system_status(local, decode(&message)?).map(|it| body(&it)),
+        "SystemSharedMemoryRegister" => rpc::system_register(local, decode(&message)?).map(|it| body(&it)),
+        "SystemSharedMemoryUnregister" => {
+            rpc::system_unregister(local, decode(&message)?).map(|it| body(&it))
+        }
+        "CudaSharedMemoryStatus" => rpc::cuda_status(local, decode(&message)?).map(|it| body(&it)),
+        "CudaSharedMemoryRegister" => rpc::cuda_register(local, decode(&message)?).await.map(|it| body(&it)),
+        "CudaSharedMemoryUnregister" => rpc::cuda_unregister(local, decode(&message)?).map(|it| body(&it)),
+        "TraceSetting" | "LogSettings" => Err(Error::new(
             Code::Unimplemented,
             format!("{method} is an extension that this server does not serve"),
         )),

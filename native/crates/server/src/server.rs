@@ -1,20 +1,27 @@
 //! A server as its owner sees it: threads, listeners, models, the end.
 
 use crate::{
+    breakdown::{Breakdown, on_fatal},
     listener::{self, Listener},
     metrics::Machine,
     model::Version,
     reflection::Index,
     registry::{Control, Registry},
+    shared_memory::Regions,
     thread::{NetworkThread, Protocol, Shared},
 };
+use infermesh_batcher::Backend;
 use infermesh_telemetry::Log;
-use infermesh_wire::Error;
+use infermesh_wire::{Error, proto::inference::ModelConfig};
 use std::{
+    collections::HashMap,
     io,
     net::SocketAddr,
     path::Path,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        mpsc::{Receiver, Sender, channel},
+    },
     thread,
     time::Duration,
 };
@@ -28,6 +35,8 @@ pub struct Settings {
     pub io_threads: usize,
     /// Larger messages are refused with RESOURCE_EXHAUSTED.
     pub max_message_bytes: usize,
+    /// Whether clients may have their tensors in shared memory.
+    pub allow_client_shm: bool,
 }
 
 pub struct Server {
@@ -35,6 +44,8 @@ pub struct Server {
     threads: Mutex<Vec<NetworkThread>>,
     /// Runs the listeners and the end; requests never come here.
     control: runtime::Runtime,
+    breakdowns: Sender<Breakdown>,
+    untold: Mutex<Option<Receiver<Breakdown>>>,
 }
 
 impl Server {
@@ -47,6 +58,7 @@ impl Server {
             registry: Registry::default(),
             control: OnceLock::new(),
             reflection: Index::new()?,
+            regions: Regions::new(settings.allow_client_shm, settings.max_message_bytes),
             log: Arc::default(),
             machine: Machine::default(),
             draining: watch::Sender::new(false),
@@ -65,7 +77,9 @@ impl Server {
             .enable_all()
             .build()
             .map_err(|error| Error::internal(format!("cannot start the listener's thread: {error}")))?;
-        Ok(Self { shared, threads: Mutex::new(threads), control })
+        let (breakdowns, untold) = channel();
+        let (threads, untold) = (Mutex::new(threads), Mutex::new(Some(untold)));
+        Ok(Self { shared, threads, control, breakdowns, untold })
     }
 
     /// Binds and serves gRPC. Returns the bound address.
@@ -108,9 +122,33 @@ impl Server {
         &self.shared.log
     }
 
-    /// Makes a version ready.
-    pub fn insert(&self, version: Version) {
-        self.shared.registry.insert(version);
+    /// Puts a loaded model behind a scheduler and makes it ready; see `Version::start`. `classes` names those of outputs.
+    pub fn load(
+        &self,
+        number: i64,
+        config: ModelConfig,
+        backends: Vec<Box<dyn Backend>>,
+        directory: &Path,
+        classes: HashMap<String, Vec<String>>,
+    ) -> Result<(), Error> {
+        let shared = Arc::downgrade(&self.shared);
+        let on_fatal = on_fatal(shared, self.breakdowns.clone(), config.name.clone(), number);
+        let version = Version::start(number, config, backends, directory, on_fatal)?;
+        for complaint in version.scheduler.complaints() {
+            let fields = [
+                ("infermesh.model.name", version.name.clone().into()),
+                ("infermesh.model.version", version.number.into()),
+            ];
+            let said = format!("{} version {}: {complaint}", version.name, version.number);
+            self.shared.log.warning("model-warm-up-failed", said, fields);
+        }
+        self.shared.registry.insert(version.with_classes(classes));
+        Ok(())
+    }
+
+    /// Versions that fail for good, as they do. For one caller; `None` for any other.
+    pub fn breakdowns(&self) -> Option<Receiver<Breakdown>> {
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Lets clients load and unload models through the repository extension. Later calls are ignored.

@@ -1,9 +1,13 @@
 //! `ModelStatistics`.
 
-use crate::{model::Version, registry::Entry, thread::Local};
+use crate::{
+    model::Version,
+    registry::{Entry, parse_version},
+    thread::Local,
+};
 use infermesh_batcher::stats::{Counters, Tally};
 use infermesh_wire::{
-    Error,
+    Code, Error,
     proto::inference::{
         InferBatchStatistics, InferStatistics, ModelStatistics, ModelStatisticsRequest,
         ModelStatisticsResponse, StatisticDuration,
@@ -18,8 +22,16 @@ pub fn model_statistics(
 ) -> Result<ModelStatisticsResponse, Error> {
     let registry = &local.shared.registry;
     if !request.version.is_empty() && !request.name.is_empty() {
-        let version =
-            registry.find(&request.name, &request.version).map_err(|error| not_available(&request, error))?;
+        let version = registry.find(&request.name, &request.version).map_err(|error| {
+            // A string that is no number says itself what is wrong with it, unless it is the model that is unknown.
+            let labelled = parse_version(&request.version).is_err()
+                && registry.check_version(&request.name, &request.version).is_ok();
+            match error.code {
+                Code::InvalidArgument => error,
+                _ if labelled => error,
+                _ => not_available(&request),
+            }
+        })?;
         return Ok(ModelStatisticsResponse { model_stats: vec![describe(&version)] });
     }
     let all = registry.list().into_iter();
@@ -31,15 +43,12 @@ pub fn model_statistics(
         })
         .collect();
     if model_stats.is_empty() && !request.name.is_empty() {
-        return Err(not_available(&request, Error::invalid("")));
+        return Err(not_available(&request));
     }
     Ok(ModelStatisticsResponse { model_stats })
 }
 
-fn not_available(request: &ModelStatisticsRequest, error: Error) -> Error {
-    if error.message.starts_with("failed to get model version") {
-        return error;
-    }
+fn not_available(request: &ModelStatisticsRequest) -> Error {
     Error::invalid(format!("requested model '{}' is not available", request.name))
 }
 

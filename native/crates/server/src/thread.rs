@@ -5,6 +5,7 @@ use crate::{
     metrics::Machine,
     reflection::Index,
     registry::{Control, Registry},
+    shared_memory::Regions,
 };
 use infermesh_batcher::Mailbox;
 use infermesh_telemetry::Log;
@@ -30,6 +31,7 @@ pub struct Shared {
     pub registry: Registry,
     pub control: OnceLock<Arc<dyn Control>>,
     pub reflection: Index,
+    pub regions: Regions,
     pub log: Arc<Log>,
     pub machine: Machine,
     /// True from the moment the server refuses new requests.

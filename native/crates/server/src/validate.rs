@@ -1,12 +1,16 @@
 //! Holds a request against the model's signature. Messages follow Triton's, which clients already match on.
 
-use crate::model::{Port, Version};
+use crate::{
+    model::{Port, Version},
+    outputs::{Outputs, wanted},
+    shared_memory::{Regions, Window},
+};
 use bytes::Bytes;
 use infermesh_batcher::Tensor;
 use infermesh_wire::{
-    Code, DataType, Error, contents,
+    DataType, Error, contents,
     datatype::elements,
-    request::{InferRequest, InputTensor, Parameter, Parameters},
+    request::{Few, InferRequest, InputTensor, Parameter, Parameters},
 };
 use smallvec::SmallVec;
 use std::{collections::HashSet, time::Duration};
@@ -21,50 +25,60 @@ pub struct Valid {
     pub inputs: SmallVec<[Tensor; 2]>,
     /// Size of the first dimension, 1 where the model does not batch.
     pub rows: usize,
-    /// Indices into the model's outputs, in the order the caller wants them.
-    pub outputs: SmallVec<[usize; 4]>,
+    pub outputs: Outputs,
     /// Level of priority from 1, served first; 0 is the model's default.
     pub priority: u64,
     /// How long the caller lets it wait for an instance.
     pub timeout: Option<Duration>,
 }
 
-/// Fails with INVALID_ARGUMENT (or UNIMPLEMENTED for an extension that is not served), naming tensor and model.
+/// Fails with INVALID_ARGUMENT, or NOT_FOUND for shared memory that is not registered, naming tensor and model.
 ///
 /// `message` is the buffer that `request` borrows from: tensors become slices of it.
-pub fn validate(version: &Version, request: &InferRequest<'_>, message: &Bytes) -> Result<Valid, Error> {
+pub fn validate(
+    version: &Version,
+    request: &InferRequest<'_>,
+    message: &Bytes,
+    regions: &Regions,
+) -> Result<Valid, Error> {
     let raw = &request.raw_input_contents;
-    validate_with(version, request, |index, input, datatype| match raw.get(index) {
-        Some(_) if !input.contents.is_empty() => Err(Error::invalid(format!(
-            "contents field must not be specified when using raw_input_contents for '{}' for model '{}'",
-            input.name, version.name
-        ))),
-        // An empty slice may point anywhere, so it is not looked for in the message.
-        Some([]) => Ok(Bytes::new()),
-        Some(raw) => Ok(message.slice_ref(raw)),
-        None => contents::to_raw(&input.contents, datatype, input.name),
+    // Raw contents are there for the inputs that are not in shared memory, in their order.
+    let is_shared = |&index: &usize| Window::is_named_by(&request.inputs[index].parameters);
+    let shared: Few<usize> = (0..request.inputs.len()).filter(is_shared).collect();
+    let expected = request.inputs.len() - shared.len();
+    if !raw.is_empty() && raw.len() != expected {
+        return Err(Error::invalid(format!(
+            "expected {expected} entries of raw_input_contents for model '{}', one per input that is not in shared memory, got {}",
+            version.name,
+            raw.len()
+        )));
+    }
+    validate_with(version, request, regions, |index, input, datatype| {
+        match raw.get(index - shared.partition_point(|&earlier| earlier < index)) {
+            Some(_) if !input.contents.is_empty() => Err(Error::invalid(format!(
+                "contents field must not be specified when using raw_input_contents for '{}' for model '{}'",
+                input.name, version.name
+            ))),
+            // An empty slice may point anywhere, so it is not looked for in the message.
+            Some([]) => Ok(Bytes::new()),
+            Some(raw) => Ok(message.slice_ref(raw)),
+            None => contents::to_raw(&input.contents, datatype, input.name),
+        }
     })
 }
 
 /// As `validate`, for an edge whose tensors travel in another form: `data` gives an input's raw bytes by its position
-/// in the request.
+/// in the request. It is not asked for those in shared memory.
 pub fn validate_with(
     version: &Version,
     request: &InferRequest<'_>,
+    regions: &Regions,
     data: impl Fn(usize, &InputTensor<'_>, DataType) -> Result<Bytes, Error>,
 ) -> Result<Valid, Error> {
     check_parameters(&request.parameters)?;
     let model = &version.name;
     check_input_names(version, request)?;
 
-    let raw = &request.raw_input_contents;
-    if !raw.is_empty() && raw.len() != request.inputs.len() {
-        return Err(Error::invalid(format!(
-            "expected {} entries of raw_input_contents for model '{model}', one per input, got {}",
-            request.inputs.len(),
-            raw.len()
-        )));
-    }
     let mut inputs = SmallVec::new();
     let mut batch: Option<(i64, &str)> = None;
     for port in &version.inputs {
@@ -72,7 +86,6 @@ pub fn validate_with(
             return Err(Error::internal("an input vanished during validation"));
         };
         let input = &request.inputs[index];
-        check_extensions(&input.parameters)?;
         let datatype = check_datatype(port, input, model)?;
         check_shape(version, port, input)?;
         if version.is_batched() {
@@ -86,17 +99,35 @@ pub fn validate_with(
                 _ => batch = Some((input.shape[0], &port.name)),
             }
         }
-        let data = data(index, input, datatype)?;
+        let data = match Window::of(&input.parameters, input.name, regions)? {
+            None => data(index, input, datatype)?,
+            Some(window) => shared(input, datatype, &window, model)?,
+        };
         check_size(input, datatype, &data, model)?;
         inputs.push(Tensor { shape: input.shape.clone(), data });
     }
     Ok(Valid {
         inputs,
         rows: batch.map_or(1, |(rows, _)| rows as usize),
-        outputs: check_outputs(version, request)?,
+        outputs: wanted(version, request, regions)?,
         priority: whole_number(&request.parameters, "priority", "")?,
         timeout: timeout(&request.parameters)?,
     })
+}
+
+/// A copy of an input in shared memory: whatever its owner does to it from now on, what is held against the model here
+/// is what the model gets.
+fn shared(input: &InputTensor<'_>, datatype: DataType, window: &Window, model: &str) -> Result<Bytes, Error> {
+    if !input.contents.is_empty() {
+        return Err(Error::invalid(format!(
+            "unexpected 'content' provided when using shared memory for input tensor '{}' for model '{model}'",
+            input.name
+        )));
+    }
+    if let Some(size) = datatype.size() {
+        check_byte_size(input, size, window.size(), model)?;
+    }
+    window.read()
 }
 
 /// Keys that start with `triton_` are the protocol's own; a caller who invents one has misspelled something.
@@ -128,19 +159,6 @@ fn whole_number(parameters: &Parameters<'_>, key: &str, unit: &str) -> Result<u6
     number.ok_or_else(|| {
         Error::invalid(format!("parameter '{key}' must be an int64 or uint64 of at least 0{unit}"))
     })
-}
-
-/// What would change the answer must not be ignored.
-fn check_extensions(parameters: &Parameters<'_>) -> Result<(), Error> {
-    let unserved =
-        |what: &str| Err(Error::new(Code::Unimplemented, format!("{what} is not supported by this server")));
-    if parameters.get("shared_memory_region").is_some() {
-        return unserved("the shared memory extension");
-    }
-    match parameters.get("classification") {
-        None | Some(Parameter::Int64(0)) => Ok(()),
-        Some(_) => unserved("the classification extension"),
-    }
 }
 
 fn check_input_names(version: &Version, request: &InferRequest<'_>) -> Result<(), Error> {
@@ -235,57 +253,48 @@ fn check_shape(version: &Version, port: &Port, input: &InputTensor<'_>) -> Resul
 }
 
 fn check_size(input: &InputTensor<'_>, datatype: DataType, data: &Bytes, model: &str) -> Result<(), Error> {
-    let name = input.name;
-    let count = input.shape.iter().try_fold(1i64, |product, &dim| product.checked_mul(dim));
-    let Some(size) = datatype.size() else {
-        let (mut found, mut whole) = (0i64, true);
-        for element in elements(data) {
-            found += 1;
-            whole &= element.is_some();
-        }
-        if !whole {
-            return Err(Error::invalid(format!(
-                "incomplete string data for inference input '{name}' for model '{model}': element {found} is cut short"
-            )));
-        }
-        if count != Some(found) {
-            return Err(Error::invalid(format!(
-                "expected {} string elements for inference input '{name}' for model '{model}', got {found}",
-                count.unwrap_or(i64::MAX)
-            )));
-        }
+    match datatype.size() {
+        Some(size) => check_byte_size(input, size, data.len(), model),
+        None => check_elements(input, data, model),
+    }
+}
+
+/// The number of elements that a shape stands for, unless nothing could be so large.
+fn count(shape: &[i64]) -> Option<i64> {
+    shape.iter().try_fold(1i64, |product, &dim| product.checked_mul(dim))
+}
+
+fn check_byte_size(input: &InputTensor<'_>, size: usize, found: usize, model: &str) -> Result<(), Error> {
+    let expected = count(&input.shape).and_then(|count| count.checked_mul(size as i64));
+    if expected == Some(found as i64) {
         return Ok(());
-    };
-    let expected = count.and_then(|count| count.checked_mul(size as i64));
-    if expected != Some(data.len() as i64) {
+    }
+    Err(Error::invalid(format!(
+        "input byte size mismatch for input '{}' for model '{model}'. Expected {}, got {found}",
+        input.name,
+        expected.unwrap_or(i64::MAX)
+    )))
+}
+
+fn check_elements(input: &InputTensor<'_>, data: &Bytes, model: &str) -> Result<(), Error> {
+    let (name, expected) = (input.name, count(&input.shape));
+    let (mut found, mut whole) = (0i64, true);
+    for element in elements(data) {
+        found += 1;
+        whole &= element.is_some();
+    }
+    if !whole {
         return Err(Error::invalid(format!(
-            "input byte size mismatch for input '{name}' for model '{model}'. Expected {}, got {}",
-            expected.unwrap_or(i64::MAX),
-            data.len()
+            "incomplete string data for inference input '{name}' for model '{model}': element {found} is cut short"
+        )));
+    }
+    if expected != Some(found) {
+        return Err(Error::invalid(format!(
+            "expected {} string elements for inference input '{name}' for model '{model}', got {found}",
+            expected.unwrap_or(i64::MAX)
         )));
     }
     Ok(())
-}
-
-fn check_outputs(version: &Version, request: &InferRequest<'_>) -> Result<SmallVec<[usize; 4]>, Error> {
-    if request.outputs.is_empty() {
-        return Ok((0..version.outputs.len()).collect());
-    }
-    let mut wanted = SmallVec::new();
-    for output in &request.outputs {
-        let index = version.outputs.iter().position(|port| port.name == output.name).ok_or_else(|| {
-            Error::invalid(format!(
-                "unexpected inference output '{}' for model '{}'",
-                output.name, version.name
-            ))
-        })?;
-        if wanted.contains(&index) {
-            return Err(Error::invalid(format!("output '{}' already exists in request", output.name)));
-        }
-        check_extensions(&output.parameters)?;
-        wanted.push(index);
-    }
-    Ok(wanted)
 }
 
 fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {

@@ -10,6 +10,7 @@ pub enum Code {
     InvalidArgument = 3,
     DeadlineExceeded = 4,
     NotFound = 5,
+    AlreadyExists = 6,
     ResourceExhausted = 8,
     Unimplemented = 12,
     Internal = 13,
@@ -29,11 +30,13 @@ pub enum Source {
 pub struct Error {
     pub code: Code,
     pub message: Cow<'static, str>,
+    /// Whether what failed cannot recover within this process: every later use of it would fail too.
+    pub fatal: bool,
 }
 
 impl Error {
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), fatal: false }
     }
 
     pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
@@ -42,6 +45,11 @@ impl Error {
 
     pub fn internal(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::Internal, message)
+    }
+
+    /// A failure after which the model cannot be used again, such as that of its device.
+    pub fn fatal(message: impl Into<Cow<'static, str>>) -> Self {
+        Self { fatal: true, ..Self::internal(message) }
     }
 
     /// The caller's own time is up.

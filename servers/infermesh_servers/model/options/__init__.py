@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from infermesh_servers.model.options.listen import ListenOptions
 from infermesh_servers.model.options.process import ProcessOptions
 from infermesh_servers.model.options.repository import EVERY_MODEL, ModelControlMode, RepositoryOptions
+from infermesh_servers.model.options.shared_memory import SharedMemoryOptions
 
 __all__ = ["EVERY_MODEL", "ModelControlMode", "ServeOptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServeOptions(ProcessOptions, ListenOptions, RepositoryOptions):
+class ServeOptions(ProcessOptions, SharedMemoryOptions, ListenOptions, RepositoryOptions):
     """The command line of ``infermesh serve``; see its help for each field."""
 
     def __post_init__(self) -> None:

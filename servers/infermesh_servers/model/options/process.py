@@ -17,6 +17,12 @@ class ProcessOptions:
             min=0, metavar="SECS", help="Seconds that accepted requests are given to end after SIGTERM."
         ),
     ] = 30.0
+    exit_on_fatal: Annotated[
+        bool,
+        typer.Option(
+            help="Exit if a model fails for good, as when its device does; otherwise serve the rest."
+        ),
+    ] = False
     log_format: Annotated[
         LogFormat,
         typer.Option(

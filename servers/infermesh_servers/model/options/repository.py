@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,11 +26,17 @@ class RepositoryOptions:
     """The repository and its control. Times are in seconds."""
 
     repository: Annotated[
-        Path,
+        tuple[str, ...],
         typer.Argument(
-            metavar="REPOSITORY", help="Model repository in Triton's layout: REPOSITORY/NAME/1/model.onnx."
+            metavar="REPOSITORY...",
+            show_default=False,
+            help="Model repository in Triton's layout: REPOSITORY/NAME/1/model.onnx.",
         ),
-    ]
+    ] = ()
+    model_repository: Annotated[
+        tuple[str, ...],
+        typer.Option(metavar="REPOSITORY", help="Another way to name a repository; may be repeated."),
+    ] = ()
     model_control_mode: Annotated[
         ModelControlMode,
         typer.Option(
@@ -60,9 +65,19 @@ class RepositoryOptions:
 
     def check(self) -> None:
         """Raise ConfigurationError for options that do not fit together."""
+        if not self.repositories:
+            raise ConfigurationError(
+                "no model repository was given",
+                hint="name the directory that holds one directory per model: REPOSITORY/NAME/1/model.onnx",
+            )
         if self.load_model and self.model_control_mode is not ModelControlMode.EXPLICIT:
             raise ConfigurationError(
                 f"--load-model was given with --model-control-mode {self.model_control_mode}, "
                 "where the repository alone decides what is loaded",
                 hint="add --model-control-mode explicit, or leave --load-model out",
             )
+
+    @property
+    def repositories(self) -> tuple[str, ...]:
+        """Every repository, in the order given."""
+        return (*self.repository, *self.model_repository)

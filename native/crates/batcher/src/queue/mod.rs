@@ -69,6 +69,11 @@ impl Queue {
         self.forecast.finished(instance, took, now);
     }
 
+    /// A batch of so many rows ran outside of the queue.
+    pub fn learn(&mut self, rows: usize, took: Duration) {
+        self.forecast.learn(rows, took);
+    }
+
     /// Fails with UNAVAILABLE when the request's level is full of requests that somebody still waits for, or when
     /// the request would be answered too late.
     pub fn push(&mut self, mut request: Request, now: Instant) -> Result<(), Error> {

@@ -12,7 +12,7 @@ pub fn answer(error: Error) -> Answer {
 /// As Triton maps them; it has no word for a deadline or for a body that is too large.
 fn status(code: Code) -> StatusCode {
     match code {
-        Code::Cancelled | Code::InvalidArgument => StatusCode::BAD_REQUEST,
+        Code::Cancelled | Code::InvalidArgument | Code::AlreadyExists => StatusCode::BAD_REQUEST,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::ResourceExhausted => StatusCode::PAYLOAD_TOO_LARGE,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,

@@ -43,10 +43,13 @@ struct Output<'a> {
     parameters: Map<String, Value>,
 }
 
+const REGION: &str = "shared_memory_region";
+
 /// Where an input's values are.
 pub enum Data<'a> {
     Json(&'a str),
     Binary(Bytes),
+    SharedMemory,
 }
 
 impl<'a> Header<'a> {
@@ -68,6 +71,10 @@ impl<'a> Header<'a> {
             })
         });
         let outputs = self.outputs.iter().map(|output| {
+            let asks = |key| output.parameters.get(key);
+            if asks(REGION).is_some() && asks("binary_data") == Some(&Value::Bool(true)) {
+                return Err(Error::invalid(format!("Output can't set both '{REGION}' and 'binary_data'")));
+            }
             Ok(RequestedOutput { name: &output.name, parameters: parameters(&output.parameters)? })
         });
         Ok(InferRequest {
@@ -86,32 +93,15 @@ impl<'a> Header<'a> {
         let mut all = Vec::with_capacity(self.inputs.len());
         for input in &self.inputs {
             let name = &input.name;
-            all.push(match (input.data, input.parameters.get("binary_data_size")) {
-                (Some(data), None) => Data::Json(data.get()),
-                (None, Some(size)) => {
-                    let size =
-                        size.as_u64().and_then(|size| usize::try_from(size).ok()).ok_or_else(|| {
-                            Error::invalid(format!(
-                                "binary_data_size of input '{name}' is {size}, expected a size"
-                            ))
-                        })?;
-                    if size > tail.len() {
-                        return Err(Error::invalid(format!(
-                            "unexpected size for input '{name}', expecting {} additional bytes",
-                            size - tail.len()
-                        )));
-                    }
-                    Data::Binary(tail.split_to(size))
-                }
-                (Some(_), Some(_)) => {
-                    return Err(Error::invalid(format!(
-                        "input '{name}' has both data and binary_data_size, expected one of them"
-                    )));
-                }
-                (None, None) => {
-                    return Err(Error::invalid(format!(
-                        "input '{name}' has neither data nor the parameter binary_data_size"
-                    )));
+            let size = input.parameters.get("binary_data_size");
+            all.push(match (input.data, size, input.parameters.contains_key(REGION)) {
+                (Some(data), None, false) => Data::Json(data.get()),
+                (None, Some(size), false) => Data::Binary(split(&mut tail, size, name)?),
+                (None, None, true) => Data::SharedMemory,
+                (data, size, shared) => {
+                    let fields =
+                        [(data.is_some(), "data"), (size.is_some(), "binary_data_size"), (shared, REGION)];
+                    return Err(not_one_place(name, fields));
                 }
             });
         }
@@ -133,6 +123,29 @@ impl<'a> Header<'a> {
         }
         self.outputs.iter().map(|it| flag(&it.parameters, "binary_data").unwrap_or(usual)).collect()
     }
+}
+
+/// The next bytes, as many as an input's `binary_data_size` says.
+fn split(tail: &mut Bytes, size: &Value, input: &str) -> Result<Bytes, Error> {
+    let size = size.as_u64().and_then(|size| usize::try_from(size).ok()).ok_or_else(|| {
+        Error::invalid(format!("binary_data_size of input '{input}' is {size}, expected a size"))
+    })?;
+    if size > tail.len() {
+        return Err(Error::invalid(format!(
+            "unexpected size for input '{input}', expecting {} additional bytes",
+            size - tail.len()
+        )));
+    }
+    Ok(tail.split_to(size))
+}
+
+fn not_one_place(input: &str, fields: [(bool, &str); 3]) -> Error {
+    let set: String =
+        fields.iter().filter(|(is_set, _)| *is_set).map(|(_, field)| format!(" '{field}'")).collect();
+    let found = if set.is_empty() { " no field is set".to_owned() } else { format!(" set{set}") };
+    Error::invalid(format!(
+        "Input must set only one of the following fields: 'data', 'binary_data_size' in 'parameters', '{REGION}' in 'parameters'. But{found} for input '{input}'"
+    ))
 }
 
 fn parameters(given: &Map<String, Value>) -> Result<Parameters<'_>, Error> {
@@ -186,9 +199,9 @@ mod tests {
         let input = |rest: &str| {
             format!(r#"{{"inputs": [{{"name": "a", "datatype": "UINT8", "shape": [1]{rest}}}]}}"#)
         };
-        assert!(refused(&input(""), &[]).contains("neither data nor"));
+        assert!(refused(&input(""), &[]).contains("But no field is set for input 'a'"));
         let both = r#", "data": [1], "parameters": {"binary_data_size": 1}"#;
-        assert!(refused(&input(both), &[1]).contains("both data and"));
+        assert!(refused(&input(both), &[1]).contains("But set 'data' 'binary_data_size'"));
         let negative = r#", "parameters": {"binary_data_size": -1}"#;
         assert!(refused(&input(negative), &[1]).contains("expected a size"));
     }

@@ -53,36 +53,48 @@ async fn run(
     deadline: Option<Instant>,
 ) -> Result<Answer, Error> {
     let length = header_length(headers, body.len())?;
-    let (pending, binary) = local.shared.registry.on(model, version, |version| {
+    let (pending, carriers) = local.shared.registry.on(model, version, |version| {
         version.check_answers_once("HTTP end point")?;
         match length {
             Some(0) => accept_raw(local, version, body.clone(), deadline),
             _ => accept(local, version, length.unwrap_or(body.len()), body.clone(), deadline),
         }
     })?;
-    write(&pending.answer().await?, &binary)
+    write(&pending.answer().await?, &carriers)
 }
 
-/// Queues a body whose first `length` bytes are JSON; returns for each output whether it is wanted in binary.
+/// How the values of an output travel.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Carrier {
+    Json,
+    Binary,
+    SharedMemory,
+}
+
+/// Queues a body whose first `length` bytes are JSON; returns how each output travels.
 fn accept(
     local: &Local,
     version: Arc<Version>,
     length: usize,
     mut body: Bytes,
     deadline: Option<Instant>,
-) -> Result<(Pending, Vec<bool>), Error> {
+) -> Result<(Pending, Vec<Carrier>), Error> {
     let text = body.split_to(length);
     let header = Header::parse(&text)?;
     let data = header.data(body)?;
     let request = header.request(&version.name, "")?;
-    let valid = validate_with(&version, &request, |index, input, datatype| match data.get(index) {
-        Some(Data::Json(text)) => from_json(text, datatype, input.name),
-        Some(Data::Binary(bytes)) => Ok(bytes.clone()),
-        None => Err(Error::internal("an input vanished during validation")),
-    })?;
-    let binary = header.binary_outputs(valid.outputs.len());
-    check_outputs(&version, &valid, &binary)?;
-    Ok((enqueue(local, version.clone(), valid, &header.id, deadline)?, binary))
+    let valid =
+        validate_with(&version, &request, &local.shared.regions, |index, input, datatype| {
+            match data.get(index) {
+                Some(Data::Json(text)) => from_json(text, datatype, input.name),
+                Some(Data::Binary(bytes)) => Ok(bytes.clone()),
+                Some(Data::SharedMemory) | None => {
+                    Err(Error::internal("an input vanished during validation"))
+                }
+            }
+        })?;
+    let carriers = carriers(&version, &valid, header.binary_outputs(valid.outputs.len()))?;
+    Ok((enqueue(local, version.clone(), valid, &header.id, deadline)?, carriers))
 }
 
 /// Queues a body that is one tensor; every output is answered in binary.
@@ -91,10 +103,10 @@ fn accept_raw(
     version: Arc<Version>,
     body: Bytes,
     deadline: Option<Instant>,
-) -> Result<(Pending, Vec<bool>), Error> {
-    let valid = raw::validate(&version, body)?;
-    let binary = vec![true; valid.outputs.len()];
-    Ok((enqueue(local, version, valid, "", deadline)?, binary))
+) -> Result<(Pending, Vec<Carrier>), Error> {
+    let valid = raw::validate(&version, body, &local.shared.regions)?;
+    let carriers = vec![Carrier::Binary; valid.outputs.len()];
+    Ok((enqueue(local, version, valid, "", deadline)?, carriers))
 }
 
 /// `None` where the client does not say: then all of the body is JSON.
@@ -109,16 +121,22 @@ fn header_length(headers: &HeaderMap, body: usize) -> Result<Option<usize>, Erro
     })
 }
 
-/// What cannot be answered is refused before it runs.
-fn check_outputs(version: &Version, valid: &Valid, binary: &[bool]) -> Result<(), Error> {
-    let in_json = valid.outputs.iter().zip(binary).filter(|(_, binary)| !**binary);
-    for port in in_json.filter_map(|(&index, _)| version.outputs.get(index)) {
-        check_has_json_form(port.datatype, "output", &port.name)?;
-    }
-    Ok(())
+/// How each output travels, given which are wanted in binary. What cannot be answered is refused before it runs.
+fn carriers(version: &Version, valid: &Valid, binary: Vec<bool>) -> Result<Vec<Carrier>, Error> {
+    let carriers = valid.outputs.iter().zip(binary).map(|(wanted, binary)| {
+        let port = &version.outputs[wanted.index];
+        match (wanted.is_carried(), binary) {
+            (false, _) => Ok(Carrier::SharedMemory),
+            (true, true) => Ok(Carrier::Binary),
+            (true, false) => {
+                check_has_json_form(wanted.datatype(port), "output", &port.name).map(|()| Carrier::Json)
+            }
+        }
+    });
+    carriers.collect()
 }
 
-fn write(done: &Done, binary: &[bool]) -> Result<Answer, Error> {
+fn write(done: &Done, carriers: &[Carrier]) -> Result<Answer, Error> {
     let version = done.version();
     let mut head = json!({ "model_name": version.name, "model_version": version.number.to_string() });
     if !done.id().is_empty() {
@@ -129,26 +147,29 @@ fn write(done: &Done, binary: &[bool]) -> Result<Answer, Error> {
     text.pop();
     text.extend_from_slice(b",\"outputs\":[");
     let mut tail = Vec::new();
-    for (index, (tensor, &binary)) in done.tensors().into_iter().zip(binary).enumerate() {
+    for (index, (tensor, carrier)) in done.tensors().into_iter().zip(carriers).enumerate() {
         if index > 0 {
             text.push(b',');
         }
         let mut output =
             json!({ "name": tensor.name, "datatype": tensor.datatype.name(), "shape": &tensor.shape[..] });
-        if binary {
+        if *carrier == Carrier::Binary {
             output["parameters"] = json!({ "binary_data_size": tensor.data.len() });
-            text.extend_from_slice(output.to_string().as_bytes());
-            tail.push(tensor.data);
-            continue;
         }
         text.extend_from_slice(output.to_string().as_bytes());
-        text.pop();
-        text.extend_from_slice(b",\"data\":");
-        to_json(&mut text, tensor.datatype, &tensor.data, tensor.name)?;
-        text.push(b'}');
+        match carrier {
+            Carrier::SharedMemory => {}
+            Carrier::Binary => tail.push(tensor.data),
+            Carrier::Json => {
+                text.pop();
+                text.extend_from_slice(b",\"data\":");
+                to_json(&mut text, tensor.datatype, &tensor.data, tensor.name)?;
+                text.push(b'}');
+            }
+        }
     }
     text.extend_from_slice(b"]}");
-    if !binary.contains(&true) {
+    if !carriers.contains(&Carrier::Binary) {
         return Ok(answer::json(text));
     }
     let length = text.len();

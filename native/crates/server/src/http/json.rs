@@ -27,6 +27,12 @@ pub fn of(message: &impl Message, name: &str, complete: bool) -> Result<Vec<u8>,
     Ok(text)
 }
 
+/// The items, each in JSON, as one array.
+pub fn array(items: impl Iterator<Item = Result<Vec<u8>, Error>>) -> Result<Vec<u8>, Error> {
+    let items = items.collect::<Result<Vec<_>, _>>()?.join(&b","[..]);
+    Ok([b"[", &items[..], b"]"].concat())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

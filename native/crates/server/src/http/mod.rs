@@ -8,6 +8,8 @@ mod answer;
 mod body;
 pub mod connection;
 mod errors;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod header;
 mod infer;
 mod json;
@@ -15,6 +17,7 @@ mod metrics;
 mod path;
 mod raw;
 mod route;
+mod shared_memory;
 mod tensor;
 
 pub use metrics::serve as metrics;

@@ -1,5 +1,6 @@
 //! What a path of the v2 protocol stands for.
 
+use crate::shared_memory::Kind;
 use std::borrow::Cow;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -11,6 +12,12 @@ pub enum Route {
     Load(String),
     Unload(String),
     AllStatistics,
+    /// An empty region stands for all of them.
+    SharedMemory {
+        kind: Kind,
+        region: String,
+        action: Action,
+    },
     /// An empty version stands for the newest.
     Model {
         name: String,
@@ -28,6 +35,13 @@ pub enum Aspect {
     Infer,
 }
 
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    Status,
+    Register,
+    Unregister,
+}
+
 impl Route {
     pub fn parse(path: &str) -> Option<Self> {
         let segments = path.strip_prefix('/')?.split('/').map(decode).collect::<Option<Vec<_>>>()?;
@@ -43,6 +57,8 @@ impl Route {
             ["repository", "index"] => Some(Self::Index),
             ["repository", "models", name, "load"] => Some(Self::Load((*name).to_owned())),
             ["repository", "models", name, "unload"] => Some(Self::Unload((*name).to_owned())),
+            ["systemsharedmemory", rest @ ..] => shared_memory(Kind::System, rest),
+            ["cudasharedmemory", rest @ ..] => shared_memory(Kind::Cuda, rest),
             ["models", "stats"] => Some(Self::AllStatistics),
             ["models", name, "versions", version, aspect @ ..] if !version.is_empty() => {
                 model(name, version, aspect)
@@ -54,12 +70,27 @@ impl Route {
 
     pub fn method(&self) -> &'static str {
         match self {
-            Self::Index | Self::Load(_) | Self::Unload(_) | Self::Model { aspect: Aspect::Infer, .. } => {
-                "POST"
-            }
+            Self::Index | Self::Load(_) | Self::Unload(_) => "POST",
+            Self::Model { aspect: Aspect::Infer, .. } => "POST",
+            Self::SharedMemory { action: Action::Register | Action::Unregister, .. } => "POST",
             _ => "GET",
         }
     }
+}
+
+fn shared_memory(kind: Kind, rest: &[&str]) -> Option<Route> {
+    let (region, action) = match rest {
+        [action] => ("", action),
+        ["region", name, action] if !name.is_empty() => (*name, action),
+        _ => return None,
+    };
+    let action = match *action {
+        "status" => Action::Status,
+        "register" => Action::Register,
+        "unregister" => Action::Unregister,
+        _ => return None,
+    };
+    Some(Route::SharedMemory { kind, region: region.to_owned(), action })
 }
 
 fn model(name: &str, version: &str, aspect: &[&str]) -> Option<Route> {
@@ -107,6 +138,20 @@ mod tests {
         assert_eq!(Route::parse("/v2/models/m/versions/3/infer"), model("m", "3", Aspect::Infer));
         assert_eq!(Route::parse("/v2/models/a%2Fb%20c/config"), model("a/b c", "", Aspect::Config));
         assert_eq!(Route::parse("/v2/models/stats"), Some(Route::AllStatistics));
+    }
+
+    #[test]
+    fn regions_are_meant_one_by_one_or_all_at_once() {
+        let route =
+            |kind, region: &str, action| Some(Route::SharedMemory { kind, region: region.into(), action });
+        let parse = Route::parse;
+        assert_eq!(parse("/v2/systemsharedmemory/status"), route(Kind::System, "", Action::Status));
+        assert_eq!(
+            parse("/v2/cudasharedmemory/region/a%2Fb/register"),
+            route(Kind::Cuda, "a/b", Action::Register)
+        );
+        assert_eq!(parse("/v2/systemsharedmemory/region//status"), None);
+        assert_eq!(parse("/v2/systemsharedmemory/region/r"), None);
     }
 
     #[test]

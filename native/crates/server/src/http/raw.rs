@@ -2,6 +2,7 @@
 
 use crate::{
     model::{Port, Version},
+    shared_memory::Regions,
     validate::{self, Valid},
 };
 use bytes::{BufMut, Bytes, BytesMut};
@@ -12,7 +13,7 @@ use infermesh_wire::{
 
 /// For a model with one input, of which no more than one dimension besides the batch is open. BYTES are one element,
 /// without a length in front.
-pub fn validate(version: &Version, body: Bytes) -> Result<Valid, Error> {
+pub fn validate(version: &Version, body: Bytes, regions: &Regions) -> Result<Valid, Error> {
     let [port] = &version.inputs[..] else {
         return Err(Error::invalid(format!(
             "a raw request is for a model with 1 input, but model '{}' has {}",
@@ -26,7 +27,7 @@ pub fn validate(version: &Version, body: Bytes) -> Result<Valid, Error> {
     };
     let input = InputTensor { name: &port.name, datatype: port.datatype.name(), shape, ..Default::default() };
     let request = InferRequest { inputs: [input].into_iter().collect(), ..Default::default() };
-    validate::validate_with(version, &request, |_, _, _| Ok(data.clone()))
+    validate::validate_with(version, &request, regions, |_, _, _| Ok(data.clone()))
 }
 
 /// The open dimension takes all elements; where the model batches and nothing else is open, the batch does.
@@ -67,7 +68,12 @@ mod tests {
     use infermesh_wire::DataType;
 
     fn deduced(dims: &[i64], batched: bool, elements: usize) -> Option<Vec<i64>> {
-        let port = Port { name: "x".into(), datatype: DataType::Fp32, shape: Shape::from_slice(dims) };
+        let port = Port {
+            name: "x".into(),
+            datatype: DataType::Fp32,
+            shape: Shape::from_slice(dims),
+            classes: vec![],
+        };
         shape(&port, batched, elements, "m").ok().map(|shape| shape.to_vec())
     }
 

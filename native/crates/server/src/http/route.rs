@@ -4,8 +4,10 @@ use super::{
     answer::{self, Answer},
     body, errors, infer, json,
     path::{Aspect, Route},
+    shared_memory,
 };
 use crate::{describe, statistics, thread::Local};
+use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use bytes::Bytes;
 use hyper::{Method, Request, body::Incoming};
 use infermesh_wire::{
@@ -60,8 +62,7 @@ async fn about(local: &Local, route: Route, body: Bytes) -> Result<Answer, Error
                 describe::repository_index(local, RepositoryIndexRequest { ready, ..Default::default() });
             let models =
                 index.models.iter().map(|model| json::of(model, "RepositoryIndexResponse.ModelIndex", false));
-            let models = models.collect::<Result<Vec<_>, _>>()?.join(&b","[..]);
-            Ok(answer::json([b"[", &models[..], b"]"].concat()))
+            json::array(models).map(answer::json)
         }
         Route::Load(model_name) => {
             let parameters = parsed::<Control>(&body)?.parameters()?;
@@ -80,6 +81,9 @@ async fn about(local: &Local, route: Route, body: Bytes) -> Result<Answer, Error
             )
             .await?;
             Ok(answer::empty())
+        }
+        Route::SharedMemory { kind, region, action } => {
+            shared_memory::serve(local, kind, region, action, &body).await
         }
         Route::AllStatistics => statistics(local, String::new(), String::new()),
         Route::Model { name, version, aspect } => model(local, name, version, aspect),
@@ -124,6 +128,17 @@ impl Control {
         let parameters = self.parameters.into_iter().map(|(key, value)| {
             let choice = match value {
                 Value::Bool(value) => ParameterChoice::BoolParam(value),
+                // The one parameter whose bytes are not text: JSON carries them in base64.
+                Value::String(value) if key.starts_with("file:") => ParameterChoice::BytesParam(
+                    BASE64
+                        .decode(value)
+                        .map_err(|error| {
+                            Error::invalid(format!(
+                                "failed to decode the base64 of load parameter '{key}': {error}"
+                            ))
+                        })?
+                        .into(),
+                ),
                 Value::String(value) => ParameterChoice::StringParam(value),
                 Value::Number(value) if value.is_i64() => {
                     ParameterChoice::Int64Param(value.as_i64().unwrap_or_default())
@@ -141,7 +156,7 @@ impl Control {
 }
 
 /// An empty body asks for nothing in particular.
-fn parsed<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Error> {
+pub fn parsed<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Error> {
     if body.is_empty() {
         return Ok(T::default());
     }

@@ -1,0 +1,221 @@
+//! Batches that an instance runs before it serves, so that no caller pays for what happens only once per shape:
+//! memory, kernels that are chosen or compiled, graphs that are captured.
+
+use crate::{Backend, Tensor, TensorView};
+use infermesh_wire::Error;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
+};
+
+/// A batch to be run in.
+#[derive(Debug, Clone)]
+pub struct Rehearsal {
+    /// What it is called in messages.
+    pub name: String,
+    /// In the order of the model's signature; the data is aligned to its elements.
+    pub inputs: Vec<Tensor>,
+    pub rows: usize,
+    /// How often it runs.
+    pub count: u32,
+    /// Whether somebody asked for it: then its failure is one of the model. One of our own making may be refused by a
+    /// model that likes what its callers send.
+    pub required: bool,
+    /// Whether the model streams its answers; the first of them will do.
+    pub decoupled: bool,
+}
+
+/// How far an instance goes through the rehearsals that nobody asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunIn {
+    /// Not at all: to be called has effects of its own, or another instance does it for all.
+    Skip,
+    /// In the order given, while there is time; one that would take longer than what is left is skipped.
+    Within(Duration),
+    /// All of them, the last first: the largest batch takes the memory in which the others then find room.
+    Complete,
+}
+
+/// How long a batch took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    pub rows: usize,
+    pub took: Duration,
+}
+
+/// What came of running an instance in.
+#[derive(Debug, Default)]
+pub struct Experience {
+    pub samples: Vec<Sample>,
+    /// Why a rehearsal that nobody asked for failed.
+    pub complaints: Vec<String>,
+}
+
+/// Runs an instance in; `rehearsals` that nobody asked for come in ascending order of their rows.
+///
+/// Fails with the error of a required one, and with a fatal one of any.
+pub fn run_in(backend: &mut dyn Backend, rehearsals: &[Rehearsal]) -> Result<Experience, Error> {
+    let (required, own): (Vec<_>, Vec<_>) = rehearsals.iter().partition(|rehearsal| rehearsal.required);
+    let mut experience = Experience::default();
+    match backend.run_in() {
+        RunIn::Skip => {}
+        RunIn::Within(limit) => within(backend, &own, limit, &mut experience)?,
+        RunIn::Complete => {
+            for rehearsal in own.iter().rev() {
+                attempt(backend, rehearsal, &mut experience)?;
+            }
+        }
+    }
+    for rehearsal in required {
+        experience.samples.push(rehearse(backend, rehearsal)?);
+    }
+    Ok(experience)
+}
+
+fn within(
+    backend: &mut dyn Backend,
+    own: &[&Rehearsal],
+    limit: Duration,
+    experience: &mut Experience,
+) -> Result<(), Error> {
+    let started = Instant::now();
+    let mut expected = Duration::ZERO;
+    for (index, rehearsal) in own.iter().enumerate() {
+        if started.elapsed() + expected > limit {
+            return Ok(());
+        }
+        // What it refuses once, it would refuse in every size.
+        let Some(took) = attempt(backend, rehearsal, experience)? else { return Ok(()) };
+        let next = own.get(index + 1).map_or(rehearsal.rows, |next| next.rows);
+        expected = took * rehearsal.count * next.div_ceil(rehearsal.rows) as u32;
+    }
+    Ok(())
+}
+
+/// How long it took; `None` if it failed for reasons that need not concern callers.
+fn attempt(
+    backend: &mut dyn Backend,
+    rehearsal: &Rehearsal,
+    experience: &mut Experience,
+) -> Result<Option<Duration>, Error> {
+    match rehearse(backend, rehearsal) {
+        Ok(sample) => {
+            experience.samples.push(sample);
+            Ok(Some(sample.took))
+        }
+        Err(error) if error.fatal => Err(error),
+        Err(error) => {
+            experience.complaints.push(error.message.into_owned());
+            Ok(None)
+        }
+    }
+}
+
+/// How long the fastest of its runs took: the first pays for what happens once, any may be interrupted.
+fn rehearse(backend: &mut dyn Backend, rehearsal: &Rehearsal) -> Result<Sample, Error> {
+    let mut took = Duration::MAX;
+    for _ in 0..rehearsal.count {
+        let inputs: Vec<_> = rehearsal
+            .inputs
+            .iter()
+            .map(|tensor| TensorView { shape: tensor.shape.clone(), data: &tensor.data })
+            .collect();
+        let started = Instant::now();
+        let run = || match rehearsal.decoupled {
+            true => backend.stream(&inputs, &mut |_| false),
+            false => backend.run(&inputs).map(drop),
+        };
+        catch_unwind(AssertUnwindSafe(run))
+            .unwrap_or_else(|_| Err(Error::internal("the backend panicked")))
+            .map_err(|error| {
+                let message = format!("warm-up '{}' failed: {}", rehearsal.name, error.message);
+                Error { message: message.into(), ..error }
+            })?;
+        took = took.min(started.elapsed());
+    }
+    Ok(Sample { rows: rehearsal.rows, took })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Remembers the rows it ran; `slow` says how long a row takes, `refuses` which batch it dislikes.
+    struct Pupil {
+        run_in: RunIn,
+        slow: Duration,
+        refuses: usize,
+        ran: Vec<usize>,
+    }
+
+    impl Backend for Pupil {
+        fn run(&mut self, inputs: &[TensorView<'_>]) -> Result<Vec<Tensor>, Error> {
+            let rows = inputs[0].shape[0] as usize;
+            self.ran.push(rows);
+            if rows == self.refuses {
+                return Err(Error::internal("not this one"));
+            }
+            let started = Instant::now();
+            while started.elapsed() < self.slow * rows as u32 {
+                std::hint::spin_loop();
+            }
+            Ok(Vec::new())
+        }
+
+        fn run_in(&self) -> RunIn {
+            self.run_in
+        }
+    }
+
+    fn pupil(run_in: RunIn) -> Pupil {
+        Pupil { run_in, slow: Duration::ZERO, refuses: 0, ran: Vec::new() }
+    }
+
+    fn rehearsal(rows: usize, required: bool) -> Rehearsal {
+        let inputs = vec![Tensor { shape: [rows as i64].into_iter().collect(), data: Default::default() }];
+        let (name, count) = (format!("of {rows}"), 1 + u32::from(required));
+        Rehearsal { name, inputs, rows, count, required, decoupled: false }
+    }
+
+    fn rehearsals() -> Vec<Rehearsal> {
+        vec![rehearsal(1, false), rehearsal(2, false), rehearsal(4, false), rehearsal(3, true)]
+    }
+
+    #[test]
+    fn what_was_asked_for_always_runs_and_as_often_as_was_asked() {
+        let mut skips = pupil(RunIn::Skip);
+        let samples = run_in(&mut skips, &rehearsals()).unwrap().samples;
+        assert_eq!(skips.ran, [3, 3]);
+        assert_eq!(samples.iter().map(|sample| sample.rows).collect::<Vec<_>>(), [3]);
+    }
+
+    #[test]
+    fn all_sizes_run_from_the_largest() {
+        let mut complete = pupil(RunIn::Complete);
+        run_in(&mut complete, &rehearsals()).unwrap();
+        assert_eq!(complete.ran, [4, 2, 1, 3, 3]);
+    }
+
+    #[test]
+    fn sizes_run_from_the_smallest_while_there_is_time() {
+        let mut quick = pupil(RunIn::Within(Duration::from_secs(60)));
+        run_in(&mut quick, &rehearsals()).unwrap();
+        assert_eq!(quick.ran, [1, 2, 4, 3, 3]);
+        // One row takes the whole of the time: the next size, which takes twice as long, is not begun.
+        let slow = Duration::from_millis(2);
+        let mut slow = Pupil { slow, ..pupil(RunIn::Within(slow)) };
+        run_in(&mut slow, &rehearsals()).unwrap();
+        assert_eq!(slow.ran, [1, 3, 3]);
+    }
+
+    #[test]
+    fn only_what_was_asked_for_may_fail_the_model() {
+        let mut fussy = Pupil { refuses: 2, ..pupil(RunIn::Complete) };
+        let Experience { samples, complaints } = run_in(&mut fussy, &rehearsals()).unwrap();
+        assert_eq!(complaints, ["warm-up 'of 2' failed: not this one"]);
+        assert_eq!(samples.iter().map(|sample| sample.rows).collect::<Vec<_>>(), [4, 1, 3]);
+        let mut broken = Pupil { refuses: 3, ..pupil(RunIn::Skip) };
+        let error = run_in(&mut broken, &rehearsals()).unwrap_err();
+        assert_eq!(error.message, "warm-up 'of 3' failed: not this one");
+    }
+}

@@ -1,0 +1,18 @@
+"""Whether tensors may lie in memory that clients share with the server."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedMemoryOptions:
+    """The shared memory extensions."""
+
+    allow_client_shm: Annotated[
+        bool,
+        typer.Option(
+            help="Whether clients may register shared memory of this machine for their inputs and outputs."
+        ),
+    ] = True
