@@ -46,7 +46,7 @@ SERVED: dict[str, tuple[str, ...]] = {
         "allow_timeout_override",
         "max_queue_size",
     ),
-    "sequence_batching": ("max_sequence_idle_microseconds",),
+    "sequence_batching": ("max_sequence_idle_microseconds", "iterative_sequence"),
     "sequence_batching.direct": ("max_queue_delay_microseconds", "minimum_slot_utilization"),
     "sequence_batching.oldest": (
         "max_candidate_sequences",
@@ -100,7 +100,6 @@ IGNORED: dict[str, str] = {
     "instance_group.host_policy": "the operating system places threads; taskset or numactl bind the process",
     "sequence_batching.state.use_same_buffer_for_input_output": "states are moved, not copied; leave it out",
     "sequence_batching.state.use_growable_memory": "it concerns CUDA memory of TensorRT; leave it out",
-    "sequence_batching.iterative_sequence": "a request runs once; a decoupled Python model can iterate",
     "ensemble_scheduling.step.model_namespace": "all repositories share one set of names; leave it out",
     "cc_model_filenames": "an ONNX file fits every GPU; name it in default_model_filename",
     "metric_tags": "metrics have Triton's labels; the scraper can add others (relabel_configs)",

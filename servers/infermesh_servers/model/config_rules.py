@@ -1,8 +1,6 @@
 """What a model configuration must keep beyond its schema."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from infermesh.proto.inference import model_config_pb2
@@ -10,35 +8,12 @@ from infermesh.proto.inference.model_config_pb2 import ModelConfig, ModelInput, 
 
 from infermesh_servers.model import labels
 from infermesh_servers.model.backends import BACKENDS, ONNXRUNTIME, PLATFORMS, instead_of
-from infermesh_servers.model.positions import Path
+from infermesh_servers.model.batching_rules import batching_rules
+from infermesh_servers.model.remarks import BrokenRule
+from infermesh_servers.model.sequence_rules import sequence_rules
 
-#: The parameter that gives a model's requests an objective, from arrival to answer.
-SLO_MS = "slo_ms"
-MOST_SLO_MS = 24 * 3600 * 1000
-
-#: What the native scheduler takes.
-MOST_PRIORITY_LEVELS = 1000
 #: Height, width and channels, in either order.
 IMAGE_DIMS = 3
-
-
-@dataclass(frozen=True)
-class Remark:
-    """One thing to tell about a configuration: where it is, and a sentence that begins with the field."""
-
-    path: Path
-    text: str
-
-    def line(self, lines: Mapping[Path, int]) -> int:
-        """Return the line of the field, or of the nearest one around it if it is not written itself."""
-        for length in range(len(self.path), 0, -1):
-            if self.path[:length] in lines:
-                return lines[self.path[:length]]
-        return 1
-
-
-class BrokenRule(Remark):
-    """One mistake: ``field: found ..., expected ...``."""
 
 
 def broken_rules(config: ModelConfig, model_name: str) -> list[BrokenRule]:
@@ -47,9 +22,8 @@ def broken_rules(config: ModelConfig, model_name: str) -> list[BrokenRule]:
         *_identity(config, model_name),
         *_tensors("input", config.input),
         *_tensors("output", config.output),
-        *_batching(config),
-        *_priorities(config),
-        *_objective(config),
+        *batching_rules(config),
+        *sequence_rules(config),
         *_serving(config),
         *_parameters(config),
     ]
@@ -117,63 +91,6 @@ def _tensors(kind: str, tensors: Sequence[ModelInput | ModelOutput]) -> Iterator
                 )
 
 
-def _batching(config: ModelConfig) -> Iterator[BrokenRule]:
-    most = config.max_batch_size
-    if most < 0:
-        yield BrokenRule(
-            ("max_batch_size",),
-            f"max_batch_size: found {most}, expected 0 for a model without a batch dimension, or 1 or more",
-        )
-    if not most:
-        # A model may leave its batch size to be completed when it is loaded; only then is the rest known.
-        return
-    for index, size in enumerate(config.dynamic_batching.preferred_batch_size):
-        if not 1 <= size <= most:
-            yield BrokenRule(
-                ("dynamic_batching", 0, "preferred_batch_size", index),
-                f"preferred_batch_size: found {size}, expected 1 to max_batch_size, which is {most}",
-            )
-
-
-def _priorities(config: ModelConfig) -> Iterator[BrokenRule]:
-    dynamic = config.dynamic_batching
-    levels = dynamic.priority_levels
-    if levels > MOST_PRIORITY_LEVELS:
-        yield BrokenRule(
-            ("dynamic_batching", 0, "priority_levels"),
-            f"priority_levels: found {levels}, expected at most {MOST_PRIORITY_LEVELS}",
-        )
-    if levels and not 1 <= dynamic.default_priority_level <= levels:
-        yield BrokenRule(
-            ("dynamic_batching", 0, "default_priority_level"),
-            f"default_priority_level: found {dynamic.default_priority_level}, "
-            f"expected 1 to priority_levels, which is {levels}",
-        )
-    for level in sorted(dynamic.priority_queue_policy):
-        if not 1 <= level <= levels:
-            yield BrokenRule(
-                ("dynamic_batching", 0, "priority_queue_policy"),
-                f"priority_queue_policy: found level {level}, "
-                f"expected 1 to priority_levels, which is {levels}",
-            )
-
-
-def _objective(config: ModelConfig) -> Iterator[BrokenRule]:
-    if SLO_MS not in config.parameters:
-        return
-    found = config.parameters[SLO_MS].string_value
-    try:
-        milliseconds = float(found)
-    except ValueError:
-        milliseconds = math.nan
-    if not 0 < milliseconds <= MOST_SLO_MS:
-        yield BrokenRule(
-            ("parameters", SLO_MS),
-            f'parameters: found "{found}" for {SLO_MS}, '
-            f"expected a number of milliseconds above 0, at most {MOST_SLO_MS}",
-        )
-
-
 def _serving(config: ModelConfig) -> Iterator[BrokenRule]:
     for index, group in enumerate(config.instance_group):
         if group.count < 0:
@@ -192,7 +109,7 @@ def _serving(config: ModelConfig) -> Iterator[BrokenRule]:
             ("version_policy", 0, "specific"),
             "version_policy.specific: found no versions, expected at least one",
         )
-    for field in ("sequence_batching", "ensemble_scheduling"):
+    for field in ("ensemble_scheduling",):
         if config.WhichOneof("scheduling_choice") == field:
             yield BrokenRule(
                 (field,), f"{field}: found, expected dynamic_batching or none: this is not supported yet"

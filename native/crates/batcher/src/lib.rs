@@ -19,8 +19,10 @@ pub mod queue;
 pub mod reply;
 pub mod request;
 pub mod scheduler;
+pub mod sequence;
 pub mod stats;
 pub mod trace;
+mod waiting;
 pub mod warm_up;
 
 pub use backend::{Backend, Tensor, TensorView};

@@ -19,6 +19,8 @@ pub enum Reply {
     One(oneshot::Sender<Outcome>),
     /// Of a decoupled model.
     Many(Many),
+    /// Nobody asked: a row that only keeps others in their places.
+    Nobody,
 }
 
 #[derive(Debug)]
@@ -34,6 +36,7 @@ impl Reply {
         match self {
             Self::One(reply) => reply.is_closed(),
             Self::Many(reply) => reply.parts.is_closed(),
+            Self::Nobody => true,
         }
     }
 
@@ -43,6 +46,7 @@ impl Reply {
             // Whoever gave up meanwhile has counted that himself.
             Self::One(reply) => !reply.is_closed(),
             Self::Many(reply) => reply.count.take(),
+            Self::Nobody => false,
         }
     }
 
@@ -51,6 +55,7 @@ impl Reply {
         match self {
             Self::One(reply) => drop(reply.send(outcome)),
             Self::Many(reply) => drop(reply.parts.try_send(outcome.map(|answer| Some(answer.outputs)))),
+            Self::Nobody => {}
         }
     }
 }

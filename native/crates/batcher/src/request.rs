@@ -1,6 +1,6 @@
 //! A request while it is in the batcher's hands.
 
-use crate::{Mailbox, Reply, Tensor, TraceIds, stats::Phases};
+use crate::{Mailbox, Reply, Tensor, TraceIds, sequence::Turn, stats::Phases};
 use infermesh_wire::Error;
 use smallvec::SmallVec;
 use std::{
@@ -52,6 +52,8 @@ pub struct Request {
     pub reply: Reply,
     /// Of the thread that awaits the reply.
     pub mailbox: Arc<Mailbox>,
+    /// Of a model that serves sequences.
+    pub turn: Option<Box<Turn>>,
     /// Where the request is traced.
     pub trace: Option<TraceIds>,
 }
@@ -117,6 +119,7 @@ impl Request {
             probe: false,
             reply,
             mailbox,
+            turn: None,
             trace: None,
         }
     }

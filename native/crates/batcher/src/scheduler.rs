@@ -6,14 +6,16 @@
 
 use crate::{
     Answer, Backend, Buckets, Failure, Many, Outcome, Policy, Rehearsal, Reply, Request, Sample, Stats,
-    Timing,
+    Tensor, Timing,
     batch::{Scratch, split},
     decoupled,
     mailbox::{self, Posting},
     order::{Order, Ticket},
-    queue::{Next, Queue},
+    queue::Next,
+    sequence::Concerns,
     stats::{Phases, Stay},
     trace,
+    waiting::Waiting,
     warm_up::{Experience, run_in},
 };
 use infermesh_wire::{Code, DataType, Error};
@@ -78,7 +80,7 @@ struct Shared {
 pub type OnFailure = Box<dyn Fn(&Error) + Send + Sync>;
 
 struct State {
-    queue: Queue,
+    waiting: Waiting,
     /// `None` while the instance runs.
     instances: Vec<Option<Instance>>,
     /// Threads that sleep, until a batch is due or until they are woken.
@@ -103,6 +105,15 @@ struct Instance {
     ticket: Ticket,
 }
 
+/// What a batch leaves behind.
+#[derive(Debug, Default)]
+pub struct Ran {
+    /// How long it took, if that says something about the next one.
+    pub took: Option<Duration>,
+    /// The states that it wrote, row by row.
+    pub states: Vec<Vec<Tensor>>,
+}
+
 impl Scheduler {
     /// Starts one thread per instance, named after the model, and runs every instance in on it.
     ///
@@ -118,7 +129,7 @@ impl Scheduler {
         let count = backends.len();
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
-                queue: Queue::new(policy.clone(), count),
+                waiting: Waiting::new(&policy, count),
                 instances: backends
                     .into_iter()
                     .map(|backend| Some(Instance { backend, scratch: Scratch::default(), ticket: 0 }))
@@ -185,7 +196,7 @@ impl Scheduler {
 
     /// Requests that wait.
     pub fn pending(&self) -> usize {
-        self.shared.lock().queue.len()
+        self.shared.lock().waiting.pending()
     }
 
     /// Whether it admits nothing more, because its model is being unloaded or replaced.
@@ -209,16 +220,23 @@ impl Scheduler {
         if let Some(error) = &state.failed {
             return Err(error.clone());
         }
-        let latest_start = state.queue.latest_start(&request);
-        if let Err(error) = state.queue.push(request, now) {
-            drop(state);
-            shared.stats.failed(Failure::Rejected, 1, Duration::ZERO);
-            return Err(error);
+        let latest_start = state.waiting.latest_start(&request);
+        match state.waiting.push(request, now) {
+            Ok(Concerns::Anybody) => {}
+            Ok(concerned) => {
+                shared.wake(&mut state, concerned);
+                return Ok(Drive::Elsewhere);
+            }
+            Err(error) => {
+                drop(state);
+                shared.stats.failed(Failure::Rejected, 1, Duration::ZERO);
+                return Err(error);
+            }
         }
         if state.drive_promised {
             return Ok(Drive::Elsewhere);
         }
-        if shared.is_short() && state.queue.policy().is_immediate() && state.inline_instance().is_some() {
+        if shared.is_short() && shared.policy.is_immediate() && state.inline_instance().is_some() {
             state.drive_promised = true;
             return Ok(Drive::Here);
         }
@@ -237,7 +255,7 @@ impl Scheduler {
             if shared.is_held_up() {
                 return Drive::Elsewhere;
             }
-            match state.queue.next(Instant::now()) {
+            match state.waiting.next(index, Instant::now()) {
                 Next::Run(batch) => {
                     let Some(instance) = shared.begin(&mut state, index, &batch) else {
                         return Drive::Elsewhere;
@@ -254,20 +272,16 @@ impl Scheduler {
         };
         drop(state);
 
-        let took = shared.run(&mut instance, batch);
+        let ran = shared.run(&mut instance, batch);
 
         let mut state = shared.lock();
-        state.end(index, instance, took);
-        if shared.order.is_some() {
-            // Threads that were held up.
-            shared.work.iter().for_each(Condvar::notify_one);
-        }
+        shared.end(&mut state, index, instance, ran);
         if state.closed {
             // Threads that wait for this instance in order to end, or to go on with the queue.
             shared.work.iter().for_each(Condvar::notify_one);
             return Drive::Elsewhere;
         }
-        if state.queue.is_empty() || state.drive_promised {
+        if !state.waiting.is_for_anybody() || state.drive_promised {
             return Drive::Elsewhere;
         }
         if shared.is_short() {
@@ -278,9 +292,18 @@ impl Scheduler {
         Drive::Elsewhere
     }
 
+    /// Little more will come: what waits for company or for others' silence waits no longer.
+    pub fn wind_down(&self) {
+        self.shared.lock().waiting.wind_down();
+        self.shared.work.iter().for_each(Condvar::notify_one);
+    }
+
     /// Admits nothing more, lets everything accepted finish, ends the threads.
     pub fn close(&self) {
-        self.shared.lock().closed = true;
+        let mut state = self.shared.lock();
+        state.closed = true;
+        state.waiting.wind_down();
+        drop(state);
         self.shared.work.iter().for_each(Condvar::notify_all);
         let threads = std::mem::take(&mut *locked(&self.threads));
         for thread in threads {
@@ -300,12 +323,6 @@ impl State {
     fn inline_instance(&self) -> Option<usize> {
         self.instances.iter().position(|slot| slot.as_ref().is_some_and(|it| it.backend.may_run_inline()))
     }
-
-    /// Gives it back; `took` is how long the batch ran, if it did not fail.
-    fn end(&mut self, index: usize, instance: Instance, took: Option<Duration>) {
-        self.instances[index] = Some(instance);
-        self.queue.finished(index, took, Instant::now());
-    }
 }
 
 impl Shared {
@@ -313,10 +330,20 @@ impl Shared {
         locked(&self.state)
     }
 
+    /// Gives an instance back.
+    fn end(&self, state: &mut State, index: usize, instance: Instance, ran: Ran) {
+        state.instances[index] = Some(instance);
+        state.waiting.finished(index, ran, Instant::now());
+        if self.order.is_some() {
+            // Threads that were held up.
+            self.work.iter().for_each(Condvar::notify_one);
+        }
+    }
+
     /// Takes a free instance to run a batch.
     fn begin(&self, state: &mut State, index: usize, batch: &[Request]) -> Option<Instance> {
         let mut instance = state.instances[index].take()?;
-        state.queue.started(index, rows_of(batch), Instant::now());
+        state.waiting.started(index, rows_of(batch), Instant::now());
         if let Some(order) = &self.order {
             instance.ticket = locked(order).ticket();
         }
@@ -332,10 +359,19 @@ impl Shared {
         self.duration_ns.load(Relaxed) <= INLINE_LIMIT.as_nanos() as u64
     }
 
+    /// Wakes the threads of those instances, if they sleep.
+    fn wake(&self, state: &mut State, concerned: Concerns) {
+        match concerned {
+            Concerns::Anybody => self.wake_one(state, None),
+            Concerns::Instance(index) => self.work[index].notify_one(),
+            Concerns::Everybody => self.work.iter().for_each(Condvar::notify_one),
+        }
+    }
+
     /// Wakes a sleeping thread whose instance is free, if what waits can concern it: `latest_start` is when a request
     /// that has just arrived must start.
     fn wake_one(&self, state: &mut State, latest_start: Option<Instant>) {
-        let enough = state.queue.rows() >= state.queue.policy().interesting_rows();
+        let enough = state.waiting.is_enough();
         for index in 0..state.asleep.len() {
             if state.instances[index].is_none() {
                 continue;
@@ -368,7 +404,7 @@ impl Shared {
             self.duration_ns.store(smallest.took.as_nanos() as u64, Relaxed);
         }
         let mut state = self.lock();
-        samples.iter().for_each(|sample| state.queue.learn(sample.rows, sample.took));
+        samples.iter().for_each(|sample| state.waiting.learn(sample.rows, sample.took));
     }
 
     /// Everybody who waits, and everybody to come, is refused: what failed stays broken.
@@ -380,7 +416,7 @@ impl Shared {
             }
             let refusal = format!("the model has failed and is out of service: {}", error.message);
             state.failed = Some(Error::new(Code::Unavailable, refusal.clone()));
-            let waiting = state.queue.drain();
+            let waiting = state.waiting.drain();
             waiting.into_iter().map(move |request| {
                 let refusal = Error::new(Code::Unavailable, refusal.clone());
                 (request.mailbox, request.reply, Err(refusal))
@@ -396,7 +432,7 @@ impl Shared {
         loop {
             let next = match state.instances[index] {
                 Some(_) if (!state.drive_promised || state.closed) && !self.is_held_up() => {
-                    state.queue.next(Instant::now())
+                    state.waiting.next(index, Instant::now())
                 }
                 // It runs on a network thread or is about to.
                 _ => Next::Empty,
@@ -404,22 +440,13 @@ impl Shared {
             match next {
                 Next::Run(batch) => {
                     let Some(mut instance) = self.begin(&mut state, index, &batch) else { continue };
-                    if !state.queue.is_empty() {
+                    if state.waiting.is_for_anybody() {
                         self.wake_one(&mut state, None);
                     }
                     drop(state);
-                    let took = self.run(&mut instance, batch);
+                    let ran = self.run(&mut instance, batch);
                     state = self.lock();
-                    state.end(index, instance, took);
-                    if self.order.is_some() {
-                        // Threads that were held up.
-                        self.work.iter().for_each(Condvar::notify_one);
-                    }
-                }
-                Next::Refuse(refused) => {
-                    drop(state);
-                    self.refuse(refused);
-                    state = self.lock();
+                    self.end(&mut state, index, instance, ran);
                 }
                 Next::Wait(until) => {
                     state.asleep[index] = Some(Sleep::Until(until));
@@ -430,7 +457,14 @@ impl Shared {
                         .0;
                     state.asleep[index] = None;
                 }
-                Next::Empty if state.closed && state.instances[index].is_some() && state.queue.is_empty() => {
+                Next::Refuse(refused) => {
+                    drop(state);
+                    self.refuse(refused);
+                    state = self.lock();
+                }
+                Next::Empty
+                    if state.closed && state.instances[index].is_some() && state.waiting.is_done(index) =>
+                {
                     return;
                 }
                 Next::Empty => {
@@ -454,11 +488,11 @@ impl Shared {
         mailbox::post_all(answers);
     }
 
-    /// Executes a batch and answers its requests. Returns how long it took, if that says something about the next.
-    fn run(&self, instance: &mut Instance, batch: Vec<Request>) -> Option<Duration> {
+    /// Executes a batch and answers its requests.
+    fn run(&self, instance: &mut Instance, batch: Vec<Request>) -> Ran {
         if let [Request { reply: Reply::Many(answers), .. }] = &batch[..] {
             self.run_decoupled(instance, &batch, answers);
-            return None;
+            return Ran::default();
         }
         let started = Instant::now();
         let rows = rows_of(&batch);
@@ -477,10 +511,16 @@ impl Shared {
             queued: started.saturating_duration_since(request.enqueued),
             total: finished.saturating_duration_since(request.enqueued),
         });
+        let mut states = Vec::new();
         let outcomes: Vec<Outcome> = match outcome {
-            Ok((shares, phases)) => {
+            Ok((mut shares, phases)) => {
+                if let Some(plan) = &self.policy.sequences {
+                    let shared = shares.len() > 1;
+                    states = shares.iter_mut().map(|share| plan.split_states(share, shared)).collect();
+                }
+                let (rows, requests) = asked_for(&batch);
                 self.stats.executed(rows, phases, stays);
-                let timing = Timing { started, phases, rows, requests: batch.len() };
+                let timing = Timing { started, phases, rows, requests };
                 shares.into_iter().map(|outputs| Ok(Answer { outputs, timing })).collect()
             }
             Err(error) => {
@@ -506,7 +546,7 @@ impl Shared {
                 mailbox::post_all(going.into_iter().flatten());
             }
         }
-        took
+        Ran { took, states }
     }
 
     /// Executes the one request of a decoupled model and hands out its answers as they come.
@@ -550,7 +590,7 @@ impl Shared {
         batch: &[Request],
         rows: usize,
         started: Instant,
-    ) -> Result<(Vec<smallvec::SmallVec<[crate::Tensor; 2]>>, Phases), Error> {
+    ) -> Result<(Vec<smallvec::SmallVec<[Tensor; 2]>>, Phases), Error> {
         let padded = self.signature.buckets.fit(rows);
         let inputs = instance.scratch.gather(batch, &self.signature.inputs, padded);
         let gathered = Instant::now();
@@ -580,4 +620,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn rows_of(batch: &[Request]) -> usize {
     batch.iter().map(|request| request.rows).sum()
+}
+
+/// Rows and requests of a batch that somebody asked for.
+fn asked_for(batch: &[Request]) -> (usize, usize) {
+    let asked = batch.iter().filter(|request| !matches!(request.reply, Reply::Nobody));
+    asked.fold((0, 0), |(rows, requests), request| (rows + request.rows, requests + 1))
 }

@@ -1,6 +1,11 @@
 //! A configured model as the batcher runs it.
 
-use crate::{api::Api, describe::complete, options::Options, session::Session};
+use crate::{
+    api::Api,
+    describe::{arrange, complete},
+    options::Options,
+    session::Session,
+};
 use infermesh_batcher::{Backend, RunIn, Tensor, TensorView};
 use infermesh_wire::{Error, proto::inference::ModelConfig};
 use std::{path::Path, sync::Arc, time::Duration};
@@ -21,8 +26,10 @@ pub struct Loaded {
 pub fn load(library: &Path, path: &Path, config: ModelConfig) -> Result<Loaded, Error> {
     let api = Api::open(library)?;
     let options = Options::from_config(api, &config)?;
-    let session = Arc::new(Session::load(api, path, &options)?);
+    let mut session = Session::load(api, path, &options)?;
     let config = complete(config, &session)?;
+    arrange(&mut session, &config)?;
+    let session = Arc::new(session);
     let count: i32 = config.instance_group.iter().map(|group| group.count.max(1)).sum();
     let instances = (0..count)
         .map(|index| Box::new(Instance { session: session.clone(), first: index == 0 }) as Box<dyn Backend>)

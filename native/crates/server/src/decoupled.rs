@@ -45,7 +45,7 @@ pub fn submit(
     marked: bool,
     terms: Terms,
 ) -> Result<Answers, Error> {
-    let Valid { inputs, rows, outputs, priority, timeout } =
+    let Valid { inputs, rows, outputs, turn, priority, timeout } =
         validate(&version, request, message, &local.shared.regions)?;
     let (since, count) = (Instant::now(), Claim::default());
     let (sender, parts) = mpsc::channel(WINDOW);
@@ -53,6 +53,7 @@ pub fn submit(
     let mut queued = Request::answering(reply, inputs, rows, since, local.mailbox.clone());
     queued.deadline = terms.deadline;
     queued.trace = terms.trace;
+    queued.turn = turn;
     let expiry = schedule(&version, queued, priority, timeout)?;
     let id = request.id.to_owned();
     Ok(Answers {

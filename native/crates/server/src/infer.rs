@@ -87,7 +87,7 @@ pub fn submit(
 pub fn enqueue(
     local: &Local,
     version: Arc<Version>,
-    Valid { inputs, rows, outputs, priority, timeout }: Valid,
+    Valid { inputs, rows, outputs, turn, priority, timeout }: Valid,
     id: &str,
     Terms { deadline, trace }: Terms,
 ) -> Result<Pending, Error> {
@@ -95,6 +95,7 @@ pub fn enqueue(
     let (mut request, answer) = Request::new(inputs, rows, enqueued, local.mailbox.clone());
     request.deadline = deadline;
     request.trace = trace;
+    request.turn = turn;
     let expiry = schedule(&version, request, priority, timeout)?;
     let visit = Visit { version, since: enqueued, answer, failure: Some(Failure::Canceled) };
     Ok(Pending { visit, outputs, id: id.to_owned(), expiry })

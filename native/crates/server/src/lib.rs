@@ -29,6 +29,7 @@ mod policy;
 mod reflection;
 mod registry;
 mod route;
+mod sequence;
 mod server;
 mod settings;
 mod shared_memory;

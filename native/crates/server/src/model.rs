@@ -1,7 +1,11 @@
 //! One version of a model, as the request path sees it.
 
 use crate::{buckets::buckets, policy::policy, warm_up::rehearsals};
-use infermesh_batcher::{Backend, Scheduler, Signature, scheduler::OnFatal};
+use infermesh_batcher::{
+    Backend, Policy, Scheduler, Signature,
+    scheduler::OnFatal,
+    sequence::{Hidden, Plan, hidden_inputs, hidden_outputs},
+};
 use infermesh_wire::{Code, DataType, Error, Shape, proto::inference::ModelConfig, response::ResponseWriter};
 use std::{collections::HashMap, path::Path};
 
@@ -49,11 +53,19 @@ impl Version {
             .iter()
             .map(|output| port(&output.name, output.data_type, &output.dims, batched))
             .collect::<Result<Vec<_>, _>>()?;
+        // The backend's own view: clients do not see controls and states.
+        let with = |ports: &[Port], hidden: Vec<Hidden>| {
+            let hidden =
+                hidden.iter().map(|it| port(&it.name, it.datatype.to_config() as i32, &it.dims, batched));
+            ports.iter().cloned().map(Ok).chain(hidden).collect::<Result<Vec<_>, _>>()
+        };
         let types = |ports: &[Port]| ports.iter().map(|port| port.datatype).collect();
+        let all_inputs = with(&inputs, hidden_inputs(&config)?)?;
+        let all_outputs = with(&outputs, hidden_outputs(&config)?)?;
         let buckets = buckets(&config)?;
-        let rehearsals = rehearsals(&config, &inputs, &buckets, directory)?;
-        let signature = Signature { inputs: types(&inputs), outputs: types(&outputs), buckets };
-        let policy = policy(&config)?;
+        let rehearsals = rehearsals(&config, &all_inputs, &buckets, directory)?;
+        let signature = Signature { inputs: types(&all_inputs), outputs: types(&all_outputs), buckets };
+        let policy = Policy { sequences: Plan::from_config(&config, directory)?, ..policy(&config)? };
         let scheduler = Scheduler::start(&config.name, policy, signature, backends, rehearsals, on_fatal)?;
         Ok(Self {
             name: config.name.clone(),
@@ -86,6 +98,11 @@ impl Version {
             return Err(Error::new(Code::Unimplemented, message));
         }
         Ok(())
+    }
+
+    /// How the model's requests belong together, where they do.
+    pub fn sequences(&self) -> Option<&Plan> {
+        self.scheduler.policy().sequences.as_ref()
     }
 
     pub fn is_batched(&self) -> bool {

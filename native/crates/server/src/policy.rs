@@ -43,8 +43,13 @@ pub fn policy(config: &ModelConfig) -> Result<Policy, Error> {
                 ..plain
             })
         }
+        // Its sequences form the batches; a request may say how long it waits.
         Some(SchedulingChoice::SequenceBatching(_)) => {
-            Err(Error::invalid("sequence_batching is not supported yet"))
+            if plain.slo.is_some() {
+                return Err(Error::invalid("slo_ms is not for models that serve sequences"));
+            }
+            let level = LevelPolicy { allow_timeout_override: true, ..LevelPolicy::default() };
+            Ok(Policy { levels: vec![level], ..plain })
         }
         Some(SchedulingChoice::EnsembleScheduling(_)) => {
             Err(Error::invalid("ensemble_scheduling is not supported yet"))

@@ -93,6 +93,15 @@ impl Registry {
         known
     }
 
+    /// Tells every model that little more will come.
+    pub fn wind_down(&self) {
+        for (_, _, entry) in self.list() {
+            if let Entry::Ready(version) = entry {
+                version.scheduler.wind_down();
+            }
+        }
+    }
+
     /// Finishes and releases every model.
     pub fn clear(&self) {
         let models = std::mem::take(&mut *self.write());

@@ -175,6 +175,7 @@ impl Server {
     pub fn drain(&self, limit: Duration) -> bool {
         self.shared.registry.set_ready(false);
         self.shared.draining.send_replace(true);
+        self.shared.registry.wind_down();
         let finished =
             self.control.block_on(async { timeout(limit, self.shared.connections.closed()).await.is_ok() });
         for thread in std::mem::take(&mut *self.lock_threads()) {

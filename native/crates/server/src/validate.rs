@@ -3,10 +3,11 @@
 use crate::{
     model::{Port, Version},
     outputs::{Outputs, wanted},
+    sequence,
     shared_memory::{Regions, Window},
 };
 use bytes::Bytes;
-use infermesh_batcher::Tensor;
+use infermesh_batcher::{Tensor, sequence::Turn};
 use infermesh_wire::{
     DataType, Error, contents,
     datatype::elements,
@@ -26,6 +27,8 @@ pub struct Valid {
     /// Size of the first dimension, 1 where the model does not batch.
     pub rows: usize,
     pub outputs: Outputs,
+    /// Where the model serves sequences.
+    pub turn: Option<Box<Turn>>,
     /// Level of priority from 1, served first; 0 is the model's default.
     pub priority: u64,
     /// How long the caller lets it wait for an instance.
@@ -106,9 +109,11 @@ pub fn validate_with(
         check_size(input, datatype, &data, model)?;
         inputs.push(Tensor { shape: input.shape.clone(), data });
     }
+    let rows = batch.map_or(1, |(rows, _)| rows as usize);
     Ok(Valid {
         inputs,
-        rows: batch.map_or(1, |(rows, _)| rows as usize),
+        rows,
+        turn: sequence::turn(version, &request.parameters, rows)?,
         outputs: wanted(version, request, regions)?,
         priority: whole_number(&request.parameters, "priority", "")?,
         timeout: timeout(&request.parameters)?,

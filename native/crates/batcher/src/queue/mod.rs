@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 pub enum Next {
     /// These run together, now.
     Run(Vec<Request>),
-    /// These can no longer be answered in time: to be told so, and then to look again.
+    /// These cannot run any more: to be told so, and then to look again.
     Refuse(Vec<(Request, Error)>),
     /// Nothing is due before this moment unless more requests arrive.
     Wait(Instant),

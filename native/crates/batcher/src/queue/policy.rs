@@ -1,6 +1,6 @@
 //! How a model batches, in the terms of its configuration.
 
-use crate::{Expiry, Request};
+use crate::{Expiry, Request, sequence::Plan};
 use std::time::Duration;
 
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct Policy {
     pub slo: Option<Duration>,
     /// Whether answers leave in the order in which their batches were formed.
     pub preserve_ordering: bool,
+    /// Of a model whose requests belong to sequences; then nothing else says how they form batches.
+    pub sequences: Option<Plan>,
     /// One per level of priority, in the order of service; never empty.
     pub levels: Vec<LevelPolicy>,
     /// The level of requests that name none.
@@ -56,6 +58,7 @@ impl Default for Policy {
             max_queue_delay: Duration::ZERO,
             slo: None,
             preserve_ordering: false,
+            sequences: None,
             levels: vec![LevelPolicy::default()],
             default_level: 0,
         }
@@ -76,7 +79,7 @@ impl Default for LevelPolicy {
 impl Policy {
     /// Whether a free instance takes whatever is there instead of waiting for more.
     pub fn is_immediate(&self) -> bool {
-        !self.dynamic || (self.max_queue_delay.is_zero() && self.slo.is_none())
+        self.sequences.is_none() && (!self.dynamic || (self.max_queue_delay.is_zero() && self.slo.is_none()))
     }
 
     /// So many waiting rows may complete a batch before its delay is over.
