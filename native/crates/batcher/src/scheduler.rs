@@ -556,7 +556,7 @@ impl Shared {
             catch_unwind(AssertUnwindSafe(|| {
                 let rows = batch[0].rows;
                 let inputs = instance.scratch.gather(batch, &self.signature.inputs, rows);
-                decoupled::stream(&mut *instance.backend, &inputs, &answers.parts)
+                decoupled::stream(&mut *instance.backend, &inputs, &answers.parts, &self.stats)
             }))
             .unwrap_or_else(|_| Err(Error::internal("the backend panicked")))
             .inspect_err(|error| self.tell(error))
@@ -569,6 +569,7 @@ impl Shared {
             Ok(phases) => {
                 let stay = Stay { queued: started.saturating_duration_since(request.enqueued), total };
                 self.stats.executed(request.rows, phases, awaited.then_some(stay).into_iter());
+                let _ = answers.timing.set(Timing { started, phases, rows: request.rows, requests: 1 });
                 Ok(None)
             }
             Err(error) => {

@@ -10,14 +10,17 @@ use crate::{
     watch::{Told, Watch},
 };
 use bytes::Bytes;
-use infermesh_batcher::{Claim, Expiry, Failure, Many, Part, Reply, Request, Tensor, reply::WINDOW};
+use infermesh_batcher::{Claim, Expiry, Failure, Many, Part, Reply, Request, Tensor, Timing, reply::WINDOW};
 use infermesh_wire::{
     Error,
     proto::inference::{InferParameter, infer_parameter::ParameterChoice},
     request::InferRequest,
 };
 use smallvec::SmallVec;
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 use tokio::{sync::mpsc, time::sleep_until};
 
 /// The answers of one request. Dropping it gives the request up, which ends the model's work on it.
@@ -32,6 +35,7 @@ pub struct Answers {
     expiry: Option<Expiry>,
     parts: mpsc::Receiver<Part>,
     count: Claim,
+    timing: Arc<OnceLock<Timing>>,
     over: bool,
     watch: Watch,
 }
@@ -47,9 +51,9 @@ pub fn submit(
 ) -> Result<Answers, Error> {
     let Valid { inputs, rows, outputs, turn, priority, timeout } =
         validate(&version, request, message, &local.shared.regions)?;
-    let (since, count) = (Instant::now(), Claim::default());
+    let (since, count, timing) = (Instant::now(), Claim::default(), Arc::<OnceLock<_>>::default());
     let (sender, parts) = mpsc::channel(WINDOW);
-    let reply = Reply::Many(Many { parts: sender, count: count.clone() });
+    let reply = Reply::Many(Many { parts: sender, count: count.clone(), timing: timing.clone() });
     let mut queued = Request::answering(reply, inputs, rows, since, local.mailbox.clone());
     queued.deadline = terms.deadline;
     queued.trace = terms.trace;
@@ -65,6 +69,7 @@ pub fn submit(
         expiry,
         parts,
         count,
+        timing,
         over: false,
         watch: Watch::default(),
     })
@@ -89,8 +94,8 @@ impl Answers {
         let part = self.part().await.and_then(|part| self.presented(part));
         self.over = !matches!(part, Ok(Some(_)));
         if self.over {
-            let told =
-                Told { version: self.version.number, id: &self.id, enqueued: self.since, timing: None };
+            let timing = self.timing.get().copied();
+            let told = Told { version: self.version.number, id: &self.id, enqueued: self.since, timing };
             std::mem::take(&mut self.watch).end(part.as_ref().map(|_| told));
         }
         match part {

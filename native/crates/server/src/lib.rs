@@ -10,6 +10,7 @@
 mod authority;
 mod breakdown;
 mod buckets;
+mod buffers;
 mod call;
 mod classification;
 mod connection;
