@@ -9,6 +9,7 @@ from support.client import Client
 from support.gate import Gate
 from support.repository import Repository
 from support.rest import HTTP, Rest
+from support.s3 import serving_s3
 from support.server import Serve, Server, serving, stop_in_order
 
 
@@ -62,6 +63,13 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     repository.onnx("slow", onnx_models.matmul_chain())
     with serving(*_arguments(repository), *HTTP) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of an S3 server for all tests; each makes a bucket of its own there."""
+    with serving_s3(tmp_path_factory.mktemp("storage") / "s3.log") as port:
+        yield port
 
 
 @pytest.fixture

@@ -126,14 +126,12 @@ class Manager:
         if overrides.files is not None and is_model_name(name):
             directory = overrides.localize()
             return scan_model(directory.path, name, overrides.config, keeps=directory)
-        entry = self._repository.find(name)
+        entry = self._repository.find(name, overrides.config)
         if entry is None and not required:
             raise KeyError(name)
         if entry is None:
             problem = f"found no model '{name}', expected a directory {name} in {self._repository}"
             return ModelEntry(name, Path(name), None, None, (), (), problems=(problem,))
-        if overrides.config is not None:
-            return scan_model(entry.directory, name, overrides.config)
         return entry
 
     def _carry_out(self, steps: Plan, found: Mapping[str, ModelEntry]) -> list[Outcome]:

@@ -87,7 +87,7 @@ pub fn submit(
 pub fn enqueue(
     local: &Local,
     version: Arc<Version>,
-    Valid { inputs, rows, outputs, turn, timeout }: Valid,
+    Valid { inputs, rows, outputs, turn, priority, timeout }: Valid,
     id: &str,
     Terms { deadline, trace }: Terms,
 ) -> Result<Pending, Error> {
@@ -96,7 +96,7 @@ pub fn enqueue(
     request.deadline = deadline;
     request.trace = trace;
     request.turn = turn;
-    let expiry = schedule(&version, request, timeout)?;
+    let expiry = schedule(&version, request, priority, timeout)?;
     let visit = Visit { version, since: enqueued, answer, failure: Some(Failure::Canceled) };
     Ok(Pending { visit, outputs, id: id.to_owned(), expiry })
 }
@@ -105,11 +105,11 @@ pub fn enqueue(
 pub fn schedule(
     version: &Arc<Version>,
     mut request: Request,
+    priority: u64,
     timeout: Option<Duration>,
 ) -> Result<Option<Expiry>, Error> {
-    let patience = version.scheduler.policy().patience(timeout);
-    let expiry = patience.map(|patience| Expiry::new(request.enqueued + patience));
-    request.expiry = expiry.clone();
+    version.scheduler.policy().place(&mut request, priority, timeout);
+    let expiry = request.expiry.clone();
     if version.scheduler.submit(request)? == Drive::Here {
         spawn_local(drive(version.clone()));
     }

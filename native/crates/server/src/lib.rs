@@ -26,6 +26,7 @@ mod listener;
 mod metrics;
 mod model;
 mod outputs;
+mod policy;
 mod reflection;
 mod registry;
 mod route;
