@@ -8,6 +8,7 @@ from infermesh.proto.inference.model_config_pb2 import ModelConfig, ModelInput, 
 
 from infermesh_servers.model import labels
 from infermesh_servers.model.backends import BACKENDS, ONNXRUNTIME, PLATFORMS, instead_of
+from infermesh_servers.model.batching_rules import batching_rules
 from infermesh_servers.model.ensemble_rules import ensemble_rules
 from infermesh_servers.model.remarks import BrokenRule
 from infermesh_servers.model.sequence_rules import sequence_rules
@@ -22,7 +23,7 @@ def broken_rules(config: ModelConfig, model_name: str) -> list[BrokenRule]:
         *_identity(config, model_name),
         *_tensors("input", config.input),
         *_tensors("output", config.output),
-        *_batching(config),
+        *batching_rules(config),
         *sequence_rules(config),
         *_serving(config),
         *_parameters(config),
@@ -90,24 +91,6 @@ def _tensors(kind: str, tensors: Sequence[ModelInput | ModelOutput]) -> Iterator
                     (*at, "dims"),
                     f"{kind}.dims: found {dim} in {called}, expected 1 or more, or -1 for any size",
                 )
-
-
-def _batching(config: ModelConfig) -> Iterator[BrokenRule]:
-    most = config.max_batch_size
-    if most < 0:
-        yield BrokenRule(
-            ("max_batch_size",),
-            f"max_batch_size: found {most}, expected 0 for a model without a batch dimension, or 1 or more",
-        )
-    if not most:
-        # A model may leave its batch size to be completed when it is loaded; only then is the rest known.
-        return
-    for index, size in enumerate(config.dynamic_batching.preferred_batch_size):
-        if not 1 <= size <= most:
-            yield BrokenRule(
-                ("dynamic_batching", 0, "preferred_batch_size", index),
-                f"preferred_batch_size: found {size}, expected 1 to max_batch_size, which is {most}",
-            )
 
 
 def _serving(config: ModelConfig) -> Iterator[BrokenRule]:

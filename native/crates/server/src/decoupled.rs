@@ -50,7 +50,7 @@ pub fn submit(
     marked: bool,
     terms: Terms,
 ) -> Result<Answers, Error> {
-    let Valid { inputs, rows, outputs, turn, timeout } =
+    let Valid { inputs, rows, outputs, turn, priority, timeout } =
         validate(&version, request, message, &local.shared.regions)?;
     let (since, count, timing) = (Instant::now(), Claim::default(), Arc::<OnceLock<_>>::default());
     let (sender, parts) = mpsc::channel(WINDOW);
@@ -59,7 +59,7 @@ pub fn submit(
     queued.deadline = terms.deadline;
     queued.trace = terms.trace;
     queued.turn = turn;
-    let expiry = schedule(&version, queued, timeout)?;
+    let expiry = schedule(&version, queued, priority, timeout)?;
     let id = request.id.to_owned();
     Ok(Answers {
         version,

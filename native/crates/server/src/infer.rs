@@ -79,11 +79,11 @@ pub fn submit(
 pub fn enqueue(
     local: &Local,
     version: Arc<Version>,
-    Valid { inputs, rows, outputs, turn, timeout }: Valid,
+    Valid { inputs, rows, outputs, turn, priority, timeout }: Valid,
     id: &str,
     terms: Terms,
 ) -> Result<Pending, Error> {
-    let job = Job { inputs, rows, turn, timeout, terms };
+    let job = Job { inputs, rows, turn, priority, timeout, terms };
     let visit =
         Visit::begin(local, version, job, &|index| outputs.iter().any(|wanted| wanted.index == index))?;
     Ok(Pending { visit, outputs, id: id.to_owned() })

@@ -28,6 +28,7 @@ mod listener;
 mod metrics;
 mod model;
 mod outputs;
+mod policy;
 mod queued;
 mod reflection;
 mod registry;

@@ -1,18 +1,16 @@
 //! One version of a model, as the request path sees it.
 
-use crate::{buckets::buckets, engine::Engine, ensemble::Ensemble, registry::Registry, warm_up::rehearsals};
+use crate::{
+    buckets::buckets, engine::Engine, ensemble::Ensemble, policy::policy, registry::Registry,
+    warm_up::rehearsals,
+};
 use infermesh_batcher::{
     Backend, Policy, Scheduler, Signature,
-    queue::DEFAULT_MAX_QUEUE_SIZE,
     scheduler::OnFatal,
     sequence::{Hidden, Plan, hidden_inputs, hidden_outputs},
 };
-use infermesh_wire::{
-    Code, DataType, Error, Shape,
-    proto::inference::{ModelConfig, model_config::SchedulingChoice, model_queue_policy::TimeoutAction},
-    response::ResponseWriter,
-};
-use std::{collections::HashMap, path::Path, time::Duration};
+use infermesh_wire::{Code, DataType, Error, Shape, proto::inference::ModelConfig, response::ResponseWriter};
+use std::{collections::HashMap, path::Path};
 
 /// An input or output. `shape` includes the batch dimension (-1) where the model batches.
 #[derive(Debug, Clone)]
@@ -167,52 +165,4 @@ fn port(name: &str, data_type: i32, dims: &[i64], batched: bool) -> Result<Port,
         shape: batch.into_iter().chain(dims.iter().copied()).collect(),
         classes: Vec::new(),
     })
-}
-
-fn policy(config: &ModelConfig) -> Result<Policy, Error> {
-    let max_batch_size = usize::try_from(config.max_batch_size).map_err(|_| {
-        Error::invalid(format!("max_batch_size is {}, expected 0 or more", config.max_batch_size))
-    })?;
-    let plain = Policy { max_batch_size, ..Policy::default() };
-    // Answers of a request that come one by one cannot be split from those of another.
-    let combines =
-        max_batch_size > 0 && !config.model_transaction_policy.is_some_and(|policy| policy.decoupled);
-    match &config.scheduling_choice {
-        None => Ok(plain),
-        Some(SchedulingChoice::DynamicBatching(dynamic)) => {
-            let mut preferred_batch_sizes = dynamic
-                .preferred_batch_size
-                .iter()
-                .map(|&size| usize::try_from(size).ok().filter(|size| (1..=max_batch_size).contains(size)).ok_or(size))
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|size| {
-                    Error::invalid(format!(
-                        "preferred_batch_size {size} is not between 1 and max_batch_size, which is {max_batch_size}"
-                    ))
-                })?;
-            preferred_batch_sizes.sort_unstable();
-            let queue = dynamic.default_queue_policy.unwrap_or_default();
-            if queue.timeout_action == TimeoutAction::Delay as i32 {
-                return Err(Error::invalid("timeout_action DELAY of a queue policy is not supported yet"));
-            }
-            let limit = queue.max_queue_size as usize;
-            Ok(Policy {
-                dynamic: combines,
-                preferred_batch_sizes,
-                max_queue_delay: Duration::from_micros(dynamic.max_queue_delay_microseconds),
-                timeout: match queue.default_timeout_microseconds {
-                    0 => None,
-                    micros => Some(Duration::from_micros(micros)),
-                },
-                allow_timeout_override: queue.allow_timeout_override,
-                max_queue_size: if limit > 0 { limit } else { DEFAULT_MAX_QUEUE_SIZE },
-                ..plain
-            })
-        }
-        // Its sequences form the batches; a request may say how long it waits.
-        Some(SchedulingChoice::SequenceBatching(_)) => Ok(Policy { allow_timeout_override: true, ..plain }),
-        Some(SchedulingChoice::EnsembleScheduling(_)) => {
-            Err(Error::invalid("ensemble_scheduling is for models of platform \"ensemble\""))
-        }
-    }
 }

@@ -26,9 +26,10 @@ impl Queued {
         version: &Arc<Version>,
         request: Request,
         answer: oneshot::Receiver<Outcome>,
+        priority: u64,
         timeout: Option<Duration>,
     ) -> Result<Self, Error> {
-        let expiry = schedule(version, request, timeout)?;
+        let expiry = schedule(version, request, priority, timeout)?;
         Ok(Self { answer, expiry, failure: Some(Failure::Canceled) })
     }
 
@@ -72,13 +73,13 @@ impl Queued {
 pub fn schedule(
     version: &Arc<Version>,
     mut request: Request,
+    priority: u64,
     timeout: Option<Duration>,
 ) -> Result<Option<Expiry>, Error> {
     let scheduler =
         version.scheduler().ok_or_else(|| Error::internal("an ensemble has no queue of its own"))?;
-    let patience = scheduler.policy().patience(timeout);
-    let expiry = patience.map(|patience| Expiry::new(request.enqueued + patience));
-    request.expiry = expiry.clone();
+    scheduler.policy().place(&mut request, priority, timeout);
+    let expiry = request.expiry.clone();
     if scheduler.submit(request)? == Drive::Here {
         spawn_local(drive(version.clone()));
     }

@@ -29,6 +29,8 @@ pub struct Valid {
     pub outputs: Outputs,
     /// Where the model serves sequences.
     pub turn: Option<Box<Turn>>,
+    /// Level of priority from 1, served first; 0 is the model's default.
+    pub priority: u64,
     /// How long the caller lets it wait for an instance.
     pub timeout: Option<Duration>,
 }
@@ -103,6 +105,7 @@ pub fn validate_with(
         rows,
         turn: sequence::turn(version, &request.parameters, rows)?,
         outputs: wanted(version, request, regions)?,
+        priority: whole_number(&request.parameters, "priority", "")?,
         timeout: timeout(&request.parameters)?,
     })
 }
@@ -134,18 +137,23 @@ fn check_parameters(parameters: &Parameters<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The request's `timeout` parameter, in microseconds; 0 is none.
+/// The request's `timeout` parameter; 0 is none.
 fn timeout(parameters: &Parameters<'_>) -> Result<Option<Duration>, Error> {
-    let micros = match parameters.get("timeout") {
-        None => return Ok(None),
-        Some(Parameter::Int64(micros)) => u64::try_from(micros).ok(),
-        Some(Parameter::Uint64(micros)) => Some(micros),
+    let micros = whole_number(parameters, "timeout", ", in microseconds")?;
+    Ok((micros > 0).then(|| Duration::from_micros(micros.min(MAX_TIMEOUT_MICROS))))
+}
+
+/// A parameter that clients send as either kind of integer; 0 where they do not.
+fn whole_number(parameters: &Parameters<'_>, key: &str, unit: &str) -> Result<u64, Error> {
+    let number = match parameters.get(key) {
+        None => Some(0),
+        Some(Parameter::Int64(number)) => u64::try_from(number).ok(),
+        Some(Parameter::Uint64(number)) => Some(number),
         Some(_) => None,
     };
-    let micros = micros.ok_or_else(|| {
-        Error::invalid("parameter 'timeout' must be an int64 of at least 0, in microseconds")
-    })?;
-    Ok((micros > 0).then(|| Duration::from_micros(micros.min(MAX_TIMEOUT_MICROS))))
+    number.ok_or_else(|| {
+        Error::invalid(format!("parameter '{key}' must be an int64 or uint64 of at least 0{unit}"))
+    })
 }
 
 fn check_input_names(version: &Version, request: &InferRequest<'_>) -> Result<(), Error> {

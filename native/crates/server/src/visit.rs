@@ -16,6 +16,8 @@ pub struct Job {
     /// Size of the first dimension, 1 where the model does not batch.
     pub rows: usize,
     pub turn: Option<Box<Turn>>,
+    /// Level of priority from 1, served first; 0 is the model's default.
+    pub priority: u64,
     /// How long the caller lets it wait for an instance.
     pub timeout: Option<Duration>,
     pub terms: Terms,
@@ -46,12 +48,12 @@ impl Visit {
         let since = Instant::now();
         let work = match &version.engine {
             Engine::Scheduler(_) => {
-                let Job { inputs, rows, turn, timeout, terms } = job;
+                let Job { inputs, rows, turn, priority, timeout, terms } = job;
                 let (mut request, answer) = Request::new(inputs, rows, since, local.mailbox.clone());
                 request.deadline = terms.deadline;
                 request.trace = terms.trace;
                 request.turn = turn;
-                Work::Queued(Queued::submit(&version, request, answer, timeout)?)
+                Work::Queued(Queued::submit(&version, request, answer, priority, timeout)?)
             }
             Engine::Ensemble(ensemble) => {
                 Work::Flow(Box::new(Flow::start(local, &version, ensemble, job, wanted, since)?))

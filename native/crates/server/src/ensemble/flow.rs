@@ -38,6 +38,7 @@ pub struct Flow {
     version: Arc<Version>,
     rows: usize,
     turn: Option<Box<Turn>>,
+    priority: u64,
     since: Instant,
     terms: Terms,
     /// Until when the caller lets it wait for instances.
@@ -74,6 +75,7 @@ impl Flow {
             version: version.clone(),
             rows: job.rows,
             turn: job.turn,
+            priority: job.priority,
             since,
             terms: job.terms,
             patience: job.timeout.map(|timeout| since + timeout),
@@ -175,7 +177,14 @@ impl Flow {
         let left = |end: Instant| end.saturating_duration_since(now).max(Duration::from_micros(1));
         let rows = rows.count();
         let turn = sequence::fit(member, self.turn.clone(), rows)?;
-        Ok(Job { inputs, rows, turn, terms: self.terms, timeout: self.patience.map(left) })
+        Ok(Job {
+            inputs,
+            rows,
+            turn,
+            priority: self.priority,
+            terms: self.terms,
+            timeout: self.patience.map(left),
+        })
     }
 
     fn keep(&mut self, step: &Step, visit: &Visit, answer: Answer) {
