@@ -32,6 +32,7 @@ class Server:
         io_threads: int = 0,
         max_message_bytes: int = 2_147_483_647,
         allow_client_shm: bool = True,
+        response_cache_bytes: int = 0,
     ) -> Server:
         """Start the network threads (0: one per core). No socket is opened yet.
 

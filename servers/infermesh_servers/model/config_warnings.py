@@ -19,8 +19,19 @@ def warnings(config: ModelConfig, files: Iterable[str] = ()) -> list[Remark]:
     """Return everything that a configuration says in vain; ``files`` are those of its version directories."""
     return [
         *(Remark(path, f"{field}: ignored: {reason}") for path, field, reason in ignored_fields(config)),
+        *_uncacheable(config),
         *_unknown_parameters(config, files),
     ]
+
+
+def _uncacheable(config: ModelConfig) -> Iterator[Remark]:
+    kinds = {
+        "a decoupled model has no one answer to a request": config.model_transaction_policy.decoupled,
+        "an answer within a sequence depends on those before it": config.HasField("sequence_batching"),
+    }
+    for reason, applies in kinds.items():
+        if applies and config.response_cache.enable:
+            yield Remark(("response_cache", 0, "enable"), f"response_cache.enable: ignored: {reason}")
 
 
 def _unknown_parameters(config: ModelConfig, files: Iterable[str]) -> Iterator[Remark]:

@@ -95,12 +95,14 @@ class Outcome:
 class Loader:
     """Turns a version's files into a model of the data plane.
 
-    ``library`` finds libonnxruntime; it is asked only when an ONNX model is loaded.
+    ``library`` finds libonnxruntime; it is asked only when an ONNX model is loaded. ``caches`` says whether
+    the server has a response cache.
     """
 
-    def __init__(self, registry: Registry, library: Callable[[], Path]) -> None:
+    def __init__(self, registry: Registry, library: Callable[[], Path], *, caches: bool = False) -> None:
         self._registry = registry
         self._library = library
+        self._caches = caches
 
     def load(self, entry: ModelEntry, version: ModelVersion, *, replaces: bool = False) -> Outcome:
         """Load one version and report; never raises for anything that is wrong with the model.
@@ -123,6 +125,12 @@ class Loader:
             max_batch_size=config.max_batch_size,
             instances=instance_count(config),
         )
+        if config.response_cache.enable and not self._caches:
+            _log.warning(
+                "%s: response_cache.enable: ignored: the server has no cache; --cache-config gives it one",
+                entry.name,
+                extra=ecs("model-warning", infermesh__model__name=entry.name),
+            )
         _log.info(
             "Loaded %s version %d",
             entry.name,

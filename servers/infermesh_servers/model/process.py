@@ -55,6 +55,7 @@ def run(options: ServeOptions) -> None:
         version=service_version,
         io_threads=options.io_threads,
         allow_client_shm=options.allow_client_shm,
+        response_cache_bytes=options.response_cache_bytes,
     )
     log_settings = LogSettings(output, options.log_file, server.set_access_log)
     server.allow_log_settings(log_settings.change)
@@ -84,7 +85,8 @@ def _serve(
 ) -> None:
     listeners = listen(server, options)
 
-    manager = Manager(repository, Loader(server, find_library), stop=lambda: shutdown.requested)
+    loader = Loader(server, find_library, caches=options.response_cache_bytes > 0)
+    manager = Manager(repository, loader, stop=lambda: shutdown.requested)
     readiness = Readiness(server, manager, listeners, strict=options.strict_readiness)
     if options.model_control_mode is ModelControlMode.EXPLICIT:
         # Before the first load: a client that asks during it waits for the manager, instead of being refused.

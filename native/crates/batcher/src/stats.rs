@@ -97,6 +97,10 @@ pub struct Counters {
     pub compute_input: Tally,
     pub compute_infer: Tally,
     pub compute_output: Tally,
+    /// Per request that was answered from the cache: from arrival to answer.
+    pub cache_hit: Tally,
+    /// Per request that was not, though it might have been: the time to look and to keep the answer.
+    pub cache_miss: Tally,
     /// Per batch, by its rows.
     pub by_rows: BTreeMap<usize, [Tally; 3]>,
     /// Of a decoupled model, by the place of a response among those of its request.
@@ -159,6 +163,23 @@ impl Stats {
         responses.outcomes[what as usize].add(1, infer + output);
     }
 
+    /// A request that was answered from the cache, after `total`.
+    pub fn hit(&self, total: Duration) {
+        let mut counters = self.lock();
+        counters.last = Some(Instant::now());
+        counters.success.add(1, total);
+        counters.request_ns.record(total.as_nanos() as u64);
+        // It waited for nothing.
+        counters.queue.add(1, Duration::ZERO);
+        counters.queue_ns.record(0);
+        counters.cache_hit.add(1, total);
+    }
+
+    /// A request that was executed as the cache had no answer, which has it now.
+    pub fn missed(&self, spent: Duration) {
+        self.lock().cache_miss.add(1, spent);
+    }
+
     /// Requests that reached the model and got an error, after `total` all together.
     pub fn failed(&self, why: Failure, requests: usize, total: Duration) {
         let mut counters = self.lock();
@@ -174,6 +195,18 @@ impl Stats {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hit_is_a_success_without_an_execution() {
+        let stats = Stats::default();
+        stats.hit(Duration::from_nanos(7));
+        stats.missed(Duration::from_nanos(5));
+        let found = stats.snapshot();
+        assert_eq!((found.success, found.cache_hit), (Tally { count: 1, ns: 7 }, Tally { count: 1, ns: 7 }));
+        assert_eq!((found.queue.count, found.cache_miss), (1, Tally { count: 1, ns: 5 }));
+        assert_eq!((found.inferences, found.executions, found.compute_infer.count), (0, 0, 0));
+        assert_eq!((found.request_ns.count(), found.queue_ns.count()), (1, 1));
+    }
 
     #[test]
     fn histograms_agree_with_the_sums() {

@@ -33,16 +33,23 @@ pub struct Server(infermesh_server::Server);
 #[pymethods]
 impl Server {
     #[new]
-    #[pyo3(signature = (*, version, name = "infermesh", io_threads = 0, max_message_bytes = 2_147_483_647, allow_client_shm = true))]
+    #[pyo3(signature = (*, version, name = "infermesh", io_threads = 0, max_message_bytes = 2_147_483_647, allow_client_shm = true, response_cache_bytes = 0))]
     fn new(
         version: String,
         name: &str,
         io_threads: usize,
         max_message_bytes: usize,
         allow_client_shm: bool,
+        response_cache_bytes: usize,
     ) -> PyResult<Self> {
-        let settings =
-            Settings { name: name.to_owned(), version, io_threads, max_message_bytes, allow_client_shm };
+        let settings = Settings {
+            name: name.to_owned(),
+            version,
+            io_threads,
+            max_message_bytes,
+            allow_client_shm,
+            response_cache_bytes,
+        };
         Ok(Self(infermesh_server::Server::start(settings).map_err(model_error)?))
     }
 

@@ -43,6 +43,14 @@ impl Engine {
         }
     }
 
+    /// Whether requests belong together here or in a member.
+    pub fn keeps_sequences(&self) -> bool {
+        match self {
+            Self::Scheduler(scheduler) => scheduler.policy().sequences.is_some(),
+            Self::Ensemble(ensemble) => ensemble.keeps_sequences,
+        }
+    }
+
     /// Admits nothing more and returns when everything accepted is over.
     pub fn close(&self) {
         match self {

@@ -11,6 +11,7 @@ mod authority;
 mod breakdown;
 mod buckets;
 mod buffers;
+mod cache;
 mod call;
 mod classification;
 mod connection;

@@ -10,7 +10,11 @@ use infermesh_batcher::{
     sequence::{Hidden, Plan, hidden_inputs, hidden_outputs},
 };
 use infermesh_wire::{Code, DataType, Error, Shape, proto::inference::ModelConfig, response::ResponseWriter};
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 /// An input or output. `shape` includes the batch dimension (-1) where the model batches.
 #[derive(Debug, Clone)]
@@ -22,6 +26,8 @@ pub struct Port {
     pub classes: Vec<String>,
 }
 
+static NEXT_CACHE_ID: AtomicU64 = AtomicU64::new(0);
+
 pub struct Version {
     pub name: String,
     pub number: i64,
@@ -30,6 +36,8 @@ pub struct Version {
     pub outputs: Vec<Port>,
     pub writer: ResponseWriter,
     pub engine: Engine,
+    /// Of this load alone, where answers may be given again.
+    pub cache_id: Option<u64>,
 }
 
 impl Version {
@@ -91,6 +99,10 @@ impl Version {
             .map(|output| port(&output.name, output.data_type, &output.dims, batched))
             .collect::<Result<Vec<_>, _>>()?;
         let engine = engine(&config, &inputs, &outputs)?;
+        // The answer to a request of a sequence depends on those before it; a decoupled model has no one answer.
+        let repeats = !engine.keeps_sequences() && !is_decoupled(&config);
+        let cache_id = (repeats && config.response_cache.is_some_and(|cache| cache.enable))
+            .then(|| NEXT_CACHE_ID.fetch_add(1, Relaxed));
         Ok(Self {
             name: config.name.clone(),
             number,
@@ -98,6 +110,7 @@ impl Version {
             inputs,
             outputs,
             engine,
+            cache_id,
             config,
         })
     }
@@ -112,7 +125,7 @@ impl Version {
 
     /// Whether a request has any number of answers, each sent as soon as it is there.
     pub fn is_decoupled(&self) -> bool {
-        self.config.model_transaction_policy.is_some_and(|policy| policy.decoupled)
+        is_decoupled(&self.config)
     }
 
     /// UNIMPLEMENTED, in the name of the edge that can carry no more than one answer, if the model is decoupled.
@@ -144,15 +157,16 @@ impl Version {
 
     /// Whether requests belong together here or in a member.
     pub fn keeps_sequences(&self) -> bool {
-        match &self.engine {
-            Engine::Scheduler(scheduler) => scheduler.policy().sequences.is_some(),
-            Engine::Ensemble(ensemble) => ensemble.keeps_sequences,
-        }
+        self.engine.keeps_sequences()
     }
 
     pub fn is_batched(&self) -> bool {
         self.config.max_batch_size > 0
     }
+}
+
+fn is_decoupled(config: &ModelConfig) -> bool {
+    config.model_transaction_policy.is_some_and(|policy| policy.decoupled)
 }
 
 fn port(name: &str, data_type: i32, dims: &[i64], batched: bool) -> Result<Port, Error> {

@@ -2,6 +2,7 @@
 
 use crate::{
     breakdown::{Breakdown, on_fatal},
+    cache::Cache,
     faults,
     listener::{self, Listener},
     metrics::Machine,
@@ -39,6 +40,8 @@ pub struct Settings {
     pub max_message_bytes: usize,
     /// Whether clients may have their tensors in shared memory.
     pub allow_client_shm: bool,
+    /// Memory for answers that are given again; 0: none is.
+    pub response_cache_bytes: usize,
 }
 
 pub struct Server {
@@ -62,6 +65,10 @@ impl Server {
             log_control: OnceLock::new(),
             reflection: Index::new()?,
             regions: Regions::new(settings.allow_client_shm, settings.max_message_bytes),
+            cache: match settings.response_cache_bytes {
+                0 => None,
+                limit => Some(Arc::new(Cache::new(limit))),
+            },
             log: Arc::default(),
             traces: Traces::default(),
             machine: Machine::default(),

@@ -69,6 +69,8 @@ fn describe(version: &Version) -> ModelStatistics {
         compute_input,
         compute_infer,
         compute_output,
+        cache_hit,
+        cache_miss,
         by_rows,
         responses,
         ..
@@ -87,8 +89,8 @@ fn describe(version: &Version) -> ModelStatistics {
             compute_input: duration(compute_input),
             compute_infer: duration(compute_infer),
             compute_output: duration(compute_output),
-            cache_hit: duration(Tally::default()),
-            cache_miss: duration(Tally::default()),
+            cache_hit: duration(cache_hit),
+            cache_miss: duration(cache_miss),
         }),
         batch_stats: by_rows
             .into_iter()

@@ -1,6 +1,7 @@
 //! A network thread: a single-threaded runtime with its connections, and what they share.
 
 use crate::{
+    cache::Cache,
     connection,
     metrics::Machine,
     reflection::Index,
@@ -34,6 +35,8 @@ pub struct Shared {
     pub log_control: OnceLock<Arc<dyn LogControl>>,
     pub reflection: Index,
     pub regions: Regions,
+    /// Of the models that want one.
+    pub cache: Option<Arc<Cache>>,
     pub log: Arc<Log>,
     pub traces: Traces,
     pub machine: Machine,

@@ -1,7 +1,15 @@
 //! A request that a model has accepted, whatever answers it.
 
-use crate::{engine::Engine, ensemble::Flow, infer::Terms, model::Version, queued::Queued, thread::Local};
-use infermesh_batcher::{Answer, Request, Tensor, sequence::Turn};
+use crate::{
+    cache::{Cache, Key},
+    engine::Engine,
+    ensemble::Flow,
+    infer::Terms,
+    model::Version,
+    queued::Queued,
+    thread::Local,
+};
+use infermesh_batcher::{Answer, Request, Tensor, Timing, sequence::Turn, stats::Phases};
 use infermesh_wire::Error;
 use smallvec::SmallVec;
 use std::{
@@ -28,11 +36,21 @@ pub struct Visit {
     version: Arc<Version>,
     since: Instant,
     work: Work,
+    miss: Option<Box<Miss>>,
 }
 
 enum Work {
     Queued(Queued),
     Flow(Box<Flow>),
+    /// Found in the cache; `None` once it is given.
+    Known(Option<Answer>),
+}
+
+/// What the cache has not; dropped without an answer, nobody will look for it there.
+struct Miss {
+    cache: Arc<Cache>,
+    key: Key,
+    looked: Duration,
 }
 
 impl Visit {
@@ -46,6 +64,15 @@ impl Visit {
         wanted: &dyn Fn(usize) -> bool,
     ) -> Result<Self, Error> {
         let since = Instant::now();
+        let cached = local.shared.cache.as_ref().zip(version.cache_id);
+        let miss = match cached.map(|(cache, id)| look_up(cache, id, &job, since)) {
+            None => None,
+            Some(Ok(answer)) => {
+                version.engine.stats().hit(since.elapsed());
+                return Ok(Self { version, since, work: Work::Known(Some(answer)), miss: None });
+            }
+            Some(Err(miss)) => Some(Box::new(miss)),
+        };
         let work = match &version.engine {
             Engine::Scheduler(_) => {
                 let Job { inputs, rows, turn, priority, timeout, terms } = job;
@@ -56,18 +83,27 @@ impl Visit {
                 Work::Queued(Queued::submit(&version, request, answer, priority, timeout)?)
             }
             Engine::Ensemble(ensemble) => {
-                Work::Flow(Box::new(Flow::start(local, &version, ensemble, job, wanted, since)?))
+                // The next one who asks may want other outputs.
+                let wanted = |index| miss.is_some() || wanted(index);
+                Work::Flow(Box::new(Flow::start(local, &version, ensemble, job, &wanted, since)?))
             }
         };
-        Ok(Self { version, since, work })
+        Ok(Self { version, since, work, miss })
     }
 
     /// The model's outputs; to be asked once.
     pub async fn answer(&mut self) -> Result<Answer, Error> {
-        match &mut self.work {
+        let answer = match &mut self.work {
             Work::Queued(queued) => queued.answer().await,
             Work::Flow(flow) => flow.answer().await,
+            Work::Known(answer) => answer.take().ok_or_else(|| Error::internal("an answer was given twice")),
+        }?;
+        if let Some(Miss { cache, key, looked }) = self.miss.take().map(|miss| *miss) {
+            let begun = Instant::now();
+            cache.put(key, &answer.outputs);
+            self.version.engine.stats().missed(looked + begun.elapsed());
         }
+        Ok(answer)
     }
 
     /// Whether the answer's timing is that of one batch.
@@ -82,6 +118,18 @@ impl Visit {
     /// When the model accepted it.
     pub fn since(&self) -> Instant {
         self.since
+    }
+}
+
+/// The answer, if it is known.
+fn look_up(cache: &Arc<Cache>, id: u64, job: &Job, since: Instant) -> Result<Answer, Miss> {
+    let key = Key::new(id, &job.inputs);
+    match cache.get(&key) {
+        Some(outputs) => {
+            let timing = Timing { started: since, phases: Phases::default(), rows: job.rows, requests: 1 };
+            Ok(Answer { outputs, timing })
+        }
+        None => Err(Miss { cache: cache.clone(), key, looked: since.elapsed() }),
     }
 }
 

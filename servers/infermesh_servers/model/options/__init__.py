@@ -6,6 +6,7 @@ line is made from them (``infermesh_servers.model.command``). Nothing heavy is i
 
 from dataclasses import dataclass
 
+from infermesh_servers.model.options.cache import CacheOptions
 from infermesh_servers.model.options.listen import ListenOptions
 from infermesh_servers.model.options.log import LogOptions
 from infermesh_servers.model.options.process import ProcessOptions
@@ -18,7 +19,13 @@ __all__ = ["EVERY_MODEL", "ModelControlMode", "ServeOptions"]
 
 @dataclass(frozen=True, kw_only=True)
 class ServeOptions(
-    ProcessOptions, TraceOptions, LogOptions, SharedMemoryOptions, ListenOptions, RepositoryOptions
+    ProcessOptions,
+    TraceOptions,
+    LogOptions,
+    SharedMemoryOptions,
+    CacheOptions,
+    ListenOptions,
+    RepositoryOptions,
 ):
     """The command line of ``infermesh serve``; see its help for each field."""
 
@@ -27,3 +34,4 @@ class ServeOptions(
         RepositoryOptions.check(self)
         ListenOptions.check(self)
         TraceOptions.check(self)
+        CacheOptions.check(self)

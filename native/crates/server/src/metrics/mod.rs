@@ -16,7 +16,7 @@ use text::Text;
 /// Everything, in the text format. Reads files and asks devices: not for a network thread.
 pub fn expose(shared: &Shared) -> String {
     let mut text = Text::default();
-    models::write(&mut text, &shared.registry);
+    models::write(&mut text, &shared.registry, shared.cache.is_some());
     server::write(&mut text, shared);
     process::write(&mut text);
     shared.machine.write(&mut text);

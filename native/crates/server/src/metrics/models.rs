@@ -13,6 +13,8 @@ struct Sample {
     labels: String,
     counters: Counters,
     pending: usize,
+    /// Whether its answers may be given again.
+    caches: bool,
 }
 
 struct Family {
@@ -77,6 +79,24 @@ const FAMILIES: [Family; 9] = [
     },
 ];
 
+/// Of models with a response cache.
+const CACHE_FAMILIES: [Family; 4] = [
+    counter("nv_cache_num_hits_per_model", "Number of cache hits per model", |it| {
+        it.counters.cache_hit.count
+    }),
+    counter("nv_cache_num_misses_per_model", "Number of cache misses per model", |it| {
+        it.counters.cache_miss.count
+    }),
+    counter("nv_cache_hit_duration_per_model", "Total cache hit duration per model, in microseconds", |it| {
+        it.counters.cache_hit.ns / 1000
+    }),
+    counter(
+        "nv_cache_miss_duration_per_model",
+        "Total cache miss duration per model, in microseconds",
+        |it| it.counters.cache_miss.ns / 1000,
+    ),
+];
+
 const FAILURES: &str = "nv_inference_request_failure";
 
 /// Name, help, and where it is counted, in nanoseconds.
@@ -100,16 +120,18 @@ const SIZES: [SizeFamily; 2] = [
     }),
 ];
 
-pub fn write(text: &mut Text, registry: &Registry) {
-    write_samples(text, &samples(registry));
+/// `caches` says whether the server has a response cache.
+pub fn write(text: &mut Text, registry: &Registry, caches: bool) {
+    write_samples(text, &samples(registry, caches));
 }
 
-fn samples(registry: &Registry) -> Vec<Sample> {
+fn samples(registry: &Registry, caches: bool) -> Vec<Sample> {
     let ready = registry.list().into_iter().filter_map(|(_, _, entry)| match entry {
         Entry::Ready(version) => Some(Sample {
             labels: format!("model=\"{}\",version=\"{}\"", escaped(&version.name), version.number),
             counters: version.engine.stats().snapshot(),
             pending: version.engine.pending(),
+            caches: caches && version.cache_id.is_some(),
         }),
         Entry::Unavailable(_) => None,
     });
@@ -120,6 +142,12 @@ fn write_samples(text: &mut Text, samples: &[Sample]) {
     for Family { name, kind, help, value } in &FAMILIES {
         text.family(name, kind, help);
         for sample in samples {
+            text.sample(name, &sample.labels, value(sample));
+        }
+    }
+    for Family { name, kind, help, value } in &CACHE_FAMILIES {
+        text.family(name, kind, help);
+        for sample in samples.iter().filter(|sample| sample.caches) {
             text.sample(name, &sample.labels, value(sample));
         }
     }

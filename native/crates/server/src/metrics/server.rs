@@ -10,6 +10,17 @@ pub fn write(text: &mut Text, shared: &Shared) {
         "Open connections, all protocols",
         shared.connections.receiver_count(),
     );
+    if let Some(usage) = shared.cache.as_ref().map(|cache| cache.usage()) {
+        text.single("infermesh_cache_bytes", "gauge", "Memory of the response cache in use", usage.bytes);
+        text.single("infermesh_cache_limit_bytes", "gauge", "Memory of the response cache", usage.limit);
+        text.single("infermesh_cache_answers", "gauge", "Answers in the response cache", usage.answers);
+        text.single(
+            "infermesh_cache_evictions_total",
+            "counter",
+            "Answers that made room for others in the response cache",
+            usage.evictions,
+        );
+    }
     text.single(
         "infermesh_spans_exported_total",
         "counter",
