@@ -145,7 +145,7 @@ def test_a_server_without_a_cache_says_so(repository: Repository, serve: Serve) 
     ],
 )
 def test_an_option_that_names_no_size_is_refused(
-    repository: Repository, serve: Serve, options: tuple[str, ...], message: str
+    serve: Serve, options: tuple[str, ...], message: str
 ) -> None:
     server = serve(*options)
     assert server.wait() == 2
