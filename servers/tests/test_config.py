@@ -125,8 +125,8 @@ def test_a_missing_name_is_that_of_the_directory(tmp_path: Path) -> None:
         ),
         (
             'platform: "tensorflow_graphdef"',
-            '1: platform: found "tensorflow_graphdef", expected "onnxruntime_onnx"; export it with '
-            "tf2onnx, or call tensorflow in a Python model",
+            '1: platform: found "tensorflow_graphdef", expected "onnxruntime_onnx" or "ensemble"; '
+            "export it with tf2onnx, or call tensorflow in a Python model",
         ),
     ],
 )

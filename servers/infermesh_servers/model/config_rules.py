@@ -9,6 +9,7 @@ from infermesh.proto.inference.model_config_pb2 import ModelConfig, ModelInput, 
 from infermesh_servers.model import labels
 from infermesh_servers.model.backends import BACKENDS, ONNXRUNTIME, PLATFORMS, instead_of
 from infermesh_servers.model.batching_rules import batching_rules
+from infermesh_servers.model.ensemble_rules import ensemble_rules
 from infermesh_servers.model.remarks import BrokenRule
 from infermesh_servers.model.sequence_rules import sequence_rules
 
@@ -26,6 +27,7 @@ def broken_rules(config: ModelConfig, model_name: str) -> list[BrokenRule]:
         *sequence_rules(config),
         *_serving(config),
         *_parameters(config),
+        *ensemble_rules(config),
     ]
 
 
@@ -109,11 +111,6 @@ def _serving(config: ModelConfig) -> Iterator[BrokenRule]:
             ("version_policy", 0, "specific"),
             "version_policy.specific: found no versions, expected at least one",
         )
-    for field in ("ensemble_scheduling",):
-        if config.WhichOneof("scheduling_choice") == field:
-            yield BrokenRule(
-                (field,), f"{field}: found, expected dynamic_batching or none: this is not supported yet"
-            )
 
 
 def _parameters(config: ModelConfig) -> Iterator[BrokenRule]:

@@ -2,9 +2,10 @@
 
 use crate::{
     call::Body,
-    infer::{Terms, expired, schedule},
+    infer::Terms,
     model::Version,
     outputs::{Outputs, present, tensors},
+    queued::{expired, schedule},
     thread::Local,
     validate::{Valid, validate},
     watch::{Told, Watch},
@@ -147,7 +148,7 @@ impl Answers {
 
     fn uncounted(&self, failure: Failure) {
         if self.count.take() {
-            self.version.scheduler.stats().failed(failure, 1, self.since.elapsed());
+            self.version.engine.stats().failed(failure, 1, self.since.elapsed());
         }
     }
 }

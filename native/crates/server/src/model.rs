@@ -1,6 +1,9 @@
 //! One version of a model, as the request path sees it.
 
-use crate::{buckets::buckets, policy::policy, warm_up::rehearsals};
+use crate::{
+    buckets::buckets, engine::Engine, ensemble::Ensemble, policy::policy, registry::Registry,
+    warm_up::rehearsals,
+};
 use infermesh_batcher::{
     Backend, Policy, Scheduler, Signature,
     scheduler::OnFatal,
@@ -26,7 +29,7 @@ pub struct Version {
     pub inputs: Vec<Port>,
     pub outputs: Vec<Port>,
     pub writer: ResponseWriter,
-    pub scheduler: Scheduler,
+    pub engine: Engine,
 }
 
 impl Version {
@@ -42,6 +45,40 @@ impl Version {
         directory: &Path,
         on_fatal: OnFatal,
     ) -> Result<Self, Error> {
+        Self::with_engine(number, config, |config, inputs, outputs| {
+            // The backend's own view: clients do not see controls and states.
+            let batched = config.max_batch_size > 0;
+            let with = |ports: &[Port], hidden: Vec<Hidden>| {
+                let hidden =
+                    hidden.iter().map(|it| port(&it.name, it.datatype.to_config() as i32, &it.dims, batched));
+                ports.iter().cloned().map(Ok).chain(hidden).collect::<Result<Vec<_>, _>>()
+            };
+            let types = |ports: &[Port]| ports.iter().map(|port| port.datatype).collect();
+            let all_inputs = with(inputs, hidden_inputs(config)?)?;
+            let all_outputs = with(outputs, hidden_outputs(config)?)?;
+            let buckets = buckets(config)?;
+            let rehearsals = rehearsals(config, &all_inputs, &buckets, directory)?;
+            let signature = Signature { inputs: types(&all_inputs), outputs: types(&all_outputs), buckets };
+            let policy = Policy { sequences: Plan::from_config(config, directory)?, ..policy(config)? };
+            Scheduler::start(&config.name, policy, signature, backends, rehearsals, on_fatal)
+                .map(Engine::Scheduler)
+        })
+    }
+
+    /// A version that other models compute. `config` names, types and shapes every tensor; its members are in `registry`.
+    ///
+    /// Fails with INVALID_ARGUMENT naming step, model and tensor, or as the registry does for a member that is not there.
+    pub fn compose(number: i64, config: ModelConfig, registry: &Registry) -> Result<Self, Error> {
+        Self::with_engine(number, config, |config, inputs, outputs| {
+            Ensemble::new(config, inputs, outputs, registry).map(Engine::Ensemble)
+        })
+    }
+
+    fn with_engine(
+        number: i64,
+        config: ModelConfig,
+        engine: impl FnOnce(&ModelConfig, &[Port], &[Port]) -> Result<Engine, Error>,
+    ) -> Result<Self, Error> {
         let batched = config.max_batch_size > 0;
         let inputs = config
             .input
@@ -53,27 +90,14 @@ impl Version {
             .iter()
             .map(|output| port(&output.name, output.data_type, &output.dims, batched))
             .collect::<Result<Vec<_>, _>>()?;
-        // The backend's own view: clients do not see controls and states.
-        let with = |ports: &[Port], hidden: Vec<Hidden>| {
-            let hidden =
-                hidden.iter().map(|it| port(&it.name, it.datatype.to_config() as i32, &it.dims, batched));
-            ports.iter().cloned().map(Ok).chain(hidden).collect::<Result<Vec<_>, _>>()
-        };
-        let types = |ports: &[Port]| ports.iter().map(|port| port.datatype).collect();
-        let all_inputs = with(&inputs, hidden_inputs(&config)?)?;
-        let all_outputs = with(&outputs, hidden_outputs(&config)?)?;
-        let buckets = buckets(&config)?;
-        let rehearsals = rehearsals(&config, &all_inputs, &buckets, directory)?;
-        let signature = Signature { inputs: types(&all_inputs), outputs: types(&all_outputs), buckets };
-        let policy = Policy { sequences: Plan::from_config(&config, directory)?, ..policy(&config)? };
-        let scheduler = Scheduler::start(&config.name, policy, signature, backends, rehearsals, on_fatal)?;
+        let engine = engine(&config, &inputs, &outputs)?;
         Ok(Self {
             name: config.name.clone(),
             number,
             writer: ResponseWriter::new(&config.name, &number.to_string()),
             inputs,
             outputs,
-            scheduler,
+            engine,
             config,
         })
     }
@@ -100,9 +124,30 @@ impl Version {
         Ok(())
     }
 
+    /// Admits nothing more and returns when everything accepted is over.
+    pub fn close(&self) {
+        self.engine.close();
+    }
+
+    /// `None` for an ensemble.
+    pub fn scheduler(&self) -> Option<&Scheduler> {
+        match &self.engine {
+            Engine::Scheduler(scheduler) => Some(scheduler),
+            Engine::Ensemble(_) => None,
+        }
+    }
+
     /// How the model's requests belong together, where they do.
     pub fn sequences(&self) -> Option<&Plan> {
-        self.scheduler.policy().sequences.as_ref()
+        self.scheduler()?.policy().sequences.as_ref()
+    }
+
+    /// Whether requests belong together here or in a member.
+    pub fn keeps_sequences(&self) -> bool {
+        match &self.engine {
+            Engine::Scheduler(scheduler) => scheduler.policy().sequences.is_some(),
+            Engine::Ensemble(ensemble) => ensemble.keeps_sequences,
+        }
     }
 
     pub fn is_batched(&self) -> bool {

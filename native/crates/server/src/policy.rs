@@ -52,7 +52,7 @@ pub fn policy(config: &ModelConfig) -> Result<Policy, Error> {
             Ok(Policy { levels: vec![level], ..plain })
         }
         Some(SchedulingChoice::EnsembleScheduling(_)) => {
-            Err(Error::invalid("ensemble_scheduling is not supported yet"))
+            Err(Error::invalid("ensemble_scheduling is for models of platform \"ensemble\""))
         }
     }
 }

@@ -83,25 +83,15 @@ pub fn validate_with(
     check_input_names(version, request)?;
 
     let mut inputs = SmallVec::new();
-    let mut batch: Option<(i64, &str)> = None;
+    let mut rows = Rows::default();
     for port in &version.inputs {
         let Some(index) = request.inputs.iter().position(|input| input.name == port.name) else {
             return Err(Error::internal("an input vanished during validation"));
         };
         let input = &request.inputs[index];
         let datatype = check_datatype(port, input, model)?;
-        check_shape(version, port, input)?;
-        if version.is_batched() {
-            match batch {
-                Some((rows, other)) if rows != input.shape[0] => {
-                    return Err(Error::invalid(format!(
-                        "input '{}' batch size does not match other inputs for '{model}': it has {}, '{other}' has {rows}",
-                        port.name, input.shape[0]
-                    )));
-                }
-                _ => batch = Some((input.shape[0], &port.name)),
-            }
-        }
+        check_shape(version, port, &input.shape)?;
+        rows.check(version, port, &input.shape)?;
         let data = match Window::of(&input.parameters, input.name, regions)? {
             None => data(index, input, datatype)?,
             Some(window) => shared(input, datatype, &window, model)?,
@@ -109,7 +99,7 @@ pub fn validate_with(
         check_size(input, datatype, &data, model)?;
         inputs.push(Tensor { shape: input.shape.clone(), data });
     }
-    let rows = batch.map_or(1, |(rows, _)| rows as usize);
+    let rows = rows.count();
     Ok(Valid {
         inputs,
         rows,
@@ -224,37 +214,65 @@ fn check_datatype(port: &Port, input: &InputTensor<'_>, model: &str) -> Result<D
     )))
 }
 
-fn check_shape(version: &Version, port: &Port, input: &InputTensor<'_>) -> Result<(), Error> {
+/// Whether a tensor of this shape may be an input: its dimensions and its rows.
+pub fn check_shape(version: &Version, port: &Port, shape: &[i64]) -> Result<(), Error> {
     let model = &version.name;
-    let fits = port.shape.len() == input.shape.len()
-        && port.shape.iter().zip(&input.shape).all(|(&wanted, &found)| wanted == found || wanted == -1);
+    let fits = port.shape.len() == shape.len()
+        && port.shape.iter().zip(shape).all(|(&wanted, &found)| wanted == found || wanted == -1);
     if !fits {
         return Err(Error::invalid(format!(
             "unexpected shape for input '{}' for model '{model}'. Expected {}, got {}",
             port.name,
             listed(&port.shape),
-            listed(&input.shape)
+            listed(shape)
         )));
     }
-    if input.shape.iter().any(|&dim| dim < 0) {
+    if shape.iter().any(|&dim| dim < 0) {
         return Err(Error::invalid(format!(
             "input byte size mismatch for input '{}' for model '{model}'. Expected no negative dimension, got {}",
             port.name,
-            listed(&input.shape)
+            listed(shape)
         )));
     }
     if version.is_batched() {
         let limit = version.config.max_batch_size;
-        if input.shape[0] > i64::from(limit) {
+        if shape[0] > i64::from(limit) {
             return Err(Error::invalid(format!(
                 "inference request batch-size must be <= {limit} for '{model}'"
             )));
         }
-        if input.shape[0] == 0 {
+        if shape[0] == 0 {
             return Err(Error::invalid(format!("inference request batch-size must be >= 1 for '{model}'")));
         }
     }
     Ok(())
+}
+
+/// The rows of a request, which all of its inputs have in common; 1 where the model does not batch.
+#[derive(Default)]
+pub struct Rows<'a>(Option<(i64, &'a str)>);
+
+impl<'a> Rows<'a> {
+    /// Fails with INVALID_ARGUMENT if an input has more or fewer than those before it.
+    pub fn check(&mut self, version: &Version, port: &'a Port, shape: &[i64]) -> Result<(), Error> {
+        if !version.is_batched() {
+            return Ok(());
+        }
+        match self.0 {
+            Some((rows, other)) if rows != shape[0] => Err(Error::invalid(format!(
+                "input '{}' batch size does not match other inputs for '{}': it has {}, '{other}' has {rows}",
+                port.name, version.name, shape[0]
+            ))),
+            _ => {
+                self.0 = Some((shape[0], &port.name));
+                Ok(())
+            }
+        }
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.map_or(1, |(rows, _)| rows as usize)
+    }
 }
 
 fn check_size(input: &InputTensor<'_>, datatype: DataType, data: &Bytes, model: &str) -> Result<(), Error> {
