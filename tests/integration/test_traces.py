@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import grpc
+import numpy as np
 import pytest
 import tritonclient.grpc as triton
 from infermesh.proto.inference import grpc_service_pb2 as pb
@@ -10,7 +11,7 @@ from support import onnx_models
 from support.client import Client, floats, ints, outputs, refused, request
 from support.collector import SERVER, Collector, collecting
 from support.gate import Gate
-from support.python_models import EACH, GATED, MOODY
+from support.python_models import EACH, GATED, MOODY, TALKATIVE
 from support.repository import Repository
 from support.rest import HTTP, Rest, json_request
 from support.server import Serve, Server
@@ -183,6 +184,53 @@ def test_what_fails_is_traced(collector: Collector, serve: Serve, repository: Re
     assert (unknown.failed, unknown.attributes["rpc.grpc.status_code"]) == (False, 5)
     record = server.wait_for("inference-failed")
     assert (record["trace.id"], record["span.id"]) == (TRACE, failed.id)
+
+
+def test_what_a_model_logs_names_its_trace(
+    collector: Collector, serve: Serve, repository: Repository
+) -> None:
+    repository.python(
+        "talkative", TALKATIVE, config="dynamic_batching { max_queue_delay_microseconds: 10000000 }"
+    )
+    server = traced(serve, collector)
+    other = TRACE[::-1]
+    with Client(server.target) as client:
+        for traces in ((), (TRACE,), (TRACE, other)):
+            # The last one fills the batch.
+            last = 8 - len(traces)
+            calls = [
+                client.inference.ModelInfer.future(
+                    request("talkative", x=ints([index])),
+                    timeout=20,
+                    metadata=(("traceparent", context(sampled=True, trace=trace)),),
+                )
+                for index, trace in enumerate(traces)
+            ]
+            client.fence()
+            client.infer(request("talkative", x=ints(*([row] for row in range(last)))))
+            for call in calls:
+                call.result()
+    none, one, two = (record for record in server.records if record.get("event.action") == "mine")
+    assert not {"trace.id", "trace.ids"} & set(none)
+    assert one["trace.id"] == TRACE
+    assert two["trace.ids"] == [TRACE, other]
+
+
+def test_a_fault_in_onnx_runtime_is_logged(
+    collector: Collector, serve: Serve, repository: Repository
+) -> None:
+    repository.onnx("table", onnx_models.refuses_zero())
+    server = traced(serve, collector)
+    with Client(server.target) as client:
+        client.infer(request("table", x=np.array([[-1]])))
+        metadata = (("traceparent", context(sampled=True)),)
+        with refused(grpc.StatusCode.INTERNAL):
+            client.inference.ModelInfer(request("table", x=np.array([[0]])), timeout=20, metadata=metadata)
+    record = server.wait_for("inference-failed")
+    assert (record["log.level"], record["log.logger"]) == ("error", "infermesh.native")
+    assert (record["infermesh.model.name"], record["infermesh.model.version"]) == ("table", "1")
+    assert record["trace.id"] == TRACE
+    assert "Gather" in record["message"]
 
 
 def test_a_request_that_was_given_up(
