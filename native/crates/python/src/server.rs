@@ -116,6 +116,17 @@ impl Server {
         Ok(PyBytes::new(py, &completed))
     }
 
+    fn load_ensemble(
+        &self,
+        py: Python<'_>,
+        version: i64,
+        config: &[u8],
+        classes: HashMap<String, Vec<String>>,
+    ) -> PyResult<()> {
+        let config = decode(config)?;
+        py.detach(|| self.0.compose(version, config, classes)).map_err(model_error)
+    }
+
     fn unload(&self, py: Python<'_>, name: &str, version: i64) -> bool {
         py.detach(|| self.0.registry().unload(name, version))
     }
@@ -131,7 +142,7 @@ impl Server {
     fn set_load_duration(&self, name: &str, version: i64, seconds: f64) {
         // Gone again by now, perhaps.
         if let Ok(found) = self.0.registry().find(name, &version.to_string()) {
-            found.scheduler.stats().loaded(self::seconds(seconds));
+            found.engine.stats().loaded(self::seconds(seconds));
         }
     }
 
