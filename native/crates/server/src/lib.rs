@@ -28,6 +28,7 @@ mod model;
 mod outputs;
 mod reflection;
 mod registry;
+mod reshape;
 mod route;
 mod sequence;
 mod server;

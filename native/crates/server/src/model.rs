@@ -1,6 +1,6 @@
 //! One version of a model, as the request path sees it.
 
-use crate::{buckets::buckets, warm_up::rehearsals};
+use crate::{buckets::buckets, reshape, warm_up::rehearsals};
 use infermesh_batcher::{
     Backend, Policy, Scheduler, Signature,
     queue::DEFAULT_MAX_QUEUE_SIZE,
@@ -70,6 +70,7 @@ impl Version {
         let buckets = buckets(&config)?;
         let rehearsals = rehearsals(&config, &all_inputs, &buckets, directory)?;
         let signature = Signature { inputs: types(&all_inputs), outputs: types(&all_outputs), buckets };
+        let backends = reshape::wrap(&config, backends)?;
         let policy = Policy { sequences: Plan::from_config(&config, directory)?, ..policy(&config)? };
         let scheduler = Scheduler::start(&config.name, policy, signature, backends, rehearsals, on_fatal)?;
         Ok(Self {
