@@ -31,7 +31,14 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
 
 
 @pytest.fixture
-def serve(repository: Repository, gate: Gate) -> Iterator[Serve]:
+def other_gate(tmp_path: Path) -> Iterator[Gate]:
+    """A second one."""
+    with Gate(tmp_path / "other_gate") as gate:
+        yield gate
+
+
+@pytest.fixture
+def serve(repository: Repository, gate: Gate, other_gate: Gate) -> Iterator[Serve]:
     """Start a server on the test's repository, with more options; it is not ready yet."""
     started: list[Server] = []
 
@@ -41,6 +48,7 @@ def serve(repository: Repository, gate: Gate) -> Iterator[Serve]:
 
     yield start
     gate.open()
+    other_gate.open()
     try:
         for server in started:
             if server.running:

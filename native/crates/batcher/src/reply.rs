@@ -43,6 +43,16 @@ impl Reply {
         }
     }
 
+    /// Whether the batcher is the one to count that it refuses the request. To be asked once.
+    pub(crate) fn is_to_be_counted(&self) -> bool {
+        match self {
+            // Whoever gave up meanwhile has counted that himself.
+            Self::One(reply) => !reply.is_closed(),
+            Self::Many(reply) => reply.count.take(),
+            Self::Nobody => false,
+        }
+    }
+
     /// The one answer of a request, or what went wrong with it. Where the receiver has given up, nobody wants it.
     pub(crate) fn end(self, outcome: Outcome) {
         match self {

@@ -2,9 +2,10 @@
 
 use crate::{
     call::Body,
-    infer::{Terms, expired, schedule},
+    infer::Terms,
     model::Version,
     outputs::{Outputs, present, tensors},
+    queued::{expired, schedule},
     thread::Local,
     validate::{Valid, validate},
     watch::{Told, Watch},
@@ -49,7 +50,7 @@ pub fn submit(
     marked: bool,
     terms: Terms,
 ) -> Result<Answers, Error> {
-    let Valid { inputs, rows, outputs, turn, timeout } =
+    let Valid { inputs, rows, outputs, turn, priority, timeout } =
         validate(&version, request, message, &local.shared.regions)?;
     let (since, count, timing) = (Instant::now(), Claim::default(), Arc::<OnceLock<_>>::default());
     let (sender, parts) = mpsc::channel(WINDOW);
@@ -58,7 +59,7 @@ pub fn submit(
     queued.deadline = terms.deadline;
     queued.trace = terms.trace;
     queued.turn = turn;
-    let expiry = schedule(&version, queued, timeout)?;
+    let expiry = schedule(&version, queued, priority, timeout)?;
     let id = request.id.to_owned();
     Ok(Answers {
         version,
@@ -147,7 +148,7 @@ impl Answers {
 
     fn uncounted(&self, failure: Failure) {
         if self.count.take() {
-            self.version.scheduler.stats().failed(failure, 1, self.since.elapsed());
+            self.version.engine.stats().failed(failure, 1, self.since.elapsed());
         }
     }
 }

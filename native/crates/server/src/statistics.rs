@@ -72,7 +72,7 @@ fn describe(version: &Version) -> ModelStatistics {
         by_rows,
         responses,
         ..
-    } = version.scheduler.stats().snapshot();
+    } = version.engine.stats().snapshot();
     let duration = |tally: Tally| Some(StatisticDuration { count: tally.count, ns: tally.ns });
     ModelStatistics {
         name: version.name.clone(),
