@@ -124,7 +124,7 @@ def test_a_whole_configuration_is_read(tmp_path: Path) -> None:
             "[ 2, 5 ]",
             "28: preferred_batch_size: found 5, expected 1 to max_batch_size, which is 4",
         ),
-        ("sequences: 8", "sequences: -1", "28: max_candidate_sequences: found -1, expected 1 or more"),
+        ("sequences: 8", "sequences: -1", "28: max_candidate_sequences: found -1, expected 1 to 16384"),
         (
             "oldest { max_candidate_sequences: 8 preferred_batch_size: [ 2, 4 ] }",
             "direct { minimum_slot_utilization: 1.5 }",

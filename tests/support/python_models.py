@@ -204,3 +204,21 @@ class Model:
                 del self.sums[of]
         return {"sum": sums}
 """
+
+#: Takes as long for every batch, one row each, as its configuration says.
+STEADY = """
+import time
+
+
+class Model:
+    inputs = {"x": ("INT32", [1])}
+    outputs = {"y": ("INT32", [1])}
+    max_batch_size = 1
+
+    def __init__(self, context):
+        self.seconds = float(context.parameters["seconds"])
+
+    def infer(self, batch):
+        time.sleep(self.seconds)
+        return {"y": batch["x"]}
+"""

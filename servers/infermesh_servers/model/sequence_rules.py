@@ -13,6 +13,9 @@ _Control = ModelSequenceBatching.Control
 
 _AT: Path = ("sequence_batching", 0)
 
+#: What the native scheduler takes.
+MOST_CANDIDATES = 16_384
+
 #: The types that can carry a sequence's id.
 _ID_TYPES = tuple(
     model_config_pb2.DataType.Value(name)
@@ -49,10 +52,12 @@ def _scheduling(config: ModelConfig) -> Iterator[BrokenRule]:
             f"minimum_slot_utilization: found {utilization:g}, expected a share from 0 to 1",
         )
     oldest = sequences.oldest
-    if oldest.max_candidate_sequences < 0:
+    # 0 is as good as none: then it is the batch size.
+    if not 0 <= oldest.max_candidate_sequences <= MOST_CANDIDATES:
         yield BrokenRule(
             (*_AT, "oldest", 0, "max_candidate_sequences"),
-            f"max_candidate_sequences: found {oldest.max_candidate_sequences}, expected 1 or more",
+            f"max_candidate_sequences: found {oldest.max_candidate_sequences}, "
+            f"expected 1 to {MOST_CANDIDATES}",
         )
     most = max(config.max_batch_size, 1)
     for index, size in enumerate(oldest.preferred_batch_size):

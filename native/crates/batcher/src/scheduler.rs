@@ -8,7 +8,9 @@ use crate::{
     Answer, Backend, Buckets, Failure, Many, Outcome, Policy, Rehearsal, Reply, Request, Sample, Stats,
     Tensor, Timing,
     batch::{Scratch, split},
-    decoupled, mailbox,
+    decoupled,
+    mailbox::{self, Posting},
+    order::{Order, Ticket},
     queue::Next,
     sequence::Concerns,
     stats::{Phases, Stay},
@@ -66,6 +68,8 @@ struct Shared {
     policy: Policy,
     signature: Signature,
     stats: Stats,
+    /// Of answers, where that is asked for and several instances could break it.
+    order: Option<Mutex<Order<Vec<Posting>>>>,
     /// Moving average of a batch's duration.
     duration_ns: AtomicU64,
     on_failure: OnceLock<OnFailure>,
@@ -79,7 +83,7 @@ struct State {
     waiting: Waiting,
     /// `None` while the instance runs.
     instances: Vec<Option<Instance>>,
-    /// Threads that sleep, and whether until a batch is due or until they are woken.
+    /// Threads that sleep, until a batch is due or until they are woken.
     asleep: Vec<Option<Sleep>>,
     /// A network thread has promised to call `run_here`.
     drive_promised: bool,
@@ -91,12 +95,23 @@ struct State {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sleep {
     Idle,
-    UntilDue,
+    Until(Instant),
 }
 
 struct Instance {
     backend: Box<dyn Backend>,
     scratch: Scratch,
+    /// Of the batch that it runs, where answers keep their order.
+    ticket: Ticket,
+}
+
+/// What a batch leaves behind.
+#[derive(Debug, Default)]
+pub struct Ran {
+    /// How long it took, if that says something about the next one.
+    pub took: Option<Duration>,
+    /// The states that it wrote, row by row.
+    pub states: Vec<Vec<Tensor>>,
 }
 
 impl Scheduler {
@@ -117,7 +132,7 @@ impl Scheduler {
                 waiting: Waiting::new(&policy, count),
                 instances: backends
                     .into_iter()
-                    .map(|backend| Some(Instance { backend, scratch: Scratch::default() }))
+                    .map(|backend| Some(Instance { backend, scratch: Scratch::default(), ticket: 0 }))
                     .collect(),
                 asleep: vec![None; count],
                 drive_promised: false,
@@ -125,6 +140,7 @@ impl Scheduler {
                 failed: None,
             }),
             work: (0..count).map(|_| Condvar::new()).collect(),
+            order: (policy.preserve_ordering && count > 1).then(Mutex::default),
             policy,
             signature,
             stats: Stats::default(),
@@ -148,7 +164,7 @@ impl Scheduler {
                 .map_err(|error| {
                     Error::internal(format!("no thread for an instance of '{name}': {error}"))
                 })?;
-            scheduler.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+            locked(&scheduler.threads).push(thread);
         }
         drop(report);
         for experience in reports {
@@ -204,6 +220,7 @@ impl Scheduler {
         if let Some(error) = &state.failed {
             return Err(error.clone());
         }
+        let latest_start = state.waiting.latest_start(&request);
         match state.waiting.push(request, now) {
             Ok(Concerns::Anybody) => {}
             Ok(concerned) => {
@@ -223,7 +240,7 @@ impl Scheduler {
             state.drive_promised = true;
             return Ok(Drive::Here);
         }
-        shared.wake_one(&mut state);
+        shared.wake_one(&mut state, latest_start);
         Ok(Drive::Elsewhere)
     }
 
@@ -232,16 +249,33 @@ impl Scheduler {
         let shared = &*self.shared;
         let mut state = shared.lock();
         state.drive_promised = false;
-        // All instances may be busy by now; the one that becomes free first goes on with the queue.
-        let Some(index) = state.inline_instance() else { return Drive::Elsewhere };
-        let Next::Run(batch) = state.waiting.next(index, Instant::now()) else { return Drive::Elsewhere };
-        let Some(mut instance) = state.instances[index].take() else { return Drive::Elsewhere };
+        let (index, mut instance, batch) = loop {
+            // All instances may be busy by now; the one that becomes free first goes on with the queue.
+            let Some(index) = state.inline_instance() else { return Drive::Elsewhere };
+            if shared.is_held_up() {
+                return Drive::Elsewhere;
+            }
+            match state.waiting.next(index, Instant::now()) {
+                Next::Run(batch) => {
+                    let Some(instance) = shared.begin(&mut state, index, &batch) else {
+                        return Drive::Elsewhere;
+                    };
+                    break (index, instance, batch);
+                }
+                Next::Refuse(refused) => {
+                    drop(state);
+                    shared.refuse(refused);
+                    state = shared.lock();
+                }
+                Next::Wait(_) | Next::Empty => return Drive::Elsewhere,
+            }
+        };
         drop(state);
 
-        let states = shared.run(&mut instance, batch);
+        let ran = shared.run(&mut instance, batch);
 
         let mut state = shared.lock();
-        state.end(index, instance, states);
+        shared.end(&mut state, index, instance, ran);
         if state.closed {
             // Threads that wait for this instance in order to end, or to go on with the queue.
             shared.work.iter().for_each(Condvar::notify_one);
@@ -254,7 +288,7 @@ impl Scheduler {
             state.drive_promised = true;
             return Drive::Here;
         }
-        shared.wake_one(&mut state);
+        shared.wake_one(&mut state, None);
         Drive::Elsewhere
     }
 
@@ -271,7 +305,7 @@ impl Scheduler {
         state.waiting.wind_down();
         drop(state);
         self.shared.work.iter().for_each(Condvar::notify_all);
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads = std::mem::take(&mut *locked(&self.threads));
         for thread in threads {
             // A panic was already reported by the thread itself.
             let _ = thread.join();
@@ -289,17 +323,36 @@ impl State {
     fn inline_instance(&self) -> Option<usize> {
         self.instances.iter().position(|slot| slot.as_ref().is_some_and(|it| it.backend.may_run_inline()))
     }
-
-    /// Gives an instance back, with the states that its batch wrote.
-    fn end(&mut self, index: usize, instance: Instance, states: Vec<Vec<Tensor>>) {
-        self.instances[index] = Some(instance);
-        self.waiting.finished(index, states, Instant::now());
-    }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
+    }
+
+    /// Gives an instance back.
+    fn end(&self, state: &mut State, index: usize, instance: Instance, ran: Ran) {
+        state.instances[index] = Some(instance);
+        state.waiting.finished(index, ran, Instant::now());
+        if self.order.is_some() {
+            // Threads that were held up.
+            self.work.iter().for_each(Condvar::notify_one);
+        }
+    }
+
+    /// Takes a free instance to run a batch.
+    fn begin(&self, state: &mut State, index: usize, batch: &[Request]) -> Option<Instance> {
+        let mut instance = state.instances[index].take()?;
+        state.waiting.started(index, rows_of(batch), Instant::now());
+        if let Some(order) = &self.order {
+            instance.ticket = locked(order).ticket();
+        }
+        Some(instance)
+    }
+
+    /// Whether so many answers wait for earlier ones that no more should join them.
+    fn is_held_up(&self) -> bool {
+        self.order.as_ref().is_some_and(|order| locked(order).is_full())
     }
 
     fn is_short(&self) -> bool {
@@ -309,14 +362,15 @@ impl Shared {
     /// Wakes the threads of those instances, if they sleep.
     fn wake(&self, state: &mut State, concerned: Concerns) {
         match concerned {
-            Concerns::Anybody => self.wake_one(state),
+            Concerns::Anybody => self.wake_one(state, None),
             Concerns::Instance(index) => self.work[index].notify_one(),
             Concerns::Everybody => self.work.iter().for_each(Condvar::notify_one),
         }
     }
 
-    /// Wakes a sleeping thread whose instance is free, if what waits can concern it.
-    fn wake_one(&self, state: &mut State) {
+    /// Wakes a sleeping thread whose instance is free, if what waits can concern it: `latest_start` is when a request
+    /// that has just arrived must start.
+    fn wake_one(&self, state: &mut State, latest_start: Option<Instant>) {
         let enough = state.waiting.is_enough();
         for index in 0..state.asleep.len() {
             if state.instances[index].is_none() {
@@ -324,9 +378,9 @@ impl Shared {
             }
             match state.asleep[index] {
                 Some(Sleep::Idle) => {}
-                // It wakes by itself when the batch is due; earlier only if the batch may be complete.
-                Some(Sleep::UntilDue) if enough => {}
-                Some(Sleep::UntilDue) => return,
+                // It wakes by itself when the batch is due; earlier only if the batch may be complete or in a hurry.
+                Some(Sleep::Until(due)) if enough || latest_start.is_some_and(|latest| latest < due) => {}
+                Some(Sleep::Until(_)) => return,
                 None => continue,
             }
             state.asleep[index] = None;
@@ -344,11 +398,13 @@ impl Shared {
         let _ = report.send(experience);
     }
 
-    /// The first estimate of a batch's duration: that of the smallest that an instance was run in with.
+    /// The first estimates of a batch's duration. Of the average: that of the smallest that an instance was run in with.
     fn seed(&self, samples: &[Sample]) {
         if let Some(smallest) = samples.iter().min_by_key(|sample| sample.rows) {
             self.duration_ns.store(smallest.took.as_nanos() as u64, Relaxed);
         }
+        let mut state = self.lock();
+        samples.iter().for_each(|sample| state.waiting.learn(sample.rows, sample.took));
     }
 
     /// Everybody who waits, and everybody to come, is refused: what failed stays broken.
@@ -375,23 +431,25 @@ impl Shared {
         let mut state = self.lock();
         loop {
             let next = match state.instances[index] {
-                Some(_) if !state.drive_promised || state.closed => state.waiting.next(index, Instant::now()),
+                Some(_) if (!state.drive_promised || state.closed) && !self.is_held_up() => {
+                    state.waiting.next(index, Instant::now())
+                }
                 // It runs on a network thread or is about to.
                 _ => Next::Empty,
             };
             match next {
                 Next::Run(batch) => {
-                    let Some(mut instance) = state.instances[index].take() else { continue };
+                    let Some(mut instance) = self.begin(&mut state, index, &batch) else { continue };
                     if state.waiting.is_for_anybody() {
-                        self.wake_one(&mut state);
+                        self.wake_one(&mut state, None);
                     }
                     drop(state);
-                    let states = self.run(&mut instance, batch);
+                    let ran = self.run(&mut instance, batch);
                     state = self.lock();
-                    state.end(index, instance, states);
+                    self.end(&mut state, index, instance, ran);
                 }
                 Next::Wait(until) => {
-                    state.asleep[index] = Some(Sleep::UntilDue);
+                    state.asleep[index] = Some(Sleep::Until(until));
                     let timeout = until.saturating_duration_since(Instant::now());
                     state = self.work[index]
                         .wait_timeout(state, timeout)
@@ -420,21 +478,24 @@ impl Shared {
 
     /// Tells requests why they will not run.
     fn refuse(&self, refused: Vec<(Request, Error)>) {
-        let waited = refused.iter().map(|(request, _)| request.enqueued.elapsed()).sum();
-        self.stats.failed(Failure::Rejected, refused.len(), waited);
+        let awaited = refused.iter().filter(|(request, _)| request.reply.is_to_be_counted());
+        let (count, waited) = awaited.fold((0, Duration::ZERO), |(count, waited), (request, _)| {
+            (count + 1, waited + request.enqueued.elapsed())
+        });
+        self.stats.failed(Failure::Rejected, count, waited);
         let answers =
             refused.into_iter().map(|(request, error)| (request.mailbox, request.reply, Err(error)));
         mailbox::post_all(answers);
     }
 
-    /// Executes a batch and answers its requests. Returns the states that it wrote, row by row.
-    fn run(&self, instance: &mut Instance, batch: Vec<Request>) -> Vec<Vec<Tensor>> {
+    /// Executes a batch and answers its requests.
+    fn run(&self, instance: &mut Instance, batch: Vec<Request>) -> Ran {
         if let [Request { reply: Reply::Many(answers), .. }] = &batch[..] {
             self.run_decoupled(instance, &batch, answers);
-            return Vec::new();
+            return Ran::default();
         }
         let started = Instant::now();
-        let rows = batch.iter().map(|request| request.rows).sum();
+        let rows = rows_of(&batch);
         let outcome = trace::during(&batch, || {
             catch_unwind(AssertUnwindSafe(|| self.execute(instance, &batch, rows, started)))
                 .unwrap_or_else(|_| Err(Error::internal("the backend panicked")))
@@ -442,6 +503,7 @@ impl Shared {
         });
         let finished = Instant::now();
         self.learn(finished - started);
+        let took = outcome.is_ok().then_some(finished - started);
 
         // Whoever gave up meanwhile has counted that himself.
         let awaited = batch.iter().filter(|request| !request.reply.is_closed());
@@ -471,13 +533,20 @@ impl Shared {
                 batch.iter().map(|_| Err(error.clone())).collect()
             }
         };
-        mailbox::post_all(
-            batch
-                .into_iter()
-                .zip(outcomes)
-                .map(|(request, outcome)| (request.mailbox, request.reply, outcome)),
-        );
-        states
+        let letters = batch
+            .into_iter()
+            .zip(outcomes)
+            .map(|(request, outcome)| (request.mailbox, request.reply, outcome));
+        match &self.order {
+            None => mailbox::post_all(letters),
+            Some(order) => {
+                let mut order = locked(order);
+                // Posted under the lock, so that what becomes free later cannot overtake it.
+                let going = order.done(instance.ticket, letters.collect());
+                mailbox::post_all(going.into_iter().flatten());
+            }
+        }
+        Ran { took, states }
     }
 
     /// Executes the one request of a decoupled model and hands out its answers as they come.
@@ -487,7 +556,7 @@ impl Shared {
             catch_unwind(AssertUnwindSafe(|| {
                 let rows = batch[0].rows;
                 let inputs = instance.scratch.gather(batch, &self.signature.inputs, rows);
-                decoupled::stream(&mut *instance.backend, &inputs, &answers.parts)
+                decoupled::stream(&mut *instance.backend, &inputs, &answers.parts, &self.stats)
             }))
             .unwrap_or_else(|_| Err(Error::internal("the backend panicked")))
             .inspect_err(|error| self.tell(error))
@@ -500,6 +569,7 @@ impl Shared {
             Ok(phases) => {
                 let stay = Stay { queued: started.saturating_duration_since(request.enqueued), total };
                 self.stats.executed(request.rows, phases, awaited.then_some(stay).into_iter());
+                let _ = answers.timing.set(Timing { started, phases, rows: request.rows, requests: 1 });
                 Ok(None)
             }
             Err(error) => {
@@ -543,6 +613,14 @@ impl Shared {
         let sample = duration.as_nanos().min(u128::from(u64::MAX / 16)) as u64;
         self.duration_ns.store(average - average / 8 + sample / 8, Relaxed);
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn rows_of(batch: &[Request]) -> usize {
+    batch.iter().map(|request| request.rows).sum()
 }
 
 /// Rows and requests of a batch that somebody asked for.

@@ -1,12 +1,13 @@
 //! What waits for a model's instances: requests that any of them may run, or sequences that each keep to their own.
 
 use crate::{
-    Policy, Request, Tensor,
+    Policy, Request,
     queue::{Next, Queue},
+    scheduler::Ran,
     sequence::{Concerns, Sequencer},
 };
 use infermesh_wire::Error;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// There is one per model.
 #[allow(clippy::large_enum_variant)]
@@ -18,7 +19,7 @@ pub enum Waiting {
 impl Waiting {
     pub fn new(policy: &Policy, instances: usize) -> Self {
         match &policy.sequences {
-            None => Self::Batches(Queue::new(policy.clone())),
+            None => Self::Batches(Queue::new(policy.clone(), instances)),
             Some(plan) => Self::Sequences(Sequencer::new(plan.clone(), instances)),
         }
     }
@@ -67,10 +68,33 @@ impl Waiting {
         }
     }
 
-    /// The batch of an instance is done and wrote these states, row by row.
-    pub fn finished(&mut self, instance: usize, states: Vec<Vec<Tensor>>, now: Instant) {
-        if let Self::Sequences(sequencer) = self {
-            sequencer.finished(instance, states, now);
+    /// When a request that is about to come must start, where that is known.
+    pub fn latest_start(&self, request: &Request) -> Option<Instant> {
+        match self {
+            Self::Batches(queue) => queue.latest_start(request),
+            Self::Sequences(_) => None,
+        }
+    }
+
+    /// A batch of so many rows took this long before anything came.
+    pub fn learn(&mut self, rows: usize, took: Duration) {
+        if let Self::Batches(queue) = self {
+            queue.learn(rows, took);
+        }
+    }
+
+    /// An instance begins to run so many rows.
+    pub fn started(&mut self, instance: usize, rows: usize, now: Instant) {
+        if let Self::Batches(queue) = self {
+            queue.started(instance, rows, now);
+        }
+    }
+
+    /// The batch of an instance is done.
+    pub fn finished(&mut self, instance: usize, Ran { took, states }: Ran, now: Instant) {
+        match self {
+            Self::Batches(queue) => queue.finished(instance, took, now),
+            Self::Sequences(sequencer) => sequencer.finished(instance, states, now),
         }
     }
 

@@ -116,6 +116,17 @@ impl Server {
         Ok(PyBytes::new(py, &completed))
     }
 
+    fn load_ensemble(
+        &self,
+        py: Python<'_>,
+        version: i64,
+        config: &[u8],
+        classes: HashMap<String, Vec<String>>,
+    ) -> PyResult<()> {
+        let config = decode(config)?;
+        py.detach(|| self.0.compose(version, config, classes)).map_err(model_error)
+    }
+
     fn unload(&self, py: Python<'_>, name: &str, version: i64) -> bool {
         py.detach(|| self.0.registry().unload(name, version))
     }

@@ -16,6 +16,8 @@ mod classification;
 mod connection;
 mod decoupled;
 mod describe;
+mod engine;
+mod ensemble;
 mod faults;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -26,6 +28,8 @@ mod listener;
 mod metrics;
 mod model;
 mod outputs;
+mod policy;
+mod queued;
 mod reflection;
 mod registry;
 mod route;
@@ -37,6 +41,7 @@ mod statistics;
 mod stream;
 mod thread;
 mod validate;
+mod visit;
 mod warm_up;
 mod watch;
 

@@ -1,6 +1,7 @@
 //! The models that are there, by name and version.
 
 use crate::model::Version;
+use infermesh_batcher::Scheduler;
 use infermesh_wire::{Code, Error, proto::inference::ModelRepositoryParameter};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -65,7 +66,7 @@ impl Registry {
         let entry = models.get_mut(name)?.versions.get_mut(&number)?;
         match entry {
             // A later load of the same number may be in its place by now.
-            Entry::Ready(version) if version.scheduler.has_failed() => {
+            Entry::Ready(version) if version.scheduler().is_some_and(Scheduler::has_failed) => {
                 let version = version.clone();
                 *entry = Entry::Unavailable(reason.to_owned());
                 Some(version)
@@ -97,7 +98,7 @@ impl Registry {
     pub fn wind_down(&self) {
         for (_, _, entry) in self.list() {
             if let Entry::Ready(version) = entry {
-                version.scheduler.wind_down();
+                version.engine.wind_down();
             }
         }
     }
@@ -165,7 +166,7 @@ impl Registry {
     ) -> Result<T, Error> {
         let found = self.find(name, version)?;
         let outcome = work(found.clone());
-        if outcome.is_ok() || !found.scheduler.is_closed() {
+        if outcome.is_ok() || !found.engine.is_closed() {
             return outcome;
         }
         work(self.find(name, version)?)
@@ -223,7 +224,7 @@ fn not_found<T>(what: &str) -> Result<T, Error> {
 /// Waits here, on the thread that asked for it, so that a network thread that drops the last reference never waits.
 fn close(entry: Option<Entry>) {
     if let Some(Entry::Ready(version)) = entry {
-        version.scheduler.close();
+        version.close();
     }
 }
 

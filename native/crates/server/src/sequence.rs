@@ -12,25 +12,35 @@ const LONGEST_ID: usize = 128;
 
 /// What a request says of its sequence; `None` where the model serves none.
 ///
-/// Fails with INVALID_ARGUMENT for values of another type, and for a model of sequences if there is no id or more than
-/// one row.
+/// Fails with INVALID_ARGUMENT for values of another type, and as `fit` does.
 pub fn turn(version: &Version, parameters: &Parameters<'_>, rows: usize) -> Result<Option<Box<Turn>>, Error> {
     let (id, start, end) =
         (id(parameters)?, flag(parameters, "sequence_start")?, flag(parameters, "sequence_end")?);
-    let Some(plan) = version.sequences() else { return Ok(None) };
+    if !version.keeps_sequences() {
+        return Ok(None);
+    }
+    fit(version, id.map(|id| Box::new(Turn { id, start, end })), rows)
+}
+
+/// Holds what a request says of its sequence against a model, which takes it if it serves sequences, or passes it on to
+/// its members.
+///
+/// Fails with INVALID_ARGUMENT for a model of sequences if there is no id or more than one row.
+pub fn fit(version: &Version, turn: Option<Box<Turn>>, rows: usize) -> Result<Option<Box<Turn>>, Error> {
+    let Some(plan) = version.sequences() else { return Ok(turn.filter(|_| version.keeps_sequences())) };
     let model = &version.name;
     if rows > 1 {
         return Err(Error::invalid(format!(
             "inference request to model '{model}' must specify batch-size 1 due to requirements of sequence batcher"
         )));
     }
-    let id = id.ok_or_else(|| {
+    let turn = turn.ok_or_else(|| {
         Error::invalid(format!(
             "inference request to model '{model}' must specify a non-zero or non-empty correlation ID"
         ))
     })?;
-    plan.check(&id)?;
-    Ok(Some(Box::new(Turn { id, start, end })))
+    plan.check(&turn.id)?;
+    Ok(Some(turn))
 }
 
 fn id(parameters: &Parameters<'_>) -> Result<Option<SequenceId>, Error> {

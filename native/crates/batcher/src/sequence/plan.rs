@@ -10,6 +10,9 @@ use infermesh_wire::{
 use smallvec::SmallVec;
 use std::{path::Path, time::Duration};
 
+/// Slots of one instance; each has memory of its own and is looked at for every batch.
+const MOST_SLOTS: usize = 16_384;
+
 /// How long a sequence may be silent where the configuration does not say.
 const DEFAULT_IDLE: Duration = Duration::from_secs(1);
 
@@ -55,9 +58,6 @@ impl Plan {
     /// Fails with INVALID_ARGUMENT naming what cannot be served.
     pub fn from_config(config: &ModelConfig, directory: &Path) -> Result<Option<Self>, Error> {
         let Some(sequences) = sequences(config) else { return Ok(None) };
-        if sequences.iterative_sequence {
-            return Err(Error::invalid("sequence_batching.iterative_sequence is not supported"));
-        }
         let batched = config.max_batch_size > 0;
         let max_batch_size = config.max_batch_size.max(1) as usize;
         let inputs = config.input.iter().map(|input| {
@@ -74,7 +74,7 @@ impl Plan {
         let states = states.collect::<Result<_, _>>()?;
         Ok(Some(Self {
             model: config.name.clone(),
-            slots: slots(sequences, max_batch_size),
+            slots: slots(sequences, max_batch_size)?,
             strategy: strategy(sequences, max_batch_size),
             idle: match sequences.max_sequence_idle_microseconds {
                 0 => DEFAULT_IDLE,
@@ -111,13 +111,19 @@ impl Plan {
     }
 }
 
-fn slots(sequences: &ModelSequenceBatching, max_batch_size: usize) -> usize {
-    match &sequences.strategy_choice {
+fn slots(sequences: &ModelSequenceBatching, max_batch_size: usize) -> Result<usize, Error> {
+    let slots = match &sequences.strategy_choice {
         Some(StrategyChoice::Oldest(oldest)) if oldest.max_candidate_sequences > 0 => {
             oldest.max_candidate_sequences as usize
         }
         _ => max_batch_size,
+    };
+    if slots > MOST_SLOTS {
+        return Err(Error::invalid(format!(
+            "{slots} sequences are to take part at a time, expected at most {MOST_SLOTS}"
+        )));
     }
+    Ok(slots)
 }
 
 fn strategy(sequences: &ModelSequenceBatching, max_batch_size: usize) -> Strategy {
