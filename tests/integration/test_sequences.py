@@ -12,16 +12,17 @@ import tritonclient.http as triton_http
 from infermesh.proto.inference import grpc_service_pb2 as pb
 from support import onnx_models
 from support.client import SECONDS, Client, ints, outputs, refused, request
-from support.python_models import TALLY
+from support.python_models import NAMED, TALLY
 from support.repository import Repository
 from support.rest import HTTP, Rest, json_request, triton_client
-from support.sequences import CONTROLS, TALLY_PORTS, step, total
+from support.sequences import CONTROLS, PATIENT, TALLY_PORTS, step, total
 from support.server import Server, serving
 
 #: Implicit state.
 ACCUMULATOR = """
 max_batch_size: 4
 sequence_batching {{
+  max_sequence_idle_microseconds: 60000000
   {more}
   control_input {{ name: "START" control {{ kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] }} }}
   control_input {{ name: "READY" control {{ kind: CONTROL_SEQUENCE_READY int32_false_true: [ 0, 1 ] }} }}
@@ -32,6 +33,21 @@ sequence_batching {{
   }}
 }}
 {end}
+"""
+
+
+#: Names for ids, text for state, which is also an output.
+NAMED_CONFIG = f"""
+backend: "python"
+max_batch_size: 2
+input {{ name: "x" data_type: TYPE_STRING dims: 1 }}
+output {{ name: "name" data_type: TYPE_STRING dims: 1 }}
+output {{ name: "text" data_type: TYPE_STRING dims: 1 }}
+sequence_batching {{
+  {PATIENT}
+  control_input {{ name: "ID" control {{ kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_STRING }} }}
+  state {{ input_name: "was" output_name: "text" data_type: TYPE_STRING dims: 1 }}
+}}
 """
 
 
@@ -55,8 +71,9 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     seen = 'output { name: "is" data_type: TYPE_INT32 dims: 1 }\n'
     repository.onnx("seen", model, config=accumulator(end=seen))
     repository.python(
-        "tally", TALLY, config=f"{TALLY_PORTS} max_batch_size: 4 sequence_batching {{ {CONTROLS} }}"
+        "tally", TALLY, config=f"{TALLY_PORTS} max_batch_size: 4 sequence_batching {{ {PATIENT} {CONTROLS} }}"
     )
+    repository.python("named", NAMED, config=NAMED_CONFIG)
     repository.onnx("plain", onnx_models.identity("INT32", ("n", 1)))
     with serving(repository.root, "--grpc-address", "127.0.0.1", "--grpc-port", "0", *HTTP) as server:
         yield server
@@ -247,6 +264,33 @@ def test_http_refuses_in_the_same_words(zoo: Server) -> None:
         answer = rest.post("/v2/models/direct/infer", body)
     assert answer.status == 400
     assert "sequence 12 to model 'direct' must specify the START flag" in answer.error
+
+
+def spoken(name: str | int, text: str, *, start: bool = False) -> pb.ModelInferRequest:
+    """A request of a sequence of texts."""
+    message = request("named", x=np.array([[text.encode()]], dtype=object))
+    if isinstance(name, str):
+        message.parameters["sequence_id"].string_param = name
+    else:
+        message.parameters["sequence_id"].uint64_param = name
+    message.parameters["sequence_start"].bool_param = start
+    return message
+
+
+def test_sequences_have_names_and_texts(client: Client) -> None:
+    for name in ("anna", "bo"):
+        found = outputs(client.infer(spoken(name, f"I am {name}", start=True)))
+        assert (found["name"].tolist(), found["text"].tolist()) == (
+            [[name.encode()]],
+            [[f"I am {name}".encode()]],
+        )
+    # The second stands in the second row; the first has nothing to say meanwhile.
+    for more in (", you", " see"):
+        client.infer(spoken("bo", more))
+    assert outputs(client.infer(spoken("anna", "!")))["text"].tolist() == [[b"I am anna!"]]
+    assert outputs(client.infer(spoken("bo", "?")))["text"].tolist() == [[b"I am bo, you see?"]]
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "correlation ID in request is not a string"):
+        client.infer(spoken(7, "who?", start=True))
 
 
 def test_a_failure_in_the_middle_leaves_sequence_and_state(client: Client) -> None:
