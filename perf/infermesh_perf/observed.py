@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import threading
 import urllib.request
@@ -100,18 +101,34 @@ def measure(
         for server in servers.values():
             check_answer(server.port, model, onnx, 1)
         rates: dict[str, list[float]] = {name: [] for name in servers}
-        load = partial(
-            h2load.run, tool, body=body, streams=streams, seconds=duration, warm_up=WARM_UP_SECONDS
-        )
+        cpu: dict[str, list[float]] = {name: [] for name in servers}
+        load = partial(h2load.run, tool, body=body, streams=streams, warm_up=0)
         for _, name in interleave(rounds, list(servers)):
+            server = servers[name]
             with _scraping(metrics, scrape if name == OBSERVED else None):
-                rates[name].append(load(port=servers[name].port).requests_per_second)
+                load(port=server.port, seconds=WARM_UP_SECONDS)
+                before = cpu_seconds(server.pid)
+                sample = load(port=server.port, seconds=duration)
+                cpu[name].append((cpu_seconds(server.pid) - before) / sample.succeeded)
+                rates[name].append(sample.requests_per_second)
         counts = _counts(metrics)
         spans = collector.received(sink)
     if not spans:
         raise RunError("no span arrived at the collector: what was measured is not what was meant")
-    spread = Spread.of(ratios(rates[OBSERVED], rates[PLAIN]))
-    return {"requests_per_second": rates, "ratio": asdict(spread), "spans": {"received": spans, **counts}}
+    return {
+        "requests_per_second": rates,
+        "ratio": asdict(Spread.of(ratios(rates[OBSERVED], rates[PLAIN]))),
+        # Of the server's process alone: steadier than the rate on a machine that does other things, too.
+        "cpu_seconds_per_request": cpu,
+        "cpu_ratio": asdict(Spread.of(ratios(cpu[OBSERVED], cpu[PLAIN]))),
+        "spans": {"received": spans, **counts},
+    }
+
+
+def cpu_seconds(pid: int) -> float:
+    """What the process and its threads have used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _observed(plain: Command, metrics: int, sink: int, rate: int) -> Command:
@@ -169,8 +186,11 @@ def _show(console: Console, result: dict[str, Any], path: Path) -> None:
         spread = Spread.of(rates)
         console.print(f"{name:<9}{spread.median:>10,.0f} requests/s ({spread.low:,.0f} - {spread.high:,.0f})")
     ratio = Spread(**result["ratio"])
-    shown = f"{ratio.median:.3f} ({ratio.low:.3f} - {ratio.high:.3f})"
-    console.print(f"observed / plain: {shown}; spans: {result['spans']}", highlight=False)
+    cpu = Spread(**result["cpu_ratio"])
+    for what, found in (("requests/s", ratio), ("CPU per request", cpu)):
+        shown = f"{found.median:.3f} ({found.low:.3f} - {found.high:.3f})"
+        console.print(f"observed / plain, {what}: {shown}", highlight=False)
+    console.print(f"spans: {result['spans']}", highlight=False)
     console.print(f"written to {path}", highlight=False, soft_wrap=True)
 
 
