@@ -18,7 +18,7 @@ use infermesh_wire::{Code, DataType, Error};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
         mpsc::{Sender, channel},
     },
@@ -66,8 +66,12 @@ struct Shared {
     stats: Stats,
     /// Moving average of a batch's duration.
     duration_ns: AtomicU64,
+    on_failure: OnceLock<OnFailure>,
     on_fatal: OnFatal,
 }
+
+/// Told why a batch failed.
+pub type OnFailure = Box<dyn Fn(&Error) + Send + Sync>;
 
 struct State {
     queue: Queue,
@@ -124,6 +128,7 @@ impl Scheduler {
             stats: Stats::default(),
             // Unknown is long: the first batches run on the instance's thread until the average says otherwise.
             duration_ns: AtomicU64::new(2 * INLINE_LIMIT.as_nanos() as u64),
+            on_failure: OnceLock::new(),
             on_fatal,
         });
         let mut scheduler =
@@ -159,6 +164,12 @@ impl Scheduler {
 
     pub fn policy(&self) -> &Policy {
         &self.shared.policy
+    }
+
+    /// Calls this for every batch that fails, on the thread that ran it and while `trace::current` is about the batch.
+    /// Later calls are ignored.
+    pub fn on_failure(&self, tell: OnFailure) {
+        let _ = self.shared.on_failure.set(tell);
     }
 
     pub fn stats(&self) -> &Stats {
@@ -377,6 +388,7 @@ impl Shared {
         let outcome = trace::during(&batch, || {
             catch_unwind(AssertUnwindSafe(|| self.execute(instance, &batch, rows, started)))
                 .unwrap_or_else(|_| Err(Error::internal("the backend panicked")))
+                .inspect_err(|error| self.tell(error))
         });
         let finished = Instant::now();
         self.learn(finished - started);
@@ -421,6 +433,7 @@ impl Shared {
                 decoupled::stream(&mut *instance.backend, &inputs, &answers.parts)
             }))
             .unwrap_or_else(|_| Err(Error::internal("the backend panicked")))
+            .inspect_err(|error| self.tell(error))
         });
         let request = &batch[0];
         let total = request.enqueued.elapsed();
@@ -460,6 +473,12 @@ impl Shared {
         let shares = split(batch, &outputs, &self.signature.outputs, padded)?;
         let phases = Phases { input: gathered - started, infer: ran - gathered, output: ran.elapsed() };
         Ok((shares, phases))
+    }
+
+    fn tell(&self, error: &Error) {
+        if let Some(tell) = self.on_failure.get() {
+            tell(error);
+        }
     }
 
     fn learn(&self, duration: Duration) {

@@ -5,10 +5,11 @@ use crate::{
     backend::{Ports, PythonBackend},
     breakdown,
     control::PythonControl,
-    log,
+    log::{self, PythonLogControl},
 };
 use infermesh_batcher::Backend;
 use infermesh_server::Settings;
+use infermesh_telemetry::{outbox::Pace, rules::Choice, traces};
 use infermesh_wire::{DataType, Error, proto::inference::ModelConfig};
 use prost::Message;
 use pyo3::{
@@ -19,7 +20,7 @@ use pyo3::{
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicI64},
     time::Duration,
 };
 
@@ -134,6 +135,45 @@ impl Server {
 
     fn watch_models(&self, failed: Py<PyAny>) -> PyResult<()> {
         breakdown::watch(&self.0, failed)
+    }
+
+    #[pyo3(signature = (*, on, rate, count, resource, shown, queue, batch, delay))]
+    #[allow(clippy::too_many_arguments)]
+    fn start_traces(
+        &self,
+        on: bool,
+        rate: u32,
+        count: i32,
+        resource: Vec<(String, String)>,
+        shown: Vec<(String, String)>,
+        queue: usize,
+        batch: usize,
+        delay: f64,
+    ) {
+        let count = Some(Arc::new(AtomicI64::new(count.into())));
+        self.0.traces().start(traces::Settings {
+            choice: Choice { on: Some(on), rate: Some(rate), count },
+            resource,
+            shown,
+            pace: Some(Pace { capacity: queue, batch: batch.clamp(1, queue.max(1)), delay: seconds(delay) }),
+        });
+    }
+
+    fn take_spans<'py>(&self, py: Python<'py>, timeout: f64) -> Option<(usize, Bound<'py, PyBytes>)> {
+        let (count, message) = py.detach(|| self.0.traces().take(seconds(timeout)))?;
+        Some((count, PyBytes::new(py, &message)))
+    }
+
+    fn lose_spans(&self, count: u64) {
+        self.0.traces().lost(count);
+    }
+
+    fn flush_spans(&self) {
+        self.0.traces().flush();
+    }
+
+    fn allow_log_settings(&self, change: Py<PyAny>) {
+        self.0.allow_log_control(Arc::new(PythonLogControl { change }));
     }
 
     fn take_log<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyList>> {

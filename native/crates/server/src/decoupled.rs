@@ -2,11 +2,12 @@
 
 use crate::{
     call::Body,
-    infer::{expired, schedule},
+    infer::{Terms, expired, schedule},
     model::Version,
     outputs::{Outputs, present, tensors},
     thread::Local,
     validate::{Valid, validate},
+    watch::{Told, Watch},
 };
 use bytes::Bytes;
 use infermesh_batcher::{Claim, Expiry, Failure, Many, Part, Reply, Request, Tensor, reply::WINDOW};
@@ -32,6 +33,7 @@ pub struct Answers {
     parts: mpsc::Receiver<Part>,
     count: Claim,
     over: bool,
+    watch: Watch,
 }
 
 /// Queues a request with its model.
@@ -41,7 +43,7 @@ pub fn submit(
     request: &InferRequest<'_>,
     message: &Bytes,
     marked: bool,
-    deadline: Option<Instant>,
+    terms: Terms,
 ) -> Result<Answers, Error> {
     let Valid { inputs, rows, outputs, timeout } =
         validate(&version, request, message, &local.shared.regions)?;
@@ -49,15 +51,33 @@ pub fn submit(
     let (sender, parts) = mpsc::channel(WINDOW);
     let reply = Reply::Many(Many { parts: sender, count: count.clone() });
     let mut queued = Request::answering(reply, inputs, rows, since, local.mailbox.clone());
-    queued.deadline = deadline;
+    queued.deadline = terms.deadline;
+    queued.trace = terms.trace;
     let expiry = schedule(&version, queued, timeout)?;
     let id = request.id.to_owned();
-    Ok(Answers { version, outputs, id, marked, since, expiry, parts, count, over: false })
+    Ok(Answers {
+        version,
+        outputs,
+        id,
+        marked,
+        since,
+        expiry,
+        parts,
+        count,
+        over: false,
+        watch: Watch::default(),
+    })
 }
 
 impl Answers {
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The same answers, with somebody told when they end.
+    pub fn watched(mut self, watch: Watch) -> Self {
+        self.watch = watch;
+        self
     }
 
     /// The next framed `ModelStreamInferResponse`; `None` after the last one or an error.
@@ -67,6 +87,11 @@ impl Answers {
         }
         let part = self.part().await.and_then(|part| self.presented(part));
         self.over = !matches!(part, Ok(Some(_)));
+        if self.over {
+            let told =
+                Told { version: self.version.number, id: &self.id, enqueued: self.since, timing: None };
+            std::mem::take(&mut self.watch).end(part.as_ref().map(|_| told));
+        }
         match part {
             Ok(Some(outputs)) => Some(Ok(self.write(false, &outputs))),
             Ok(None) => self.marked.then(|| Ok(self.write(true, &[]))),

@@ -6,9 +6,10 @@ use crate::{
     outputs::{Outputs, present, tensors},
     thread::Local,
     validate::{Valid, validate},
+    watch::{Origin, Told, Watch},
 };
 use bytes::Bytes;
-use infermesh_batcher::{Answer, Drive, Expiry, Failure, Outcome, Request};
+use infermesh_batcher::{Answer, Drive, Expiry, Failure, Outcome, Request, TraceIds};
 use infermesh_wire::{
     Code, Error,
     request::InferRequest,
@@ -26,13 +27,32 @@ use tokio::{
 };
 
 /// `ModelInfer`.
-pub async fn unary(local: &Local, message: Bytes, deadline: Option<Instant>) -> Result<Body, Error> {
+pub async fn unary(
+    local: &Local,
+    message: Bytes,
+    deadline: Option<Instant>,
+    origin: Option<Origin>,
+) -> Result<Body, Error> {
     let request = InferRequest::decode(&message)?;
-    let pending = local.shared.registry.on(request.model_name, request.model_version, |version| {
+    let watch = Watch::begin(local, origin, request.model_name, deadline);
+    let terms = Terms { deadline, trace: watch.trace() };
+    let accepted = local.shared.registry.on(request.model_name, request.model_version, |version| {
         version.check_answers_once("ModelInfer RPC")?;
-        submit(local, version, &request, &message, deadline)
-    })?;
-    Ok(pending.answer().await?.write().into())
+        submit(local, version, &request, &message, terms)
+    });
+    let outcome = match accepted {
+        Ok(pending) => pending.answer().await,
+        Err(error) => Err(error),
+    };
+    watch.end(outcome.as_ref().map(Done::told));
+    Ok(outcome?.write().into())
+}
+
+/// What holds for a request beside what it says itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    pub deadline: Option<Instant>,
+    pub trace: Option<TraceIds>,
 }
 
 /// An inference that was accepted.
@@ -57,10 +77,10 @@ pub fn submit(
     version: Arc<Version>,
     request: &InferRequest<'_>,
     message: &Bytes,
-    deadline: Option<Instant>,
+    terms: Terms,
 ) -> Result<Pending, Error> {
     let valid = validate(&version, request, message, &local.shared.regions)?;
-    enqueue(local, version, valid, request.id, deadline)
+    enqueue(local, version, valid, request.id, terms)
 }
 
 /// Queues what was found valid.
@@ -69,11 +89,12 @@ pub fn enqueue(
     version: Arc<Version>,
     Valid { inputs, rows, outputs, timeout }: Valid,
     id: &str,
-    deadline: Option<Instant>,
+    Terms { deadline, trace }: Terms,
 ) -> Result<Pending, Error> {
     let enqueued = Instant::now();
     let (mut request, answer) = Request::new(inputs, rows, enqueued, local.mailbox.clone());
     request.deadline = deadline;
+    request.trace = trace;
     let expiry = schedule(&version, request, timeout)?;
     let visit = Visit { version, since: enqueued, answer, failure: Some(Failure::Canceled) };
     Ok(Pending { visit, outputs, id: id.to_owned(), expiry })
@@ -182,6 +203,16 @@ impl Done {
 
     pub fn version(&self) -> &Version {
         &self.visit.version
+    }
+
+    /// For traces and the log.
+    pub fn told(&self) -> Told<'_> {
+        Told {
+            version: self.visit.version.number,
+            id: &self.id,
+            enqueued: self.visit.since,
+            timing: Some(self.answer.timing),
+        }
     }
 
     /// What the caller wants of the model's outputs, in the order it wants them.

@@ -3,8 +3,9 @@
 //! One way through: `listener` accepts, `connection` speaks HTTP/2, `call` frames messages, `route` picks a method;
 //! an inference goes on to `infer` (or `stream`, `decoupled`), `validate`, the model's scheduler in `registry`, and back
 //! through `outputs`, in text (`classification`) or through `shared_memory` where that is wanted. `describe`,
-//! `statistics`, `health` and `reflection` answer questions about the server. `http` is the other edge: JSON in
-//! front of the same `infer`, `describe` and `statistics`. `metrics` is what Prometheus reads.
+//! `statistics`, `health` and `reflection` answer questions about the server. `watch` records an inference for traces and
+//! the log, as `settings` say; `faults` tells the log what models fail at. `http` is the other edge: JSON in front of
+//! the same `infer`, `describe` and `statistics`. `metrics` is what Prometheus reads.
 
 mod authority;
 mod breakdown;
@@ -14,6 +15,9 @@ mod classification;
 mod connection;
 mod decoupled;
 mod describe;
+mod faults;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod health;
 mod http;
 mod infer;
@@ -25,14 +29,17 @@ mod reflection;
 mod registry;
 mod route;
 mod server;
+mod settings;
 mod shared_memory;
 mod statistics;
 mod stream;
 mod thread;
 mod validate;
 mod warm_up;
+mod watch;
 
 pub use breakdown::Breakdown;
 pub use model::Version;
 pub use registry::{Control, Registry};
 pub use server::{Server, Settings};
+pub use settings::{LogControl, Setting};
