@@ -170,7 +170,7 @@ impl Watched {
                 ("http.request.method", "POST".into()),
                 ("http.route", (*route).into()),
                 ("url.path", path.clone().into()),
-                ("http.response.status_code", u64::from(code.map_or(200, http::status_of)).into()),
+                ("http.response.status_code", u64::from(outcome.err().map_or(200, http::status_of)).into()),
             ],
         };
         attributes.push(("infermesh.model.name", self.model.clone().into()));

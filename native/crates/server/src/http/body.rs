@@ -1,7 +1,7 @@
 //! Receives a request's body, within limits of size and time.
 
 use super::errors::shutting_down;
-use crate::thread::Local;
+use crate::{budget::Hold, thread::Local};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
@@ -20,30 +20,44 @@ const PAUSE_LIMIT: Duration = Duration::from_secs(30);
 ///
 /// Fails with RESOURCE_EXHAUSTED (over the limit), UNIMPLEMENTED (unknown encoding), INVALID_ARGUMENT (not of its
 /// encoding), CANCELLED (cut short) or UNAVAILABLE (the server drains: what is not here whole was not accepted).
-pub async fn receive(local: &Local, headers: &HeaderMap, mut body: Incoming) -> Result<Bytes, Error> {
-    let limit = local.shared.max_message_bytes;
+/// RESOURCE_EXHAUSTED, too, if `hold` cannot hold it.
+pub async fn receive(
+    local: &Local,
+    headers: &HeaderMap,
+    mut body: Incoming,
+    hold: &mut Hold,
+) -> Result<Bytes, Error> {
+    let limit = local.shared.max_input_bytes;
     let encoding = encoding(headers)?;
     let announced = body.size_hint().lower().try_into().unwrap_or(usize::MAX);
     if announced > limit {
         return Err(too_large(announced, limit));
     }
+    hold.check(announced)?;
     let mut whole = match next(local, &mut body).await? {
         None => return Ok(Bytes::new()),
-        Some(first) if body.is_end_stream() => first,
+        Some(first) if body.is_end_stream() => {
+            hold.grow(first.len())?;
+            first
+        }
         Some(first) => {
             let mut buffer = BytesMut::with_capacity(announced.clamp(first.len(), FIRST_ALLOCATION));
+            hold.grow(buffer.capacity().min(FIRST_ALLOCATION))?;
             buffer.extend_from_slice(&first);
             while let Some(chunk) = next(local, &mut body).await? {
                 if buffer.len() + chunk.len() > limit {
                     return Err(too_large(buffer.len() + chunk.len(), limit));
                 }
+                let before = buffer.capacity();
                 buffer.extend_from_slice(&chunk);
+                hold.grow(buffer.capacity() - before)?;
             }
             buffer.freeze()
         }
     };
     if encoding != Encoding::Identity {
         whole = encoding.decompress(&whole, limit)?;
+        hold.grow(whole.len())?;
     }
     Ok(whole)
 }
