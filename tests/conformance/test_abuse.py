@@ -46,8 +46,10 @@ def priorities(connection: Connection) -> None:
 
 
 def window_updates(connection: Connection) -> None:
+    connection.frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 65_535))
+    stream = connection.headers(grpc_fields(INFER))
     for _ in range(3_000):
-        connection.frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 1))
+        connection.frame(WINDOW_UPDATE, 0, stream, struct.pack(">I", 1))
 
 
 def unknown_frames(connection: Connection) -> None:

@@ -84,6 +84,8 @@ def test_an_answer_that_nobody_takes_is_given_up(serve: Serve, repository: Repos
     server.wait_ready()
     message = request("wide", x=np.zeros((1, 100_000), np.float32)).SerializeToString()
     with Connection(server.port) as connection:
+        # The settings of both sides hold.
+        assert connection.ping()
         # From now on no window for answers is opened.
         connection.frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0))
         connection.grpc(INFER, message)

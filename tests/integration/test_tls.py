@@ -34,7 +34,7 @@ def files(authority: Authority, tmp_path: Path) -> Path:
 
 
 def secured(files: Path, edge: str = "grpc", *, mutual: bool = False) -> list[str | Path]:
-    cert = [f"--{edge}-server-cert", files / "tls.crt", f"--{edge}-server-key", files / "tls.key"]
+    cert: list[str | Path] = [f"--{edge}-server-cert", files / "tls.crt", f"--{edge}-server-key", files / "tls.key"]
     if mutual:
         return [*cert, f"--{edge}-use-ssl-mutual", f"--{edge}-root-cert", files / "ca.crt"]
     return [*cert, f"--{edge}-use-ssl"]
@@ -42,9 +42,8 @@ def secured(files: Path, edge: str = "grpc", *, mutual: bool = False) -> list[st
 
 def live(port: int, authority: Authority, client: Pair | None = None) -> bool:
     """Whether the server answers somebody who trusts the authority."""
-    credentials = grpc.ssl_channel_credentials(
-        authority.certificate, client and client.key, client and client.certificate
-    )
+    key, certificate = (client.key, client.certificate) if client else (None, None)
+    credentials = grpc.ssl_channel_credentials(authority.certificate, key, certificate)
     with grpc.secure_channel(f"localhost:{port}", credentials) as channel:
         answer = stubs.GRPCInferenceServiceStub(channel).ServerLive(pb.ServerLiveRequest(), timeout=20)
     return bool(answer.live)
