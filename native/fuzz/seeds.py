@@ -14,7 +14,7 @@ HEADERS, END_STREAM_AND_HEADERS = 1, 5
 
 
 def messages() -> Iterator[bytes]:
-    """Requests to the models of ``fuzzing.rs``: raw, by value, in shared memory, with every kind of parameter."""
+    """Requests to the models of ``fuzzing.rs``: raw, by value, in shared memory, with parameters."""
     raw = pb.ModelInferRequest(model_name="m", model_version="1", id="id")
     raw.inputs.add(name="x", datatype="FP32", shape=[2, 2])
     raw.outputs.add(name="y").parameters["classification"].int64_param = 3
@@ -58,7 +58,7 @@ def bodies() -> Iterator[bytes]:
 
 
 def connections() -> Iterator[bytes]:
-    """The start of HTTP/2 connections whose ``:authority`` is a path; the first byte is how much is read at once."""
+    """The start of HTTP/2 connections whose authority is a path; the first byte is what one read gives."""
     indexed = b"\x41\x0a%2Ftmp%2Fs1"
     named = b"\x40\x0a:authority\x0a%2Ftmp%2Fs1"
     for block in (indexed, b"\x82\x87\x84" + named):

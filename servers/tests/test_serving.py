@@ -96,6 +96,10 @@ class NotingServer:
         assert Path(directory).name == ModelConfig.FromString(config).name
         return self._serve(version, config)
 
+    def load_ensemble(self, version: int, config: bytes, classes: Mapping[str, Sequence[str]]) -> None:
+        assert classes == {}
+        self._serve(version, config)
+
     def _serve(self, version: int, config: bytes) -> bytes:
         message = ModelConfig.FromString(config)
         self.served[message.name, version] = message

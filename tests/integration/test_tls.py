@@ -34,7 +34,12 @@ def files(authority: Authority, tmp_path: Path) -> Path:
 
 
 def secured(files: Path, edge: str = "grpc", *, mutual: bool = False) -> list[str | Path]:
-    cert: list[str | Path] = [f"--{edge}-server-cert", files / "tls.crt", f"--{edge}-server-key", files / "tls.key"]
+    cert: list[str | Path] = [
+        f"--{edge}-server-cert",
+        files / "tls.crt",
+        f"--{edge}-server-key",
+        files / "tls.key",
+    ]
     if mutual:
         return [*cert, f"--{edge}-use-ssl-mutual", f"--{edge}-root-cert", files / "ca.crt"]
     return [*cert, f"--{edge}-use-ssl"]

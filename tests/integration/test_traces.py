@@ -10,7 +10,7 @@ from support import onnx_models
 from support.client import Client, floats, ints, outputs, refused, request
 from support.collector import SERVER, Collector, collecting
 from support.gate import Gate
-from support.python_models import GATED, MOODY
+from support.python_models import EACH, GATED, MOODY
 from support.repository import Repository
 from support.rest import HTTP, Rest, json_request
 from support.server import Serve, Server
@@ -114,6 +114,17 @@ def test_each_request_of_a_stream_is_a_span(
     spans = [span for span in collector.wait_for(9) if span.name == STREAM_SPAN]
     assert {(span.trace, span.parent) for span in spans} == {(TRACE, PARENT)}
     assert {span.attributes["infermesh.request.id"] for span in spans} == {"0", "1", "2"}
+
+
+def test_a_decoupled_model(collector: Collector, serve: Serve, repository: Repository) -> None:
+    repository.python("each", EACH)
+    server = traced(serve, collector)
+    with Client(server.target) as client:
+        answers = list(client.stream([request("each", x=ints([3, 1, 4]))], traceparent=context(sampled=True)))
+        assert len(answers) == 3
+    spans = collector.trace(TRACE)
+    assert set(spans) == {STREAM_SPAN, "queue", "compute"}
+    assert spans["compute"].end <= spans[STREAM_SPAN].end
 
 
 def test_tritonclient_passes_context_on(collector: Collector, serve: Serve, repository: Repository) -> None:

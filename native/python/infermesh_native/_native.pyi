@@ -133,6 +133,12 @@ class Server:
         in service what was there before.
         """
 
+    def load_ensemble(self, version: int, config: bytes, classes: Mapping[str, Sequence[str]]) -> None:
+        """Serve one version that other models compute, as ``ensemble_scheduling`` says; they must be ready.
+
+        Raises ModelError naming step, model and tensor, and then leaves in service what was there before.
+        """
+
     def unload(self, name: str, version: int) -> bool:
         """Stop admitting requests to the version, let accepted ones finish, release it. False if unknown."""
 

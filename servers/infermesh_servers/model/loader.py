@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from infermesh.logs import ecs
 from infermesh.proto.inference.model_config_pb2 import ModelConfig
 
-from infermesh_servers.model.backends import ONNXRUNTIME, instance_count
+from infermesh_servers.model.backends import ENSEMBLE, ONNXRUNTIME, instance_count
 from infermesh_servers.model.class_names import read_class_names
 from infermesh_servers.model.labels import describe
 from infermesh_servers.model.repository import ModelEntry, ModelVersion
@@ -56,6 +56,9 @@ class Registry(Protocol):
         classes: ClassNames,
     ) -> bytes:
         """Serve one version with one callable per instance; returns the completed configuration."""
+
+    def load_ensemble(self, version: int, config: bytes, classes: ClassNames) -> None:
+        """Serve one version that other models compute."""
 
     def unload(self, name: str, version: int) -> bool:
         """Stop serving a version, or listing it; False if it is unknown."""
@@ -166,6 +169,11 @@ class Loader:
         if entry.config is not None:
             config.CopyFrom(entry.config)
         config.name = entry.name
+        if entry.backend == ENSEMBLE:
+            config.platform = ENSEMBLE
+            classes = read_class_names(config, entry.directory)
+            self._registry.load_ensemble(version.number, config.SerializeToString(), classes)
+            return config
         config.backend = entry.backend or ""
         if not version.file.is_file():
             raise FileNotFoundError(f"{version.file}: found no such file")

@@ -39,8 +39,10 @@ def run(options: ServeOptions) -> None:
     Raises ConfigurationError if the repository cannot be read, and InfermeshError if an address cannot be
     bound, if a model failed under ``exit_on_error`` or ``exit_on_fatal``, or if the drain ran out of time.
     """
+    shutdown = Shutdown()
+    shutdown.install()
     # Before any socket is bound: a mistyped path should not answer as a live server first.
-    repository = open_repositories(options.repositories)
+    repository = open_repositories(options.repositories, options.repository_cache, lambda: shutdown.requested)
     repository.check()
     service_version = version("infermesh-servers")
     tracing_config = options.tracing
@@ -52,8 +54,6 @@ def run(options: ServeOptions) -> None:
     output = _open_log(options, {name: attributes[name] for name in ("service.name", "service.version")})
     # As early, for the same reason.
     certificates = Certificates.load(options)
-    shutdown = Shutdown()
-    shutdown.install()
     server = infermesh_native.Server(
         version=service_version,
         io_threads=options.io_threads,
@@ -98,7 +98,12 @@ def _serve(
         server.allow_control(control.load, control.unload)
     breakdowns = Breakdowns(manager, readiness, shutdown if options.exit_on_fatal else None)
     server.watch_models(breakdowns)
-    _load(manager, repository, options)
+    try:
+        _load(manager, repository, options)
+    except ConfigurationError:
+        # A copy that was given up because the process is to end is no failure.
+        if not shutdown.requested:
+            raise
     if log_format is LogFormat.TEXT and (outcomes := manager.outcomes()):
         print_table(outcomes, manager.labels())
     if options.exit_on_error and (names := _failed(manager.outcomes())):

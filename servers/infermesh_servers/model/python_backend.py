@@ -82,7 +82,8 @@ class Instance:
                 raise self._outputs.failure(
                     f"infer returned {found}, expected an iterator: a decoupled model yields its answers"
                 )
-        except BatchError:
+        except BatchError as error:
+            _log.error("%s", error, extra=self._failed)
             raise
         except Exception as error:
             raise self._raised(error) from error

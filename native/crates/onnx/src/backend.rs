@@ -1,6 +1,12 @@
 //! A configured model as the batcher runs it.
 
-use crate::{api::Api, describe::complete, options::Options, session::Session};
+use crate::{
+    api::Api,
+    background,
+    describe::{arrange, complete},
+    options::Options,
+    session::Session,
+};
 use infermesh_batcher::{Backend, RunIn, Tensor, TensorView};
 use infermesh_wire::{Error, proto::inference::ModelConfig};
 use std::{path::Path, sync::Arc, time::Duration};
@@ -19,10 +25,15 @@ pub struct Loaded {
 /// Instances share one session: ONNX Runtime runs it from several threads, and the weights are held once.
 /// Fails with what is wrong with the file or the configuration.
 pub fn load(library: &Path, path: &Path, config: ModelConfig) -> Result<Loaded, Error> {
+    // Here, as it starts the threads that all models share.
     let api = Api::open(library)?;
-    let options = Options::from_config(api, &config)?;
-    let session = Arc::new(Session::load(api, path, &options)?);
-    let config = complete(config, &session)?;
+    let (config, session) = background::run(|| {
+        let options = Options::from_config(api, &config)?;
+        let mut session = Session::load(api, path, &options)?;
+        let config = complete(config, &session)?;
+        arrange(&mut session, &config)?;
+        Ok((config, Arc::new(session)))
+    })?;
     let count: i32 = config.instance_group.iter().map(|group| group.count.max(1)).sum();
     let instances = (0..count)
         .map(|index| Box::new(Instance { session: session.clone(), first: index == 0 }) as Box<dyn Backend>)

@@ -1,6 +1,7 @@
 //! What a model file says about itself, written into its configuration.
 
 use crate::session::{Port, Session};
+use infermesh_batcher::sequence::{Hidden, hidden_inputs, hidden_outputs};
 use infermesh_wire::{
     DataType, Error,
     proto::inference::{
@@ -23,6 +24,7 @@ pub fn complete(mut config: ModelConfig, session: &Session) -> Result<ModelConfi
             "model_transaction_policy.decoupled is true, expected false: an ONNX model gives one answer to each request",
         ));
     }
+    let (inputs, outputs) = (hidden_inputs(&config)?, hidden_outputs(&config)?);
     let silent = config.input.is_empty() && config.output.is_empty();
     let batches = session.inputs.iter().chain(&session.outputs).all(|port| port.shape.first() == Some(&-1));
     if silent && config.max_batch_size == 0 && batches {
@@ -41,14 +43,22 @@ pub fn complete(mut config: ModelConfig, session: &Session) -> Result<ModelConfi
         )));
     }
     for input in &config.input {
-        check("input", &input.name, input.data_type, &input.dims, &session.inputs, batched)?;
+        let dims = input.reshape.as_ref().map_or(&input.dims, |reshape| &reshape.shape);
+        check("input", &input.name, input.data_type, dims, &session.inputs, batched)?;
     }
     for output in &config.output {
-        check("output", &output.name, output.data_type, &output.dims, &session.outputs, batched)?;
+        let dims = output.reshape.as_ref().map_or(&output.dims, |reshape| &reshape.shape);
+        check("output", &output.name, output.data_type, dims, &session.outputs, batched)?;
     }
-    if let Some(missing) = session
-        .inputs
-        .iter()
+    for Hidden { name, datatype, dims } in &inputs {
+        check("input", name, datatype.to_config() as i32, dims, &session.inputs, batched)?;
+    }
+    for Hidden { name, datatype, dims } in &outputs {
+        check("output", name, datatype.to_config() as i32, dims, &session.outputs, batched)?;
+    }
+    let seen = |hidden: &[Hidden], port: &&Port| hidden.iter().all(|hidden| hidden.name != port.name);
+    let visible = || session.inputs.iter().filter(|port| seen(&inputs, port));
+    if let Some(missing) = visible()
         .find(|port| !config.input.is_empty() && config.input.iter().all(|input| input.name != port.name))
     {
         return Err(Error::invalid(format!(
@@ -58,9 +68,7 @@ pub fn complete(mut config: ModelConfig, session: &Session) -> Result<ModelConfi
     }
 
     // The model's own order, which is the order in which the backend is called.
-    config.input = session
-        .inputs
-        .iter()
+    config.input = visible()
         .map(|port| match config.input.iter().find(|input| input.name == port.name) {
             Some(input) => input.clone(),
             None => ModelInput {
@@ -74,6 +82,7 @@ pub fn complete(mut config: ModelConfig, session: &Session) -> Result<ModelConfi
     config.output = session
         .outputs
         .iter()
+        .filter(|port| seen(&outputs, port))
         .map(|port| match config.output.iter().find(|output| output.name == port.name) {
             Some(output) => output.clone(),
             None => ModelOutput {
@@ -96,6 +105,16 @@ pub fn complete(mut config: ModelConfig, session: &Session) -> Result<ModelConfi
         });
     }
     Ok(config)
+}
+
+/// Puts the session's tensors in the order in which the batcher passes them: the configuration's, then those that
+/// clients do not see.
+pub fn arrange(session: &mut Session, config: &ModelConfig) -> Result<(), Error> {
+    let (inputs, outputs) = (hidden_inputs(config)?, hidden_outputs(config)?);
+    let hidden = |ports: &[Hidden]| ports.iter().map(|port| port.name.clone()).collect::<Vec<_>>();
+    let inputs = [config.input.iter().map(|it| it.name.clone()).collect(), hidden(&inputs)].concat();
+    let outputs = [config.output.iter().map(|it| it.name.clone()).collect(), hidden(&outputs)].concat();
+    session.arrange(&inputs, &outputs)
 }
 
 fn dims(port: &Port, batched: bool) -> Vec<i64> {

@@ -5,7 +5,11 @@
 //! (`session.intra_op.allow_spinning`, ...). `optimization.graph.level`: -1 basic, 1 extended, 2 none; all otherwise.
 //! `optimization.execution_accelerators` and `instance_group.kind` choose execution providers.
 
-use crate::{api::Api, said};
+use crate::{
+    api::Api,
+    background::{create_thread, join_thread},
+    said,
+};
 use infermesh_wire::{
     Error,
     proto::inference::{
@@ -49,12 +53,32 @@ impl Options {
         api.check(unsafe { (api.table.CreateSessionOptions)(&mut raw) })?;
         let options = Self { api, raw };
         options.graph_level(config)?;
+        options.threads(config)?;
         // A server's threads share the cores with the network's: one that spins while it waits takes a core away.
         options.entry("session.intra_op.allow_spinning", "0")?;
         options.entry("session.inter_op.allow_spinning", "0")?;
         options.parameters(config)?;
         options.providers(config)?;
         Ok(options)
+    }
+
+    /// Models share one pool of threads, unless they say something about their own.
+    fn threads(&self, config: &ModelConfig) -> Result<(), Error> {
+        let table = self.api.table;
+        let own = config.parameters.keys().any(|key| {
+            matches!(key.as_str(), "intra_op_thread_count" | "inter_op_thread_count" | "execution_mode")
+                || key.starts_with("session.intra_op")
+                || key.starts_with("session.inter_op")
+        });
+        if !own {
+            // SAFETY: the options are valid, here and below; the environment has a pool of threads.
+            return self.api.check(unsafe { (table.DisablePerSessionThreads)(self.raw) });
+        }
+        let (create, join) = (Some(create_thread as _), Some(join_thread as _));
+        // SAFETY: as above; both functions are static.
+        self.api.check(unsafe { (table.SessionOptionsSetCustomCreateThreadFn)(self.raw, create) })?;
+        // SAFETY: as above.
+        self.api.check(unsafe { (table.SessionOptionsSetCustomJoinThreadFn)(self.raw, join) })
     }
 
     fn graph_level(&self, config: &ModelConfig) -> Result<(), Error> {

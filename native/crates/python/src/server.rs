@@ -8,7 +8,10 @@ use crate::{
     control::PythonControl,
     log::{self, PythonLogControl},
 };
-use infermesh_batcher::Backend;
+use infermesh_batcher::{
+    Backend,
+    sequence::{Hidden, hidden_inputs, hidden_outputs},
+};
 use infermesh_server::Settings;
 use infermesh_telemetry::{outbox::Pace, rules::Choice, traces};
 use infermesh_wire::{DataType, Error, proto::inference::ModelConfig};
@@ -128,6 +131,17 @@ impl Server {
         Ok(PyBytes::new(py, &completed))
     }
 
+    fn load_ensemble(
+        &self,
+        py: Python<'_>,
+        version: i64,
+        config: &[u8],
+        classes: HashMap<String, Vec<String>>,
+    ) -> PyResult<()> {
+        let config = decode(config)?;
+        py.detach(|| self.0.compose(version, config, classes)).map_err(model_error)
+    }
+
     fn unload(&self, py: Python<'_>, name: &str, version: i64) -> bool {
         py.detach(|| self.0.registry().unload(name, version))
     }
@@ -218,9 +232,12 @@ fn ports(config: &ModelConfig) -> Result<Ports, Error> {
             .map(|datatype| (name.to_owned(), datatype))
             .ok_or_else(|| Error::invalid(format!("tensor '{name}' has no data_type in the configuration")))
     };
+    let hidden = |ports: Vec<Hidden>| ports.into_iter().map(|it| Ok((it.name, it.datatype)));
+    let inputs = config.input.iter().map(|it| port(&it.name, it.data_type));
+    let outputs = config.output.iter().map(|it| port(&it.name, it.data_type));
     Ok(Ports {
-        inputs: config.input.iter().map(|it| port(&it.name, it.data_type)).collect::<Result<_, _>>()?,
-        outputs: config.output.iter().map(|it| port(&it.name, it.data_type)).collect::<Result<_, _>>()?,
+        inputs: inputs.chain(hidden(hidden_inputs(config)?)).collect::<Result<_, _>>()?,
+        outputs: outputs.chain(hidden(hidden_outputs(config)?)).collect::<Result<_, _>>()?,
     })
 }
 

@@ -2,16 +2,15 @@
 
 use crate::{
     budget::Hold,
+    buffers::Buffer,
     tally::{Tally, Unsent},
 };
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use h2::{RecvStream, SendStream, server::SendResponse};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header::CONTENT_TYPE};
 use infermesh_wire::{
     Code, Error,
-    framing::{
-        ACCEPTED_ENCODINGS, Encoding, FIRST_ALLOCATION, PREFIX, encode_message, parse_timeout, too_large,
-    },
+    framing::{ACCEPTED_ENCODINGS, Encoding, PREFIX, encode_message, parse_timeout, too_large},
     response::Pieces,
 };
 use std::{
@@ -29,6 +28,9 @@ const GRPC_MESSAGE: &str = "grpc-message";
 
 /// The rest of a message that has begun comes within this time, piece by piece.
 const PAUSE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Memory that is accounted for at once for a message in several pieces.
+const FIRST_HOLD: usize = 4 << 20;
 
 /// A message on its way out, in the pieces it was written in.
 #[derive(Default)]
@@ -197,7 +199,7 @@ impl Messages {
                     let message = self.rest.split_to(length);
                     return self.inflated(flag, message).map(Some);
                 }
-                let mut buffer = BytesMut::with_capacity(length.min(FIRST_ALLOCATION));
+                let mut buffer = Buffer::new(length);
                 buffer.extend_from_slice(&std::mem::take(&mut self.rest));
                 let held = buffer.len();
                 self.hold.grow(held)?;
@@ -244,7 +246,7 @@ impl Messages {
             let here = chunk.split_to(chunk.len().min(kept.length - kept.buffer.len()));
             if kept.buffer.len() + here.len() > kept.held {
                 // As the buffer grows: by doubling, up to what was announced.
-                let more = here.len().max(kept.held).max(FIRST_ALLOCATION).min(kept.length - kept.held);
+                let more = here.len().max(kept.held).max(FIRST_HOLD).min(kept.length - kept.held);
                 self.hold.grow(more)?;
                 kept.held += more;
             }
@@ -273,7 +275,7 @@ impl Messages {
 struct Partial {
     flag: u8,
     length: usize,
-    buffer: BytesMut,
+    buffer: Buffer,
     /// Bytes that are accounted for.
     held: usize,
 }

@@ -7,7 +7,7 @@ use crate::{
 };
 use std::{io, rc::Rc, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, BufReader},
+    io::{AsyncRead, AsyncWrite, BufReader, BufWriter},
     net::{TcpStream, UnixStream},
     task::spawn_local,
 };
@@ -15,8 +15,10 @@ use tokio::{
 /// A client answers the end of its connection within this time, or has requests under way.
 pub const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Bytes taken from the socket at once: h2 by itself asks for 8 KiB, which is three requests of 2 KB for each system call.
-const READ_BUFFER: usize = 32 << 10;
+/// Bytes taken from the socket at once, and given to it: h2 by itself reads 8 KiB, and writes each frame alone. A large
+/// tensor comes and goes in frames of 16 KiB.
+const READ_BUFFER: usize = 128 << 10;
+const WRITE_BUFFER: usize = 64 << 10;
 
 pub fn spawn(local: Rc<Local>, accepted: Accepted) {
     let alive = local.shared.connections.subscribe();
@@ -44,9 +46,10 @@ async fn open(local: Rc<Local>, Accepted { stream, protocol, tls, peer }: Accept
     }
 }
 
-fn buffered(stream: std::net::TcpStream) -> io::Result<BufReader<TcpStream>> {
+fn buffered(stream: std::net::TcpStream) -> io::Result<BufReader<BufWriter<TcpStream>>> {
     stream.set_nodelay(true)?;
-    Ok(BufReader::with_capacity(READ_BUFFER, TcpStream::from_std(stream)?))
+    let stream = BufWriter::with_capacity(WRITE_BUFFER, TcpStream::from_std(stream)?);
+    Ok(BufReader::with_capacity(READ_BUFFER, stream))
 }
 
 async fn serve(

@@ -13,12 +13,13 @@ const RATE: u32 = 10;
 
 /// Tells the log about every batch of this version that fails.
 pub fn watch(version: &Version, log: Arc<Log>) {
+    let Some(scheduler) = version.scheduler() else { return };
     // The adapter in front of a Python model has logged it already, with the traceback.
     if version.config.platform == "python" {
         return;
     }
     let (name, number, throttle) = (version.name.clone(), version.number, Throttle::new(RATE));
-    version.scheduler.on_failure(Box::new(move |error| {
+    scheduler.on_failure(Box::new(move |error| {
         let Some(skipped) = throttle.admit() else { return };
         let mut fields = vec![
             ("infermesh.model.name", Value::from(&name[..])),

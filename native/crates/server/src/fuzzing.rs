@@ -20,6 +20,7 @@ use infermesh_wire::{
 use prost::Message;
 use std::{
     io,
+    path::Path,
     pin::Pin,
     sync::LazyLock,
     task::{Context, Poll, Waker},
@@ -51,7 +52,7 @@ static MODELS: LazyLock<Vec<Version>> = LazyLock::new(|| {
             max_batch_size,
             ..Default::default()
         };
-        Version::start(1, config, vec![Box::new(Idle)], None)
+        Version::start(1, config, vec![Box::new(Idle)], Path::new("/"), Box::new(|_| ()))
     };
     let second = ModelInput { name: "z".into(), ..port(DataType::Int64, &[-1, 2]) };
     let models = [

@@ -16,7 +16,7 @@ use crate::{
     thread::{NetworkThread, Protocol, Shared},
     tls::Tls,
 };
-use infermesh_batcher::Backend;
+use infermesh_batcher::{Backend, Scheduler};
 use infermesh_telemetry::{Log, Traces};
 use infermesh_wire::{Error, proto::inference::ModelConfig};
 use std::{
@@ -169,7 +169,7 @@ impl Server {
         let shared = Arc::downgrade(&self.shared);
         let on_fatal = on_fatal(shared, self.breakdowns.clone(), config.name.clone(), number);
         let version = Version::start(number, config, backends, directory, on_fatal)?;
-        for complaint in version.scheduler.complaints() {
+        for complaint in version.scheduler().into_iter().flat_map(Scheduler::complaints) {
             let fields = [
                 ("infermesh.model.name", version.name.clone().into()),
                 ("infermesh.model.version", version.number.into()),
@@ -178,6 +178,18 @@ impl Server {
             self.shared.log.warning("model-warm-up-failed", said, fields);
         }
         faults::watch(&version, self.shared.log.clone());
+        self.shared.registry.insert(version.with_classes(classes));
+        Ok(())
+    }
+
+    /// Makes an ensemble of models that are ready ready itself; see `Version::compose`.
+    pub fn compose(
+        &self,
+        number: i64,
+        config: ModelConfig,
+        classes: HashMap<String, Vec<String>>,
+    ) -> Result<(), Error> {
+        let version = Version::compose(number, config, self.registry())?;
         self.shared.registry.insert(version.with_classes(classes));
         Ok(())
     }
@@ -202,6 +214,7 @@ impl Server {
     pub fn drain(&self, limit: Duration) -> bool {
         self.shared.registry.set_ready(false);
         self.shared.draining.send_replace(true);
+        self.shared.registry.wind_down();
         let finished =
             self.control.block_on(async { timeout(limit, self.shared.connections.closed()).await.is_ok() });
         for thread in std::mem::take(&mut *self.lock_threads()) {

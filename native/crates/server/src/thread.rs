@@ -71,6 +71,7 @@ impl Shared {
 }
 
 /// What a request on this thread needs; not shared with other threads.
+#[derive(Clone)]
 pub struct Local {
     pub shared: Arc<Shared>,
     pub mailbox: Arc<Mailbox>,

@@ -1,14 +1,14 @@
 //! Receives a request's body, within limits of size and time.
 
 use super::errors::shutting_down;
-use crate::{budget::Hold, thread::Local};
-use bytes::{Bytes, BytesMut};
+use crate::{budget::Hold, buffers::Buffer, thread::Local};
+use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use infermesh_wire::{
     Code, Error,
-    framing::{Encoding, FIRST_ALLOCATION, too_large},
+    framing::{Encoding, too_large},
 };
 use std::time::Duration;
 use tokio::time::sleep;
@@ -41,16 +41,15 @@ pub async fn receive(
             first
         }
         Some(first) => {
-            let mut buffer = BytesMut::with_capacity(announced.clamp(first.len(), FIRST_ALLOCATION));
-            hold.grow(buffer.capacity().min(FIRST_ALLOCATION))?;
+            hold.grow(first.len())?;
+            let mut buffer = Buffer::new(announced.max(first.len()));
             buffer.extend_from_slice(&first);
             while let Some(chunk) = next(local, &mut body).await? {
                 if buffer.len() + chunk.len() > limit {
                     return Err(too_large(buffer.len() + chunk.len(), limit));
                 }
-                let before = buffer.capacity();
+                hold.grow(chunk.len())?;
                 buffer.extend_from_slice(&chunk);
-                hold.grow(buffer.capacity() - before)?;
             }
             buffer.freeze()
         }
