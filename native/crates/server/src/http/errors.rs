@@ -22,7 +22,3 @@ pub fn status(error: &Error) -> StatusCode {
         Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
     }
 }
-
-pub fn shutting_down() -> Error {
-    Error::new(Code::Unavailable, "the server is shutting down and has stopped accepting new requests")
-}

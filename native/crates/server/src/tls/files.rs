@@ -1,6 +1,11 @@
 //! The files of TLS: read, checked as a whole, made into what rustls serves by.
 
-use std::{fmt, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tokio_rustls::rustls::{
     RootCertStore, ServerConfig,
     crypto::ring,
@@ -101,7 +106,7 @@ impl Files {
 }
 
 /// At least one.
-fn certificates(path: &PathBuf, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let found = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| format!("{} is not PEM: {error}", path.display()))?;
@@ -114,7 +119,7 @@ fn certificates(path: &PathBuf, pem: &[u8]) -> Result<Vec<CertificateDer<'static
     Ok(found)
 }
 
-fn check_validity(path: &PathBuf, certificate: &CertificateDer<'_>) -> Result<(), String> {
+fn check_validity(path: &Path, certificate: &CertificateDer<'_>) -> Result<(), String> {
     let parsed = Certificate::from_der(certificate)
         .map_err(|error| format!("the certificate in {} cannot be read: {error}", path.display()))?;
     let validity = parsed.tbs_certificate.validity;
