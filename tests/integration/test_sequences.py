@@ -8,15 +8,16 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
-import tritonclient.http as triton_http
 from infermesh.proto.inference import grpc_service_pb2 as pb
 from support import onnx_models
 from support.client import SECONDS, Client, ints, outputs, refused, request
 from support.python_models import NAMED, TALLY
 from support.repository import Repository
-from support.rest import HTTP, Rest, json_request, triton_client
+from support.rest import HTTP, Rest, json_request
 from support.sequences import CONTROLS, PATIENT, TALLY_PORTS, step, total
 from support.server import Server, serving
+from support.triton_clients import KINDS
+from support.triton_clients import triton as triton_of
 
 #: Implicit state.
 ACCUMULATOR = """
@@ -134,14 +135,21 @@ def test_tritonclient_streams_a_sequence(zoo: Server) -> None:
     assert found == [103, 104, 108, 109, 114]
 
 
-def test_tritonclient_over_http(zoo: Server) -> None:
-    with triton_client(zoo.http_port) as client:
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("sequence", [77, 2**63 - 1])
+def test_every_tritonclient_sends_a_sequence(zoo: Server, kind: str, sequence: int) -> None:
+    with triton_of(kind, zoo) as client:
         found = []
         for turn, value in enumerate([3, 1, 4]):
-            tensor = triton_http.InferInput("x", [1, 1], "INT32")
+            tensor = client.input("x", [1, 1], "INT32")
             tensor.set_data_from_numpy(ints([value]))
-            answer = client.infer(
-                "tally", [tensor], sequence_id=77, sequence_start=turn == 0, sequence_end=turn == 2
+            answer = client.call(
+                "infer",
+                "tally",
+                [tensor],
+                sequence_id=sequence,
+                sequence_start=turn == 0,
+                sequence_end=turn == 2,
             )
             found.append(int(answer.as_numpy("sum")[0, 0]))
     assert found == [3, 4, 8]
