@@ -4,7 +4,12 @@
 mod api;
 mod backend;
 mod describe;
+mod fault;
+mod gpu;
 mod options;
+mod placement;
+mod providers;
+mod run_options;
 mod said;
 mod session;
 mod value;
