@@ -15,6 +15,10 @@ MEMBERS := mesh servers perf examples/digits
 RUST_SOURCES := $(shell find native protos -name target -prune -o \
 	\( -name '*.rs' -o -name '*.toml' -o -name '*.proto' -o -name 'Cargo.lock' \) -print)
 MATURIN := cd native && VIRTUAL_ENV=$(CURDIR)/$(VENV) $(CURDIR)/$(BIN)/maturin
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+# What libFuzzer learns from: which edges ran and what was compared. Build scripts and macros go without, because a
+# target is named.
+COVERAGE := -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 inline-8bit-counters pc-table trace-compares)
 step = @printf '\033[1m==> %s\033[0m\n'
 
 .PHONY: help
@@ -36,7 +40,22 @@ test: setup test-rust test-python ## All tests, Rust and Python
 .PHONY: test-rust
 test-rust: $(VENV)/.tools
 	$(step) "Rust tests"
-	@cd native && cargo test --locked --workspace --exclude infermesh-python
+	@cd native && cargo test --locked --workspace --exclude infermesh-python --exclude infermesh-fuzz
+
+.PHONY: fuzz
+fuzz: setup ## Fuzz what reads a client's bytes, SECONDS_EACH=20 for each target; a crash is kept in out/fuzz
+	$(step) "fuzzing: instrumented build"
+	@cd native/fuzz && RUSTFLAGS="$(COVERAGE)" cargo build --locked --profile fuzz --quiet \
+		--target $(HOST) --target-dir ../target/fuzz
+	@$(BIN)/python native/fuzz/seeds.py out/fuzz/corpus
+	@for target in grpc http frames; do \
+		printf '\033[1m==> fuzzing: %s\033[0m\n' $$target; \
+		mkdir -p out/fuzz/$$target; \
+		native/target/fuzz/$(HOST)/fuzz/$$target out/fuzz/corpus/$$target -artifact_prefix=out/fuzz/$$target/ \
+			-max_total_time=$(or $(SECONDS_EACH),20) -max_len=8192 -timeout=10 -rss_limit_mb=1024 -verbosity=0 \
+			-print_final_stats=1 >out/fuzz/$$target.log 2>&1 || { tail -n 60 out/fuzz/$$target.log; exit 1; }; \
+		sed -n 's/^stat::number_of_executed_units: */inputs tried: /p' out/fuzz/$$target.log; \
+	done
 
 .PHONY: test-python
 test-python: setup
@@ -47,12 +66,12 @@ test-python: setup
 check: setup ## Format, lint, types, protos, generated stubs; warnings are errors
 	$(step) "rustfmt and clippy"
 	@cd native && cargo fmt --all --check
-	@cd native && cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
+	@cd native && cargo clippy --locked --workspace --exclude infermesh-fuzz --all-targets --all-features --quiet -- -D warnings
 	$(step) "ruff"
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	$(step) "mypy and stubtest"
-	@$(BIN)/mypy mesh servers perf native/python examples/digits/digits tests protos
+	@$(BIN)/mypy mesh servers perf native/python native/fuzz examples/digits/digits tests protos
 	@$(BIN)/python -m mypy.stubtest infermesh_native --concise
 	$(step) "protos: buf lint, generated stubs"
 	@$(BIN)/buf lint

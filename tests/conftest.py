@@ -9,6 +9,7 @@ from support.client import Client
 from support.gate import Gate
 from support.repository import Repository
 from support.rest import HTTP, Rest
+from support.s3 import serving_s3
 from support.server import Serve, Server, serving, stop_in_order
 
 
@@ -30,7 +31,14 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
 
 
 @pytest.fixture
-def serve(repository: Repository, gate: Gate) -> Iterator[Serve]:
+def other_gate(tmp_path: Path) -> Iterator[Gate]:
+    """A second one."""
+    with Gate(tmp_path / "other_gate") as gate:
+        yield gate
+
+
+@pytest.fixture
+def serve(repository: Repository, gate: Gate, other_gate: Gate) -> Iterator[Serve]:
     """Start a server on the test's repository, with more options; it is not ready yet."""
     started: list[Server] = []
 
@@ -40,6 +48,7 @@ def serve(repository: Repository, gate: Gate) -> Iterator[Serve]:
 
     yield start
     gate.open()
+    other_gate.open()
     try:
         for server in started:
             if server.running:
@@ -62,6 +71,13 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     repository.onnx("slow", onnx_models.matmul_chain())
     with serving(*_arguments(repository), *HTTP) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of an S3 server for all tests; each makes a bucket of its own there."""
+    with serving_s3(tmp_path_factory.mktemp("storage") / "s3.log") as port:
+        yield port
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def restored_logging() -> Iterator[None]:
 
 def test_json_is_one_object_per_line_with_the_fields_of_ecs() -> None:
     stream = io.StringIO()
-    assert configure(LogFormat.AUTO, {"service.name": "test"}, stream) is LogFormat.JSON
+    assert configure(LogFormat.AUTO, {"service.name": "test"}, stream).format is LogFormat.JSON
     extra = ecs("server-ready", server__port=8001, absent=None)
     logging.getLogger("somewhere").info("on %d", 8001, extra=extra)
     (line,) = stream.getvalue().splitlines()

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
-from infermesh.errors import ConfigurationError, InfermeshError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from infermesh_perf import h2load, machine, report
+from infermesh_perf.entry import run
 from infermesh_perf.errors import SetupError
 from infermesh_perf.measure import Plan, measure_model, measure_startup
 from infermesh_perf.models import MODELS, Model
@@ -23,8 +20,6 @@ from infermesh_perf.peers import DEFAULT_PEERS, PEERS, Peer
 from infermesh_perf.results import Result
 
 SUBJECT = "infermesh"
-EXIT_FAILED = 1
-EXIT_USAGE = 2
 LOG_WIDTH = 160
 
 app = typer.Typer(
@@ -150,23 +145,9 @@ def _streams(text: str) -> tuple[int, ...]:
     return streams
 
 
-def _terminated(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the signature of a handler
-    # As an exception, so that the servers are ended on the way out.
-    sys.exit(128 + number)
-
-
 def main() -> NoReturn:
     """Runs the command and exits: 0 done, 1 failed, 2 usage or setup."""
-    signal.signal(signal.SIGTERM, _terminated)
-    try:
-        app(prog_name="infermesh_perf.bench")
-    except InfermeshError as error:
-        typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-        typer.echo(str(error), err=True)
-        if error.hint:
-            typer.echo(f"Hint: {error.hint}", err=True)
-        sys.exit(EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_FAILED)
-    sys.exit(0)
+    run(app, "infermesh_perf.bench")
 
 
 if __name__ == "__main__":

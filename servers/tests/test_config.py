@@ -86,6 +86,31 @@ def test_a_missing_name_is_that_of_the_directory(tmp_path: Path) -> None:
             "13: preferred_batch_size: found 65, expected 1 to max_batch_size, which is 64",
         ),
         (
+            MODEL.replace("32 ] }\nversion", "32 ] priority_levels: 3 }\nversion"),
+            "13: default_priority_level: found 0, expected 1 to priority_levels, which is 3",
+        ),
+        (
+            MODEL.replace(
+                "32 ] }\nversion",
+                "32 ] priority_levels: 1001 default_priority_level: 1 }\nversion",
+            ),
+            "13: priority_levels: found 1001, expected at most 1000",
+        ),
+        (
+            MODEL.replace("32 ] }\nversion", "32 ] priority_queue_policy { key: 1 value { } } }\nversion"),
+            "13: priority_queue_policy: found level 1, expected 1 to priority_levels, which is 0",
+        ),
+        (
+            MODEL + 'parameters { key: "slo_ms" value { string_value: "soon" } }',
+            '15: parameters: found "soon" for slo_ms, '
+            "expected a number of milliseconds above 0, at most 86400000",
+        ),
+        (
+            MODEL + 'parameters { key: "slo_ms" value { string_value: "0" } }',
+            '15: parameters: found "0" for slo_ms, '
+            "expected a number of milliseconds above 0, at most 86400000",
+        ),
+        (
             MODEL.replace("versions: [ 1, 3 ]", "versions: [ 1, 0 ]"),
             "14: version_policy.specific.versions: found 0, expected 1 or more",
         ),
@@ -100,8 +125,8 @@ def test_a_missing_name_is_that_of_the_directory(tmp_path: Path) -> None:
         ),
         (
             'platform: "tensorflow_graphdef"',
-            '1: platform: found "tensorflow_graphdef", expected "onnxruntime_onnx"; export it with '
-            "tf2onnx, or call tensorflow in a Python model",
+            '1: platform: found "tensorflow_graphdef", expected "onnxruntime_onnx" or "ensemble"; '
+            "export it with tf2onnx, or call tensorflow in a Python model",
         ),
     ],
 )

@@ -40,6 +40,7 @@ class NotingServer:
         self.served: dict[tuple[str, int], ModelConfig] = {}
         self.unavailable: dict[tuple[str, int], str] = {}
         self.labels: dict[str, dict[str, int]] = {}
+        self.spans_ended = threading.Event()
         self.log_ended = threading.Event()
         self.ready: list[bool] = []
         self.drained: list[float] = []
@@ -95,6 +96,10 @@ class NotingServer:
         assert Path(directory).name == ModelConfig.FromString(config).name
         return self._serve(version, config)
 
+    def load_ensemble(self, version: int, config: bytes, classes: Mapping[str, Sequence[str]]) -> None:
+        assert classes == {}
+        self._serve(version, config)
+
     def _serve(self, version: int, config: bytes) -> bytes:
         message = ModelConfig.FromString(config)
         self.served[message.name, version] = message
@@ -119,6 +124,24 @@ class NotingServer:
 
     def watch_models(self, failed: Callable[[str, int, str], None]) -> None:
         self.settings["failed"] = failed
+
+    def start_traces(self, **settings: Any) -> None:
+        self.settings["traces"] = settings
+
+    def take_spans(self, timeout: float) -> None:
+        self.spans_ended.wait(timeout)
+
+    def flush_spans(self) -> None:
+        self.spans_ended.set()
+
+    def lose_spans(self, count: int) -> None:
+        raise AssertionError(f"{count} spans were lost, and there are none")
+
+    def allow_log_settings(self, change: Callable[..., dict[str, Any]]) -> None:
+        self.settings["log"] = change
+
+    def set_access_log(self, wanted: bool) -> None:
+        self.settings["access_log"] = wanted
 
     def take_log(self, timeout: float) -> list[Any]:
         self.log_ended.wait(timeout)

@@ -55,6 +55,20 @@ def test_a_request_has_as_many_answers_as_the_model_yields(client: Client) -> No
     assert {answer.infer_response.model_name for answer in answers} == {"each"}
 
 
+def test_responses_are_counted_by_their_place(client: Client) -> None:
+    before = client.statistics("each").response_stats
+    list(client.stream([each(3, 1), each(4)]))
+    after = client.statistics("each").response_stats
+
+    def more(place: str, outcome: str) -> int:
+        return int(getattr(after[place], outcome).count - getattr(before[place], outcome).count)
+
+    assert [more(place, "success") for place in ("0", "1", "2")] == [2, 1, 0]
+    assert [more(place, "empty_response") for place in ("0", "1", "2")] == [0, 1, 1]
+    assert more("0", "compute_infer") == more("0", "compute_output") == 2
+    assert after["0"].success.ns >= after["0"].compute_infer.ns > 0
+
+
 def test_the_end_is_told_to_who_asks(client: Client) -> None:
     *answers, end = client.stream([each(3, 1, id_="a", marked=True)])
     assert numbers(answers, "a") == [3, 1]

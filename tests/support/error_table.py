@@ -401,8 +401,7 @@ CASES = [
         "statistics of unknown version",
         _statistics("two", "9"),
         INVALID,
-        "requested model 'two' is not available",
-        triton="requested model version is not available for model 'two'",
+        "requested model version is not available for model 'two'",
     ),
 ]
 

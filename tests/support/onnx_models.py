@@ -70,6 +70,35 @@ def matmul_chain(width: int = 1024, length: int = 8) -> bytes:
     return _model(nodes, {"x": ("n", width)}, {"y": ("n", width)}, weights={"w": weights})
 
 
+def accumulator() -> bytes:
+    """sum = x + the sum before it, which is kept as state; ``whose`` says to which sequence a row belongs.
+
+    START makes a row begin at 100 times its value, READY = 0 makes it count nothing.
+    """
+    int32, uint64 = TensorProto.INT32, TensorProto.UINT64
+    nodes = [
+        helper.make_node("Mul", ["START", "hundred"], ["bonus"]),
+        helper.make_node("Mul", ["x", "READY"], ["counted"]),
+        helper.make_node("Add", ["was", "counted"], ["plain"]),
+        helper.make_node("Add", ["plain", "bonus"], ["sum"]),
+        helper.make_node("Identity", ["sum"], ["is"]),
+        helper.make_node("Identity", ["CORRID"], ["whose"]),
+    ]
+
+    def row(name: str, element: int) -> Any:
+        return helper.make_tensor_value_info(name, element, ["n", 1])
+
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        # In no particular order, as models come.
+        [row("READY", int32), row("was", int32), row("x", int32), row("CORRID", uint64), row("START", int32)],
+        [row("is", int32), row("whose", uint64), row("sum", int32)],
+        [numpy_helper.from_array(np.array(100, np.int32), "hundred")],
+    )
+    return _serialized(graph)
+
+
 def _model(
     nodes: list[Any],
     inputs: dict[str, Dims],
@@ -89,6 +118,10 @@ def _model(
         tensors(outputs),
         [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()],
     )
+    return _serialized(graph)
+
+
+def _serialized(graph: Any) -> bytes:
     # Versions that every ONNX Runtime of the last years reads; the onnx package would write its newest.
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model)

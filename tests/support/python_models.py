@@ -169,3 +169,38 @@ class Model:
     def infer(self, batch):
         return {"y": batch["x"], "rows": np.full_like(batch["x"], len(batch["x"]))}
 """
+
+#: Adds up what each sequence sends, by its id, and reports each batch to the test's gate. -1 raises.
+TALLY = """
+import json
+import os
+
+import numpy as np
+
+
+class Model:
+    def __init__(self, context):
+        self.sums = {}
+        self.instance = context.instance
+        folder = context.parameters.get("gate")
+        self.entered = folder and os.open(os.path.join(folder, "entered"), os.O_RDWR)
+        self.go = folder and os.open(os.path.join(folder, "go"), os.O_RDWR)
+
+    def infer(self, batch):
+        rows = np.hstack([batch["ID"].astype(np.int32), batch["x"], batch["READY"]]).tolist()
+        if self.entered:
+            os.write(self.entered, json.dumps({"instance": self.instance, "rows": rows}).encode() + b"\\n")
+            os.read(self.go, 1)
+        if (batch["x"] < 0).any():
+            raise ValueError("seven is no answer")
+        sums = np.zeros_like(batch["x"])
+        for row in np.flatnonzero(batch["READY"]):
+            of = int(batch["ID"][row, 0])
+            if batch["START"][row, 0]:
+                self.sums[of] = 0
+            self.sums[of] += int(batch["x"][row, 0])
+            sums[row] = self.sums[of]
+            if batch["END"][row, 0]:
+                del self.sums[of]
+        return {"sum": sums}
+"""

@@ -76,7 +76,7 @@ class Server:
         self,
         version: int,
         config: bytes,
-        instances: Sequence[Callable[[list[Tensor]], list[Tensor] | Iterator[list[Tensor]]]],
+        instances: Sequence[Callable[..., list[Tensor] | Iterator[list[Tensor]]]],
         directory: str,
         classes: Mapping[str, Sequence[str]],
     ) -> bytes:
@@ -85,10 +85,18 @@ class Server:
         Each is called once per batch with the batch's inputs, from its own thread, and returns its outputs.
         Where ``config`` makes the model decoupled, each is called once per request and returns an iterator
         over the outputs of its answers; ``close`` is called on one that nobody listens to any more.
+        Where requests are traced, their trace and span ids (pairs of hexadecimal strings) are a second
+        argument.
         An input's memoryview owns its memory, so it may be kept. An exception fails that batch with INTERNAL
         and its message; FatalError also takes the version out of service. ``directory`` is the model's, with
         the files of its warm-up; ``classes`` names the classes of outputs. Raises ModelError, and then leaves
         in service what was there before.
+        """
+
+    def load_ensemble(self, version: int, config: bytes, classes: Mapping[str, Sequence[str]]) -> None:
+        """Serve one version that other models compute, as ``ensemble_scheduling`` says; they must be ready.
+
+        Raises ModelError naming step, model and tensor, and then leaves in service what was there before.
         """
 
     def unload(self, name: str, version: int) -> bool:
@@ -127,7 +135,50 @@ class Server:
     def set_ready(self, ready: bool) -> None:
         """What ServerReady and the health service report from now on."""
 
-    def take_log(self, timeout: float) -> list[tuple[float, str, str, str, dict[str, str | int | bool]]]:
+    def start_traces(
+        self,
+        *,
+        on: bool,
+        rate: int,
+        count: int,
+        resource: Sequence[tuple[str, str]],
+        shown: Sequence[tuple[str, str]],
+        queue: int,
+        batch: int,
+        delay: float,
+    ) -> None:
+        """Say which inferences are traced until a client changes it; to be called once, before there are any.
+
+        One of ``rate`` is traced, 0 standing for none, besides those that their caller traces; ``count`` ends
+        that, negative standing for never. ``resource`` are the attributes of this process, ``shown`` what
+        clients see beside the settings. At most ``queue`` spans wait; they are handed out ``batch`` at a
+        time, or when the oldest has waited ``delay`` seconds.
+        """
+
+    def take_spans(self, timeout: float) -> tuple[int, bytes] | None:
+        """The next spans: how many, and a serialised OTLP ``ExportTraceServiceRequest``.
+
+        None if there is nothing to send within ``timeout`` seconds.
+        """
+
+    def lose_spans(self, count: int) -> None:
+        """Count spans that were taken and could not be sent."""
+
+    def flush_spans(self) -> None:
+        """From now on ``take_spans`` never waits."""
+
+    def allow_log_settings(
+        self, change: Callable[[dict[str, bool | int | str | None]], dict[str, bool | int | str]]
+    ) -> None:
+        """Let clients read and change log settings, over gRPC or HTTP.
+
+        ``change(settings)`` changes what it is given, all or nothing, and returns every setting. It is called
+        from a thread of the server's; ValueError becomes INVALID_ARGUMENT, NotImplementedError UNIMPLEMENTED.
+        """
+
+    def take_log(
+        self, timeout: float
+    ) -> list[tuple[float, str, str, str, dict[str, str | int | bool | list[str]]]]:
         """The next log records of the data plane; empty if there is none within ``timeout`` seconds.
 
         Each is its age in seconds, its level (``error``, ``warning``, ``info``), its ``event.action``, its

@@ -3,7 +3,7 @@
 from infermesh_perf.peers.base import Peer
 from infermesh_perf.peers.infermesh import Infermesh, InfermeshThroughPython
 from infermesh_perf.peers.mlserver import MLServer
-from infermesh_perf.peers.triton import Triton
+from infermesh_perf.peers.triton import Triton, TritonIdentity
 
 PEERS: dict[str, type[Triton] | type[MLServer] | type[Infermesh]] = {
     peer.name: peer for peer in (Triton, MLServer, Infermesh, InfermeshThroughPython)
@@ -12,4 +12,13 @@ PEERS: dict[str, type[Triton] | type[MLServer] | type[Infermesh]] = {
 #: Who takes part where nobody chooses.
 DEFAULT_PEERS = (Triton.name, MLServer.name, Infermesh.name)
 
-__all__ = ["DEFAULT_PEERS", "PEERS", "Infermesh", "InfermeshThroughPython", "MLServer", "Peer", "Triton"]
+__all__ = [
+    "DEFAULT_PEERS",
+    "PEERS",
+    "Infermesh",
+    "InfermeshThroughPython",
+    "MLServer",
+    "Peer",
+    "Triton",
+    "TritonIdentity",
+]

@@ -15,17 +15,18 @@ from infermesh_perf.peers.base import Peer, fresh, place, triton_config
 from infermesh_perf.processes import Command, free_ports
 
 STUB = "triton_python_backend_stub"
-MODEL_FILE = Path(__file__).parent / "assets" / "triton_model.py"
+ASSETS = Path(__file__).parent / "assets"
 
 
 class Triton(Peer):
     """Triton with a Python-backend model that calls ONNX Runtime; its ONNX backend is in no wheel."""
 
     name = "triton"
+    model_file = ASSETS / "triton_model.py"
 
     def __init__(self, root: Path) -> None:
         """`root` is the repository's root."""
-        self._home = root / ".peers" / self.name
+        self._home = root / ".peers" / "triton"
         self._environment = Environment(self._home, root / "requirements" / "peers-triton.txt")
 
     def install(self) -> None:
@@ -61,7 +62,7 @@ class Triton(Peer):
         repository = fresh(self._home / "repository" / model.name)
         settings = self.settings(model)
         place(onnx, repository / model.name / "1" / "model.onnx")
-        shutil.copyfile(MODEL_FILE, repository / model.name / "1" / "model.py")
+        shutil.copyfile(self.model_file, repository / model.name / "1" / "model.py")
         (repository / model.name / "config.pbtxt").write_text(triton_config(model, "python", **settings))
         (port,) = free_ports(1)
         server = self._server
@@ -101,3 +102,10 @@ class Triton(Peer):
             # The embedded interpreter finds its environment by the first `python3` on the path.
             "PATH": f"{self._environment.binaries}:{os.environ.get('PATH', '')}",
         }
+
+
+class TritonIdentity(Triton):
+    """The same server with a model that hands its input through, for the cost of the way alone."""
+
+    name = "triton-identity"
+    model_file = ASSETS / "triton_identity.py"

@@ -7,11 +7,14 @@ from infermesh.proto.inference.model_config_pb2 import ModelConfig
 ONNXRUNTIME = "onnxruntime"
 PYTHON = "python"
 
+#: What answers a model that consists of others, in place of a backend.
+ENSEMBLE = "ensemble"
+
 #: Backend to the file that a version directory holds for it.
 BACKENDS = {ONNXRUNTIME: "model.onnx", PYTHON: "model.py"}
 
 #: Triton's older field, still found in many repositories, to the backend it means.
-PLATFORMS = {"onnxruntime_onnx": ONNXRUNTIME}
+PLATFORMS = {"onnxruntime_onnx": ONNXRUNTIME, "ensemble": ENSEMBLE}
 
 #: What to do with models of Triton's other backends, by how its names for them begin.
 _INSTEAD = {
@@ -36,6 +39,8 @@ def choose_backend(config: ModelConfig | None, file_names: Iterable[str]) -> str
     Raises ValueError with what was found and expected if they say nothing, or both.
     """
     if config is not None:
+        if config.HasField("ensemble_scheduling"):
+            return ENSEMBLE
         configured = config.backend or PLATFORMS.get(config.platform)
         if configured:
             return configured
@@ -57,12 +62,19 @@ def choose_backend(config: ModelConfig | None, file_names: Iterable[str]) -> str
 
 
 def model_file_name(config: ModelConfig | None, backend: str) -> str:
-    """Return the name of the model file inside a version directory."""
+    """Return the name of the model file inside a version directory; an ensemble has none."""
+    if backend == ENSEMBLE:
+        return ""
     if config is not None and config.default_model_filename:
         return config.default_model_filename
     return BACKENDS[backend]
 
 
 def instance_count(config: ModelConfig) -> int:
-    """Return how many instances a configuration asks for: a group without a count is one, as is no group."""
-    return sum(group.count or 1 for group in config.instance_group) or 1
+    """Return how many instances a configuration asks for.
+
+    A group without a count is one, as is no group; one with GPUs has so many on each.
+    """
+    if config.HasField("ensemble_scheduling"):
+        return 0
+    return sum((group.count or 1) * (len(group.gpus) or 1) for group in config.instance_group) or 1

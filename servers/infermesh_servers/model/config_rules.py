@@ -1,7 +1,6 @@
 """What a model configuration must keep beyond its schema."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from infermesh.proto.inference import model_config_pb2
@@ -9,29 +8,13 @@ from infermesh.proto.inference.model_config_pb2 import ModelConfig, ModelInput, 
 
 from infermesh_servers.model import labels
 from infermesh_servers.model.backends import BACKENDS, ONNXRUNTIME, PLATFORMS, instead_of
-from infermesh_servers.model.positions import Path
+from infermesh_servers.model.batching_rules import batching_rules
+from infermesh_servers.model.ensemble_rules import ensemble_rules
+from infermesh_servers.model.remarks import BrokenRule
+from infermesh_servers.model.sequence_rules import sequence_rules
 
 #: Height, width and channels, in either order.
 IMAGE_DIMS = 3
-
-
-@dataclass(frozen=True)
-class Remark:
-    """One thing to tell about a configuration: where it is, and a sentence that begins with the field."""
-
-    path: Path
-    text: str
-
-    def line(self, lines: Mapping[Path, int]) -> int:
-        """Return the line of the field, or of the nearest one around it if it is not written itself."""
-        for length in range(len(self.path), 0, -1):
-            if self.path[:length] in lines:
-                return lines[self.path[:length]]
-        return 1
-
-
-class BrokenRule(Remark):
-    """One mistake: ``field: found ..., expected ...``."""
 
 
 def broken_rules(config: ModelConfig, model_name: str) -> list[BrokenRule]:
@@ -40,9 +23,11 @@ def broken_rules(config: ModelConfig, model_name: str) -> list[BrokenRule]:
         *_identity(config, model_name),
         *_tensors("input", config.input),
         *_tensors("output", config.output),
-        *_batching(config),
+        *batching_rules(config),
+        *sequence_rules(config),
         *_serving(config),
         *_parameters(config),
+        *ensemble_rules(config),
     ]
 
 
@@ -108,24 +93,6 @@ def _tensors(kind: str, tensors: Sequence[ModelInput | ModelOutput]) -> Iterator
                 )
 
 
-def _batching(config: ModelConfig) -> Iterator[BrokenRule]:
-    most = config.max_batch_size
-    if most < 0:
-        yield BrokenRule(
-            ("max_batch_size",),
-            f"max_batch_size: found {most}, expected 0 for a model without a batch dimension, or 1 or more",
-        )
-    if not most:
-        # A model may leave its batch size to be completed when it is loaded; only then is the rest known.
-        return
-    for index, size in enumerate(config.dynamic_batching.preferred_batch_size):
-        if not 1 <= size <= most:
-            yield BrokenRule(
-                ("dynamic_batching", 0, "preferred_batch_size", index),
-                f"preferred_batch_size: found {size}, expected 1 to max_batch_size, which is {most}",
-            )
-
-
 def _serving(config: ModelConfig) -> Iterator[BrokenRule]:
     for index, group in enumerate(config.instance_group):
         if group.count < 0:
@@ -144,11 +111,6 @@ def _serving(config: ModelConfig) -> Iterator[BrokenRule]:
             ("version_policy", 0, "specific"),
             "version_policy.specific: found no versions, expected at least one",
         )
-    for field in ("sequence_batching", "ensemble_scheduling"):
-        if config.WhichOneof("scheduling_choice") == field:
-            yield BrokenRule(
-                (field,), f"{field}: found, expected dynamic_batching or none: this is not supported yet"
-            )
 
 
 def _parameters(config: ModelConfig) -> Iterator[BrokenRule]:

@@ -7,11 +7,12 @@ from infermesh_native import ONNX_PARAMETERS
 
 from infermesh_servers.model import labels
 from infermesh_servers.model.backends import ONNXRUNTIME, choose_backend
+from infermesh_servers.model.batching_rules import SLO_MS
 from infermesh_servers.model.config_fields import ignored_fields
-from infermesh_servers.model.config_rules import Remark
+from infermesh_servers.model.remarks import Remark
 
 #: Parameters that the server reads itself, of a model of any backend.
-_SERVER_PARAMETERS = (labels.PARAMETER, "allowed_batch_sizes")
+_SERVER_PARAMETERS = (labels.PARAMETER, "allowed_batch_sizes", SLO_MS)
 
 
 def warnings(config: ModelConfig, files: Iterable[str] = ()) -> list[Remark]:

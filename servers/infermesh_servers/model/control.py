@@ -31,15 +31,20 @@ class RepositoryControl:
         except LookupError as error:
             raise KeyError(f"failed to load '{name}': found no such model in the repository") from error
         self._changed()
-        reasons = [outcome.reason for outcome in outcomes if outcome.state is not State.READY]
+        # An ensemble that calls the model and no longer can is not what was asked for; the index tells of it.
+        reasons = [
+            outcome.reason
+            for outcome in outcomes
+            if outcome.name == name and outcome.state is not State.READY
+        ]
         if reasons:
             raise RuntimeError(f"failed to load '{name}': " + "; ".join(reasons))
 
-    def unload(self, name: str, _dependents: bool) -> None:
+    def unload(self, name: str, dependents: bool) -> None:
         """Unload every version of a model; raises KeyError if the server lists none.
 
-        No model depends on another, so there is nothing else to unload with it.
+        With ``dependents`` the members that were loaded along with an ensemble are unloaded, too.
         """
-        if not self._manager.unload(name):
+        if not self._manager.unload(name, dependents=dependents):
             raise KeyError(f"failed to unload '{name}': it is not loaded")
         self._changed()

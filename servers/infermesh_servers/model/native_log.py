@@ -14,7 +14,7 @@ _LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.I
 #: How long one look at an empty queue lasts; a record ends it at once.
 _PATIENCE_SECONDS = 60.0
 
-Record = tuple[float, str, str, str, dict[str, str | int | bool]]
+Record = tuple[float, str, str, str, dict[str, str | int | bool | list[str]]]
 
 
 class Server(Protocol):

@@ -6,16 +6,14 @@ configuration must come with it.
 """
 
 import os
-import shutil
-import tempfile
-import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from infermesh.errors import ConfigurationError
 
 from infermesh_servers.model.config import CheckedConfig, parse_override
+from infermesh_servers.model.private_directory import PrivateDirectory
 
 CONFIG = "config"
 FILE_PREFIX = "file:"
@@ -32,7 +30,7 @@ class Overrides:
     config: CheckedConfig | None = None
     files: Mapping[PurePosixPath, bytes] | None = None
 
-    def localize(self) -> "PrivateDirectory":
+    def localize(self) -> PrivateDirectory:
         """Write the files to a directory of their own. Raises OSError, and leaves nothing behind then."""
         directory = PrivateDirectory()
         for name, content in (self.files or {}).items():
@@ -40,17 +38,6 @@ class Overrides:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
         return directory
-
-
-class PrivateDirectory:
-    """A directory that nobody else can read, for as long as something refers to this object.
-
-    It is removed then, or when the interpreter ends.
-    """
-
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="infermesh-model-"))
-        self._remove = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 def read_overrides(name: str, parameters: Mapping[str, object]) -> Overrides:

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from infermesh_servers.model.ensembles import dependents, is_ensemble, members_first
 from infermesh_servers.model.labels import without_labels
 from infermesh_servers.model.repository import ModelEntry, ModelVersion
 
@@ -15,6 +16,10 @@ class Plan:
     #: Models that have become unreadable; what is served of them stays as it is.
     broken: tuple[ModelEntry, ...] = ()
     load: tuple[tuple[ModelEntry, ModelVersion], ...] = ()
+    #: Ensembles, each after its members.
+    compose: tuple[tuple[ModelEntry, ModelVersion], ...] = ()
+    #: Those of them whose members change: what was loaded before is no longer known to fit.
+    unsettled: frozenset[str] = frozenset()
     unload: tuple[tuple[str, int], ...] = ()
 
 
@@ -39,7 +44,23 @@ def plan(
         unload.extend((name, number) for number in sorted(known.get(name, set()) - chosen))
     for name in sorted(known.keys() - new.keys()):
         unload.extend((name, number) for number in sorted(known[name]))
-    return Plan(tuple(broken), tuple(load), tuple(unload))
+    return Plan(broken=tuple(broken), load=tuple(load), unload=tuple(unload))
+
+
+def compose(steps: Plan, models: Mapping[str, ModelEntry]) -> Plan:
+    """Put ensembles after everything else, and add those among ``models`` whose members change."""
+    plain = tuple((entry, version) for entry, version in steps.load if not is_ensemble(entry))
+    own: dict[str, list[tuple[ModelEntry, ModelVersion]]] = {}
+    for entry, version in steps.load:
+        if is_ensemble(entry):
+            own.setdefault(entry.name, []).append((entry, version))
+    changed = {entry.name for entry, _ in steps.load} | {name for name, _ in steps.unload}
+    unsettled = dependents(changed, models)
+    ordered: list[tuple[ModelEntry, ModelVersion]] = []
+    for name in members_first(own.keys() | unsettled, models):
+        every = [(models[name], version) for version in models[name].versions]
+        ordered.extend(every if name in unsettled else own[name])
+    return replace(steps, load=plain, compose=tuple(ordered), unsettled=frozenset(unsettled))
 
 
 def _changed(old: ModelEntry | None, new: ModelEntry) -> list[ModelVersion]:

@@ -1,17 +1,21 @@
 """The server process from its first line of log to its exit."""
 
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
 import infermesh_native
-from infermesh.errors import InfermeshError
-from infermesh.logs import LogFormat, configure, ecs
+from infermesh.errors import ConfigurationError, InfermeshError
+from infermesh.logs import LogFormat, Output, ecs
+from infermesh.otlp.resource import resource
 
+from infermesh_servers.model import tracing
 from infermesh_servers.model.breakdown import Breakdowns
 from infermesh_servers.model.control import RepositoryControl
 from infermesh_servers.model.listeners import listen
 from infermesh_servers.model.loader import Loader, Outcome, State
+from infermesh_servers.model.log_settings import LogSettings
 from infermesh_servers.model.manager import Manager
 from infermesh_servers.model.native_log import NativeLog
 from infermesh_servers.model.onnxruntime_library import find_library
@@ -24,6 +28,9 @@ from infermesh_servers.model.table import print_table
 
 _log = logging.getLogger(__name__)
 
+#: How long the end of the process waits for a collector.
+_FLUSH_SECONDS = 5.0
+
 
 def run(options: ServeOptions) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
@@ -31,22 +38,41 @@ def run(options: ServeOptions) -> None:
     Raises ConfigurationError if the repository cannot be read, and InfermeshError if an address cannot be
     bound, if a model failed under ``exit_on_error`` or ``exit_on_fatal``, or if the drain ran out of time.
     """
-    # Before any socket is bound: a mistyped path should not answer as a live server first.
-    repository = open_repositories(options.repositories)
-    repository.check()
-    service_version = version("infermesh-servers")
-    log_format = configure(
-        options.log_format, {"service.name": "infermesh-serve", "service.version": service_version}
-    )
     shutdown = Shutdown()
     shutdown.install()
+    # Before any socket is bound: a mistyped path should not answer as a live server first.
+    repository = open_repositories(options.repositories, options.repository_cache, lambda: shutdown.requested)
+    repository.check()
+    service_version = version("infermesh-servers")
+    tracing_config = options.tracing
+    attributes = resource(
+        os.environ,
+        {"service.name": "infermesh-serve", "service.version": service_version},
+        tracing_config.resource,
+    )
+    output = _open_log(options, {name: attributes[name] for name in ("service.name", "service.version")})
     server = infermesh_native.Server(
         version=service_version,
         io_threads=options.io_threads,
         allow_client_shm=options.allow_client_shm,
     )
+    log_settings = LogSettings(output, options.log_file, server.set_access_log)
+    server.allow_log_settings(log_settings.change)
     with NativeLog(server):
-        _serve(options, repository, server, shutdown, log_format)
+        exporter = tracing.start(server, tracing_config, attributes)
+        try:
+            _serve(options, repository, server, shutdown, output.format)
+        finally:
+            exporter.stop(_FLUSH_SECONDS)
+
+
+def _open_log(options: ServeOptions, service: Mapping[str, str]) -> Output:
+    try:
+        # Open until the process ends.
+        stream = None if options.log_file is None else options.log_file.open("a", buffering=1)
+    except OSError as error:
+        raise ConfigurationError(f"--log-file {options.log_file}: {error.strerror}") from error
+    return Output(options.log_format, service, stream, options.log_selection)
 
 
 def _serve(
@@ -66,7 +92,12 @@ def _serve(
         server.allow_control(control.load, control.unload)
     breakdowns = Breakdowns(manager, readiness, shutdown if options.exit_on_fatal else None)
     server.watch_models(breakdowns)
-    _load(manager, repository, options)
+    try:
+        _load(manager, repository, options)
+    except ConfigurationError:
+        # A copy that was given up because the process is to end is no failure.
+        if not shutdown.requested:
+            raise
     if log_format is LogFormat.TEXT and (outcomes := manager.outcomes()):
         print_table(outcomes, manager.labels())
     if options.exit_on_error and (names := _failed(manager.outcomes())):

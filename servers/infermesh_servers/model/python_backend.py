@@ -4,12 +4,12 @@ batch.
 
 import logging
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import infermesh_native
-from infermesh.logs import ecs
+from infermesh.logs import Traces, ecs, in_traces
 from infermesh.proto.inference.model_config_pb2 import ModelConfig
 
 from infermesh_servers.model import python_model
@@ -39,29 +39,41 @@ class Instance:
         self._name = config.name
         self._outputs = Outputs(config)
         self._batched = config.max_batch_size > 0
+        self._failed = ecs("inference-failed", infermesh__model__name=config.name)
         close = getattr(self._model, "close", None)
         if callable(close):
             weakref.finalize(self, _close, close, config.name)
 
-    def __call__(self, inputs: "list[Tensor]") -> "list[Tensor]":
+    def __call__(self, inputs: "list[Tensor]", traces: Traces = ()) -> "list[Tensor]":
         """Run one batch; returns every declared output, in the order of the configuration.
 
-        Raises BatchError, which names the model and says what was found and what was expected, and
-        ``infermesh_native.FatalError`` where the model says that it cannot be used any more.
+        ``traces`` are those of its requests, for what is logged meanwhile. Raises BatchError, which names
+        the model and says what was found and what was expected, and ``infermesh_native.FatalError`` where
+        the model says that it cannot be used any more.
         """
+        if not traces:
+            return self._run(inputs)
+        with in_traces(traces):
+            return self._run(inputs)
+
+    def _run(self, inputs: "list[Tensor]") -> "list[Tensor]":
         try:
             # Whatever a person wrote: its type is a promise that nobody has checked.
             answer: Any = self._model.infer(_arrays(inputs))
         except Exception as error:
             raise self._raised(error) from error
-        return self._outputs.tensors(answer, self._size(inputs))
+        return self._tensors(answer, self._size(inputs))
 
-    def stream(self, inputs: "list[Tensor]") -> "Iterator[list[Tensor]]":
+    def stream(self, inputs: "list[Tensor]", traces: Traces = ()) -> "Iterator[list[Tensor]]":
         """Run one request of a decoupled model; yields its answers, each as a call returns its one.
 
         Closing the iterator closes the model's own, which is how it learns that nobody listens any more.
         Raises as a call does.
         """
+        answers = self._stream(inputs)
+        return _step_by_step(answers, traces) if traces else answers
+
+    def _stream(self, inputs: "list[Tensor]") -> "Generator[list[Tensor], None, None]":
         size = self._size(inputs)
         try:
             answers: Any = self._model.infer(_arrays(inputs))
@@ -70,7 +82,8 @@ class Instance:
                 raise self._outputs.failure(
                     f"infer returned {found}, expected an iterator: a decoupled model yields its answers"
                 )
-        except BatchError:
+        except BatchError as error:
+            _log.error("%s", error, extra=self._failed)
             raise
         except Exception as error:
             raise self._raised(error) from error
@@ -82,20 +95,40 @@ class Instance:
                     return
                 except Exception as error:
                     raise self._raised(error) from error
-                yield self._outputs.tensors(answer, size, "infer yielded")
+                yield self._tensors(answer, size, "infer yielded")
         finally:
             # An iterator that is no generator need not have it.
             close = getattr(answers, "close", None)
             if callable(close):
                 _close(close, self._name)
 
+    def _tensors(self, answer: Any, size: int | None, source: str = "infer returned") -> "list[Tensor]":
+        try:
+            return self._outputs.tensors(answer, size, source)
+        except BatchError as error:
+            _log.error("%s", error, extra=self._failed)
+            raise
+
     def _size(self, inputs: "list[Tensor]") -> int | None:
         return inputs[0][2][0] if self._batched and inputs else None
 
     def _raised(self, error: Exception) -> Exception:
-        _log.exception("model '%s' failed a batch", self._name, extra=ecs("inference-failed"))
+        _log.exception("model '%s' failed a batch", self._name, extra=self._failed)
         kind = infermesh_native.FatalError if is_fatal(error) else BatchError
         return kind(f"model '{self._name}': {type(error).__name__}: {error}")
+
+
+def _step_by_step(answers: "Generator[list[Tensor], None, None]", traces: Traces) -> "Iterator[list[Tensor]]":
+    # Each step is a call of its own, and may run in another context than the one before.
+    try:
+        while True:
+            with in_traces(traces):
+                answer = next(answers, None)
+            if answer is None:
+                return
+            yield answer
+    finally:
+        answers.close()
 
 
 def _arrays(inputs: "list[Tensor]") -> dict[str, Any]:

@@ -33,13 +33,19 @@ class OutputSpec:
 
 
 class Outputs:
-    """The outputs of one model, in the order of its configuration."""
+    """The outputs of one model, in the order of its configuration, and then the states that it carries on."""
 
     def __init__(self, config: ModelConfig) -> None:
         self._model = config.name
+        declared = {output.name for output in config.output}
+        states = [
+            (state.output_name, state.data_type, state.dims)
+            for state in config.sequence_batching.state
+            if state.output_name not in declared
+        ]
+        outputs = [(output.name, output.data_type, output.dims) for output in config.output]
         self._specs = tuple(
-            OutputSpec(output.name, wire_name(output.data_type), tuple(output.dims))
-            for output in config.output
+            OutputSpec(name, wire_name(data_type), tuple(dims)) for name, data_type, dims in outputs + states
         )
 
     def tensors(self, answer: object, size: int | None, what: str = "infer returned") -> "list[Tensor]":

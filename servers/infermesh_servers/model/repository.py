@@ -149,11 +149,12 @@ def is_model_name(name: str) -> bool:
 
 def _version_folders(directory: Path) -> dict[int, Path]:
     return {
-        int(child.name): child for child in directory.iterdir() if _is_version(child.name) and child.is_dir()
+        int(child.name): child for child in directory.iterdir() if is_version(child.name) and child.is_dir()
     }
 
 
-def _is_version(name: str) -> bool:
+def is_version(name: str) -> bool:
+    """Return whether a name can be that of a version's directory."""
     # isdecimal alone would take digits of other scripts, and 01 would be a second name for 1.
     return name.isascii() and name.isdecimal() and name[0] != "0" and int(name) <= _LARGEST_VERSION
 

@@ -1,26 +1,34 @@
 //! Dynamic batching: requests queue up per model version, form batches, run on an instance and are split again.
 //!
-//! `queue` decides (a pure state machine over a clock that the caller supplies), `scheduler` owns threads and
-//! instances, `batch` moves tensors, `decoupled` hands out answers one by one, `mailbox` carries answers home, `stats` counts.
+//! `queue` decides (a pure state machine over a clock that the caller supplies) with what `forecast` expects of the
+//! durations that `fit` learns; `scheduler` owns threads and instances, `batch` moves tensors, `decoupled` hands out
+//! answers one by one, `mailbox` carries answers home, in the `order` of their
+//! batches where that is asked for, `stats` counts.
 
 pub mod backend;
 pub mod batch;
 pub mod buckets;
 mod decoupled;
+pub mod fit;
+pub mod forecast;
 pub mod histogram;
 pub mod mailbox;
+mod order;
+pub mod parameters;
 pub mod queue;
 pub mod reply;
 pub mod request;
 pub mod scheduler;
+pub mod sequence;
 pub mod stats;
 pub mod trace;
+mod waiting;
 pub mod warm_up;
 
 pub use backend::{Backend, Tensor, TensorView};
 pub use buckets::Buckets;
 pub use mailbox::Mailbox;
-pub use queue::Policy;
+pub use queue::{LevelPolicy, Policy, TimeoutAction};
 pub use reply::{Many, Part, Reply};
 pub use request::{Answer, Claim, Expiry, Outcome, Request, Timing};
 pub use scheduler::{Drive, Scheduler, Signature};

@@ -10,6 +10,9 @@ use std::{
 
 type Letter = (Reply, Outcome);
 
+/// A letter with its address.
+pub type Posting = (Arc<Mailbox>, Reply, Outcome);
+
 #[derive(Debug)]
 pub struct Mailbox {
     owner: ThreadId,
@@ -65,7 +68,7 @@ impl Mailbox {
 }
 
 /// Sends a batch's answers: at once to this thread's own requests, by mailbox to the others'.
-pub fn post_all(answers: impl Iterator<Item = (Arc<Mailbox>, Reply, Outcome)>) {
+pub fn post_all(answers: impl Iterator<Item = Posting>) {
     let here = thread::current().id();
     let mut away: Vec<(Arc<Mailbox>, Vec<Letter>)> = Vec::new();
     for (mailbox, reply, outcome) in answers {

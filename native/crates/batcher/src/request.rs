@@ -1,6 +1,6 @@
 //! A request while it is in the batcher's hands.
 
-use crate::{Mailbox, Reply, Tensor, TraceIds, stats::Phases};
+use crate::{Mailbox, Reply, Tensor, TraceIds, sequence::Turn, stats::Phases};
 use infermesh_wire::Error;
 use smallvec::SmallVec;
 use std::{
@@ -38,14 +38,22 @@ pub struct Request {
     pub inputs: SmallVec<[Tensor; 2]>,
     /// Size of the first dimension, 1 where the model does not batch.
     pub rows: usize,
+    /// Of priority, 0 first.
+    pub level: usize,
     /// Not executed after this moment.
     pub deadline: Option<Instant>,
     pub enqueued: Instant,
     /// When it has waited too long for an instance.
     pub expiry: Option<Expiry>,
+    /// From then on it stands behind everything of its level that is in time.
+    pub late_at: Option<Instant>,
+    /// It runs whatever is predicted, so that predictions are checked.
+    pub probe: bool,
     pub reply: Reply,
     /// Of the thread that awaits the reply.
     pub mailbox: Arc<Mailbox>,
+    /// Of a model that serves sequences.
+    pub turn: Option<Box<Turn>>,
     /// Where the request is traced.
     pub trace: Option<TraceIds>,
 }
@@ -81,7 +89,7 @@ impl Expiry {
 }
 
 impl Request {
-    /// A request that waits for as long as it takes, and the receiving end of its reply.
+    /// A request of the first level that waits for as long as it takes, and the receiving end of its reply.
     pub fn new(
         inputs: SmallVec<[Tensor; 2]>,
         rows: usize,
@@ -92,7 +100,7 @@ impl Request {
         (Self::answering(Reply::One(reply), inputs, rows, enqueued, mailbox), caller)
     }
 
-    /// A request that waits for as long as it takes, whose answers go where `reply` says.
+    /// A request of the first level that waits for as long as it takes, whose answers go where `reply` says.
     pub fn answering(
         reply: Reply,
         inputs: SmallVec<[Tensor; 2]>,
@@ -100,7 +108,20 @@ impl Request {
         enqueued: Instant,
         mailbox: Arc<Mailbox>,
     ) -> Self {
-        Self { inputs, rows, deadline: None, enqueued, expiry: None, reply, mailbox, trace: None }
+        Self {
+            inputs,
+            rows,
+            level: 0,
+            deadline: None,
+            enqueued,
+            expiry: None,
+            late_at: None,
+            probe: false,
+            reply,
+            mailbox,
+            turn: None,
+            trace: None,
+        }
     }
 
     /// Whether nobody waits for the answer any more.

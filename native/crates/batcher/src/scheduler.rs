@@ -6,19 +6,23 @@
 
 use crate::{
     Answer, Backend, Buckets, Failure, Many, Outcome, Policy, Rehearsal, Reply, Request, Sample, Stats,
-    Timing,
+    Tensor, Timing,
     batch::{Scratch, split},
-    decoupled, mailbox,
-    queue::{Next, Queue},
+    decoupled,
+    mailbox::{self, Posting},
+    order::{Order, Ticket},
+    queue::Next,
+    sequence::Concerns,
     stats::{Phases, Stay},
     trace,
+    waiting::Waiting,
     warm_up::{Experience, run_in},
 };
 use infermesh_wire::{Code, DataType, Error};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
         mpsc::{Sender, channel},
     },
@@ -64,16 +68,22 @@ struct Shared {
     policy: Policy,
     signature: Signature,
     stats: Stats,
+    /// Of answers, where that is asked for and several instances could break it.
+    order: Option<Mutex<Order<Vec<Posting>>>>,
     /// Moving average of a batch's duration.
     duration_ns: AtomicU64,
+    on_failure: OnceLock<OnFailure>,
     on_fatal: OnFatal,
 }
 
+/// Told why a batch failed.
+pub type OnFailure = Box<dyn Fn(&Error) + Send + Sync>;
+
 struct State {
-    queue: Queue,
+    waiting: Waiting,
     /// `None` while the instance runs.
     instances: Vec<Option<Instance>>,
-    /// Threads that sleep, and whether until a batch is due or until they are woken.
+    /// Threads that sleep, until a batch is due or until they are woken.
     asleep: Vec<Option<Sleep>>,
     /// A network thread has promised to call `run_here`.
     drive_promised: bool,
@@ -85,12 +95,23 @@ struct State {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sleep {
     Idle,
-    UntilDue,
+    Until(Instant),
 }
 
 struct Instance {
     backend: Box<dyn Backend>,
     scratch: Scratch,
+    /// Of the batch that it runs, where answers keep their order.
+    ticket: Ticket,
+}
+
+/// What a batch leaves behind.
+#[derive(Debug, Default)]
+pub struct Ran {
+    /// How long it took, if that says something about the next one.
+    pub took: Option<Duration>,
+    /// The states that it wrote, row by row.
+    pub states: Vec<Vec<Tensor>>,
 }
 
 impl Scheduler {
@@ -108,10 +129,10 @@ impl Scheduler {
         let count = backends.len();
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
-                queue: Queue::new(policy.clone()),
+                waiting: Waiting::new(&policy, count),
                 instances: backends
                     .into_iter()
-                    .map(|backend| Some(Instance { backend, scratch: Scratch::default() }))
+                    .map(|backend| Some(Instance { backend, scratch: Scratch::default(), ticket: 0 }))
                     .collect(),
                 asleep: vec![None; count],
                 drive_promised: false,
@@ -119,11 +140,13 @@ impl Scheduler {
                 failed: None,
             }),
             work: (0..count).map(|_| Condvar::new()).collect(),
+            order: (policy.preserve_ordering && count > 1).then(Mutex::default),
             policy,
             signature,
             stats: Stats::default(),
             // Unknown is long: the first batches run on the instance's thread until the average says otherwise.
             duration_ns: AtomicU64::new(2 * INLINE_LIMIT.as_nanos() as u64),
+            on_failure: OnceLock::new(),
             on_fatal,
         });
         let mut scheduler =
@@ -141,7 +164,7 @@ impl Scheduler {
                 .map_err(|error| {
                     Error::internal(format!("no thread for an instance of '{name}': {error}"))
                 })?;
-            scheduler.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+            locked(&scheduler.threads).push(thread);
         }
         drop(report);
         for experience in reports {
@@ -161,13 +184,19 @@ impl Scheduler {
         &self.shared.policy
     }
 
+    /// Calls this for every batch that fails, on the thread that ran it and while `trace::current` is about the batch.
+    /// Later calls are ignored.
+    pub fn on_failure(&self, tell: OnFailure) {
+        let _ = self.shared.on_failure.set(tell);
+    }
+
     pub fn stats(&self) -> &Stats {
         &self.shared.stats
     }
 
     /// Requests that wait.
     pub fn pending(&self) -> usize {
-        self.shared.lock().queue.len()
+        self.shared.lock().waiting.pending()
     }
 
     /// Whether it admits nothing more, because its model is being unloaded or replaced.
@@ -191,19 +220,27 @@ impl Scheduler {
         if let Some(error) = &state.failed {
             return Err(error.clone());
         }
-        if let Err(error) = state.queue.push(request, now) {
-            drop(state);
-            shared.stats.failed(Failure::Rejected, 1, Duration::ZERO);
-            return Err(error);
+        let latest_start = state.waiting.latest_start(&request);
+        match state.waiting.push(request, now) {
+            Ok(Concerns::Anybody) => {}
+            Ok(concerned) => {
+                shared.wake(&mut state, concerned);
+                return Ok(Drive::Elsewhere);
+            }
+            Err(error) => {
+                drop(state);
+                shared.stats.failed(Failure::Rejected, 1, Duration::ZERO);
+                return Err(error);
+            }
         }
         if state.drive_promised {
             return Ok(Drive::Elsewhere);
         }
-        if shared.is_short() && state.queue.policy().is_immediate() && state.inline_instance().is_some() {
+        if shared.is_short() && shared.policy.is_immediate() && state.inline_instance().is_some() {
             state.drive_promised = true;
             return Ok(Drive::Here);
         }
-        shared.wake_one(&mut state);
+        shared.wake_one(&mut state, latest_start);
         Ok(Drive::Elsewhere)
     }
 
@@ -212,37 +249,63 @@ impl Scheduler {
         let shared = &*self.shared;
         let mut state = shared.lock();
         state.drive_promised = false;
-        // All instances may be busy by now; the one that becomes free first goes on with the queue.
-        let Some(index) = state.inline_instance() else { return Drive::Elsewhere };
-        let Next::Run(batch) = state.queue.next(Instant::now()) else { return Drive::Elsewhere };
-        let Some(mut instance) = state.instances[index].take() else { return Drive::Elsewhere };
+        let (index, mut instance, batch) = loop {
+            // All instances may be busy by now; the one that becomes free first goes on with the queue.
+            let Some(index) = state.inline_instance() else { return Drive::Elsewhere };
+            if shared.is_held_up() {
+                return Drive::Elsewhere;
+            }
+            match state.waiting.next(index, Instant::now()) {
+                Next::Run(batch) => {
+                    let Some(instance) = shared.begin(&mut state, index, &batch) else {
+                        return Drive::Elsewhere;
+                    };
+                    break (index, instance, batch);
+                }
+                Next::Refuse(refused) => {
+                    drop(state);
+                    shared.refuse(refused);
+                    state = shared.lock();
+                }
+                Next::Wait(_) | Next::Empty => return Drive::Elsewhere,
+            }
+        };
         drop(state);
 
-        shared.run(&mut instance, batch);
+        let ran = shared.run(&mut instance, batch);
 
         let mut state = shared.lock();
-        state.instances[index] = Some(instance);
+        shared.end(&mut state, index, instance, ran);
         if state.closed {
             // Threads that wait for this instance in order to end, or to go on with the queue.
             shared.work.iter().for_each(Condvar::notify_one);
             return Drive::Elsewhere;
         }
-        if state.queue.is_empty() || state.drive_promised {
+        if !state.waiting.is_for_anybody() || state.drive_promised {
             return Drive::Elsewhere;
         }
         if shared.is_short() {
             state.drive_promised = true;
             return Drive::Here;
         }
-        shared.wake_one(&mut state);
+        shared.wake_one(&mut state, None);
         Drive::Elsewhere
+    }
+
+    /// Little more will come: what waits for company or for others' silence waits no longer.
+    pub fn wind_down(&self) {
+        self.shared.lock().waiting.wind_down();
+        self.shared.work.iter().for_each(Condvar::notify_one);
     }
 
     /// Admits nothing more, lets everything accepted finish, ends the threads.
     pub fn close(&self) {
-        self.shared.lock().closed = true;
+        let mut state = self.shared.lock();
+        state.closed = true;
+        state.waiting.wind_down();
+        drop(state);
         self.shared.work.iter().for_each(Condvar::notify_all);
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads = std::mem::take(&mut *locked(&self.threads));
         for thread in threads {
             // A panic was already reported by the thread itself.
             let _ = thread.join();
@@ -264,25 +327,60 @@ impl State {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
+    }
+
+    /// Gives an instance back.
+    fn end(&self, state: &mut State, index: usize, instance: Instance, ran: Ran) {
+        state.instances[index] = Some(instance);
+        state.waiting.finished(index, ran, Instant::now());
+        if self.order.is_some() {
+            // Threads that were held up.
+            self.work.iter().for_each(Condvar::notify_one);
+        }
+    }
+
+    /// Takes a free instance to run a batch.
+    fn begin(&self, state: &mut State, index: usize, batch: &[Request]) -> Option<Instance> {
+        let mut instance = state.instances[index].take()?;
+        state.waiting.started(index, rows_of(batch), Instant::now());
+        if let Some(order) = &self.order {
+            instance.ticket = locked(order).ticket();
+        }
+        Some(instance)
+    }
+
+    /// Whether so many answers wait for earlier ones that no more should join them.
+    fn is_held_up(&self) -> bool {
+        self.order.as_ref().is_some_and(|order| locked(order).is_full())
     }
 
     fn is_short(&self) -> bool {
         self.duration_ns.load(Relaxed) <= INLINE_LIMIT.as_nanos() as u64
     }
 
-    /// Wakes a sleeping thread whose instance is free, if what waits can concern it.
-    fn wake_one(&self, state: &mut State) {
-        let enough = state.queue.rows() >= state.queue.policy().interesting_rows();
+    /// Wakes the threads of those instances, if they sleep.
+    fn wake(&self, state: &mut State, concerned: Concerns) {
+        match concerned {
+            Concerns::Anybody => self.wake_one(state, None),
+            Concerns::Instance(index) => self.work[index].notify_one(),
+            Concerns::Everybody => self.work.iter().for_each(Condvar::notify_one),
+        }
+    }
+
+    /// Wakes a sleeping thread whose instance is free, if what waits can concern it: `latest_start` is when a request
+    /// that has just arrived must start.
+    fn wake_one(&self, state: &mut State, latest_start: Option<Instant>) {
+        let enough = state.waiting.is_enough();
         for index in 0..state.asleep.len() {
             if state.instances[index].is_none() {
                 continue;
             }
             match state.asleep[index] {
                 Some(Sleep::Idle) => {}
-                // It wakes by itself when the batch is due; earlier only if the batch may be complete.
-                Some(Sleep::UntilDue) if enough => {}
-                Some(Sleep::UntilDue) => return,
+                // It wakes by itself when the batch is due; earlier only if the batch may be complete or in a hurry.
+                Some(Sleep::Until(due)) if enough || latest_start.is_some_and(|latest| latest < due) => {}
+                Some(Sleep::Until(_)) => return,
                 None => continue,
             }
             state.asleep[index] = None;
@@ -300,11 +398,13 @@ impl Shared {
         let _ = report.send(experience);
     }
 
-    /// The first estimate of a batch's duration: that of the smallest that an instance was run in with.
+    /// The first estimates of a batch's duration. Of the average: that of the smallest that an instance was run in with.
     fn seed(&self, samples: &[Sample]) {
         if let Some(smallest) = samples.iter().min_by_key(|sample| sample.rows) {
             self.duration_ns.store(smallest.took.as_nanos() as u64, Relaxed);
         }
+        let mut state = self.lock();
+        samples.iter().for_each(|sample| state.waiting.learn(sample.rows, sample.took));
     }
 
     /// Everybody who waits, and everybody to come, is refused: what failed stays broken.
@@ -316,7 +416,7 @@ impl Shared {
             }
             let refusal = format!("the model has failed and is out of service: {}", error.message);
             state.failed = Some(Error::new(Code::Unavailable, refusal.clone()));
-            let waiting = state.queue.drain();
+            let waiting = state.waiting.drain();
             waiting.into_iter().map(move |request| {
                 let refusal = Error::new(Code::Unavailable, refusal.clone());
                 (request.mailbox, request.reply, Err(refusal))
@@ -331,23 +431,25 @@ impl Shared {
         let mut state = self.lock();
         loop {
             let next = match state.instances[index] {
-                Some(_) if !state.drive_promised || state.closed => state.queue.next(Instant::now()),
+                Some(_) if (!state.drive_promised || state.closed) && !self.is_held_up() => {
+                    state.waiting.next(index, Instant::now())
+                }
                 // It runs on a network thread or is about to.
                 _ => Next::Empty,
             };
             match next {
                 Next::Run(batch) => {
-                    let Some(mut instance) = state.instances[index].take() else { continue };
-                    if !state.queue.is_empty() {
-                        self.wake_one(&mut state);
+                    let Some(mut instance) = self.begin(&mut state, index, &batch) else { continue };
+                    if state.waiting.is_for_anybody() {
+                        self.wake_one(&mut state, None);
                     }
                     drop(state);
-                    self.run(&mut instance, batch);
+                    let ran = self.run(&mut instance, batch);
                     state = self.lock();
-                    state.instances[index] = Some(instance);
+                    self.end(&mut state, index, instance, ran);
                 }
                 Next::Wait(until) => {
-                    state.asleep[index] = Some(Sleep::UntilDue);
+                    state.asleep[index] = Some(Sleep::Until(until));
                     let timeout = until.saturating_duration_since(Instant::now());
                     state = self.work[index]
                         .wait_timeout(state, timeout)
@@ -355,7 +457,14 @@ impl Shared {
                         .0;
                     state.asleep[index] = None;
                 }
-                Next::Empty if state.closed && state.instances[index].is_some() && state.queue.is_empty() => {
+                Next::Refuse(refused) => {
+                    drop(state);
+                    self.refuse(refused);
+                    state = self.lock();
+                }
+                Next::Empty
+                    if state.closed && state.instances[index].is_some() && state.waiting.is_done(index) =>
+                {
                     return;
                 }
                 Next::Empty => {
@@ -367,19 +476,34 @@ impl Shared {
         }
     }
 
+    /// Tells requests why they will not run.
+    fn refuse(&self, refused: Vec<(Request, Error)>) {
+        let awaited = refused.iter().filter(|(request, _)| request.reply.is_to_be_counted());
+        let (count, waited) = awaited.fold((0, Duration::ZERO), |(count, waited), (request, _)| {
+            (count + 1, waited + request.enqueued.elapsed())
+        });
+        self.stats.failed(Failure::Rejected, count, waited);
+        let answers =
+            refused.into_iter().map(|(request, error)| (request.mailbox, request.reply, Err(error)));
+        mailbox::post_all(answers);
+    }
+
     /// Executes a batch and answers its requests.
-    fn run(&self, instance: &mut Instance, batch: Vec<Request>) {
+    fn run(&self, instance: &mut Instance, batch: Vec<Request>) -> Ran {
         if let [Request { reply: Reply::Many(answers), .. }] = &batch[..] {
-            return self.run_decoupled(instance, &batch, answers);
+            self.run_decoupled(instance, &batch, answers);
+            return Ran::default();
         }
         let started = Instant::now();
-        let rows = batch.iter().map(|request| request.rows).sum();
+        let rows = rows_of(&batch);
         let outcome = trace::during(&batch, || {
             catch_unwind(AssertUnwindSafe(|| self.execute(instance, &batch, rows, started)))
                 .unwrap_or_else(|_| Err(Error::internal("the backend panicked")))
+                .inspect_err(|error| self.tell(error))
         });
         let finished = Instant::now();
         self.learn(finished - started);
+        let took = outcome.is_ok().then_some(finished - started);
 
         // Whoever gave up meanwhile has counted that himself.
         let awaited = batch.iter().filter(|request| !request.reply.is_closed());
@@ -387,10 +511,16 @@ impl Shared {
             queued: started.saturating_duration_since(request.enqueued),
             total: finished.saturating_duration_since(request.enqueued),
         });
+        let mut states = Vec::new();
         let outcomes: Vec<Outcome> = match outcome {
-            Ok((shares, phases)) => {
+            Ok((mut shares, phases)) => {
+                if let Some(plan) = &self.policy.sequences {
+                    let shared = shares.len() > 1;
+                    states = shares.iter_mut().map(|share| plan.split_states(share, shared)).collect();
+                }
+                let (rows, requests) = asked_for(&batch);
                 self.stats.executed(rows, phases, stays);
-                let timing = Timing { started, phases, rows, requests: batch.len() };
+                let timing = Timing { started, phases, rows, requests };
                 shares.into_iter().map(|outputs| Ok(Answer { outputs, timing })).collect()
             }
             Err(error) => {
@@ -403,12 +533,20 @@ impl Shared {
                 batch.iter().map(|_| Err(error.clone())).collect()
             }
         };
-        mailbox::post_all(
-            batch
-                .into_iter()
-                .zip(outcomes)
-                .map(|(request, outcome)| (request.mailbox, request.reply, outcome)),
-        );
+        let letters = batch
+            .into_iter()
+            .zip(outcomes)
+            .map(|(request, outcome)| (request.mailbox, request.reply, outcome));
+        match &self.order {
+            None => mailbox::post_all(letters),
+            Some(order) => {
+                let mut order = locked(order);
+                // Posted under the lock, so that what becomes free later cannot overtake it.
+                let going = order.done(instance.ticket, letters.collect());
+                mailbox::post_all(going.into_iter().flatten());
+            }
+        }
+        Ran { took, states }
     }
 
     /// Executes the one request of a decoupled model and hands out its answers as they come.
@@ -418,9 +556,10 @@ impl Shared {
             catch_unwind(AssertUnwindSafe(|| {
                 let rows = batch[0].rows;
                 let inputs = instance.scratch.gather(batch, &self.signature.inputs, rows, &*instance.backend);
-                decoupled::stream(&mut *instance.backend, &inputs, &answers.parts)
+                decoupled::stream(&mut *instance.backend, &inputs, &answers.parts, &self.stats)
             }))
             .unwrap_or_else(|_| Err(Error::internal("the backend panicked")))
+            .inspect_err(|error| self.tell(error))
         });
         let request = &batch[0];
         let total = request.enqueued.elapsed();
@@ -430,6 +569,7 @@ impl Shared {
             Ok(phases) => {
                 let stay = Stay { queued: started.saturating_duration_since(request.enqueued), total };
                 self.stats.executed(request.rows, phases, awaited.then_some(stay).into_iter());
+                let _ = answers.timing.set(Timing { started, phases, rows: request.rows, requests: 1 });
                 Ok(None)
             }
             Err(error) => {
@@ -451,7 +591,7 @@ impl Shared {
         batch: &[Request],
         rows: usize,
         started: Instant,
-    ) -> Result<(Vec<smallvec::SmallVec<[crate::Tensor; 2]>>, Phases), Error> {
+    ) -> Result<(Vec<smallvec::SmallVec<[Tensor; 2]>>, Phases), Error> {
         let padded = self.signature.buckets.fit(rows);
         let inputs = instance.scratch.gather(batch, &self.signature.inputs, padded, &*instance.backend);
         let gathered = Instant::now();
@@ -462,9 +602,29 @@ impl Shared {
         Ok((shares, phases))
     }
 
+    fn tell(&self, error: &Error) {
+        if let Some(tell) = self.on_failure.get() {
+            tell(error);
+        }
+    }
+
     fn learn(&self, duration: Duration) {
         let average = self.duration_ns.load(Relaxed);
         let sample = duration.as_nanos().min(u128::from(u64::MAX / 16)) as u64;
         self.duration_ns.store(average - average / 8 + sample / 8, Relaxed);
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn rows_of(batch: &[Request]) -> usize {
+    batch.iter().map(|request| request.rows).sum()
+}
+
+/// Rows and requests of a batch that somebody asked for.
+fn asked_for(batch: &[Request]) -> (usize, usize) {
+    let asked = batch.iter().filter(|request| !matches!(request.reply, Reply::Nobody));
+    asked.fold((0, 0), |(rows, requests), request| (rows + request.rows, requests + 1))
 }

@@ -41,6 +41,28 @@ pub struct Stay {
     pub total: Duration,
 }
 
+/// Responses that may be told apart, by their place among those of their request; later ones count as the last.
+pub const MAX_RESPONSES: usize = 256;
+
+/// What became of one response of a decoupled model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Responded {
+    Success,
+    Fail,
+    /// No tensors: the end of a request.
+    Empty,
+    /// Nobody listened any more.
+    Cancel,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Responses {
+    pub compute_infer: Tally,
+    pub compute_output: Tally,
+    /// Both together, by what became of it.
+    pub outcomes: [Tally; 4],
+}
+
 /// Why a request that reached its model got no answer from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
@@ -77,6 +99,8 @@ pub struct Counters {
     pub compute_output: Tally,
     /// Per batch, by its rows.
     pub by_rows: BTreeMap<usize, [Tally; 3]>,
+    /// Of a decoupled model, by the place of a response among those of its request.
+    pub responses: BTreeMap<usize, Responses>,
     /// Per request that succeeded.
     pub request_ns: Durations,
     pub queue_ns: Durations,
@@ -121,6 +145,18 @@ impl Stats {
         for (tally, duration) in by_rows.iter_mut().zip([input, infer, output]) {
             tally.add(1, duration);
         }
+    }
+
+    /// The response at this place took so long to be made and to be handed over.
+    pub fn responded(&self, index: usize, what: Responded, infer: Duration, output: Duration) {
+        let mut counters = self.lock();
+        let responses = counters.responses.entry(index.min(MAX_RESPONSES - 1)).or_default();
+        // What has no tensors took no work.
+        if what != Responded::Empty {
+            responses.compute_infer.add(1, infer);
+            responses.compute_output.add(1, output);
+        }
+        responses.outcomes[what as usize].add(1, infer + output);
     }
 
     /// Requests that reached the model and got an error, after `total` all together.

@@ -74,7 +74,7 @@ fn counter() -> (Scheduler, Receiver<Option<u8>>) {
 fn ask(scheduler: &Scheduler, count: u8) -> (mpsc::Receiver<Part>, Claim) {
     let (sender, parts) = mpsc::channel(WINDOW);
     let claim = Claim::default();
-    let reply = Reply::Many(Many { parts: sender, count: claim.clone() });
+    let reply = Reply::Many(Many { parts: sender, count: claim.clone(), timing: Default::default() });
     let inputs = smallvec![Tensor { shape: smallvec![1, 1], data: vec![count].into() }];
     let request = Request::answering(reply, inputs, 1, Instant::now(), Mailbox::for_this_thread());
     assert_eq!(scheduler.submit(request).unwrap(), Drive::Elsewhere);

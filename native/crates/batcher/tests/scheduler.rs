@@ -12,8 +12,10 @@ use infermesh_wire::{Code, DataType, Error};
 use proptest::prelude::*;
 use smallvec::smallvec;
 use std::{
+    cell::RefCell,
+    rc::Rc,
     sync::{
-        Arc,
+        Arc, Mutex,
         mpsc::{Receiver, Sender, channel},
     },
     thread,
@@ -63,7 +65,10 @@ impl Backend for Gated {
 }
 
 fn scheduler(backends: Vec<Box<dyn Backend>>, max_batch_size: usize) -> Scheduler {
-    let policy = Policy { max_batch_size, dynamic: true, ..Policy::default() };
+    scheduler_with(backends, Policy { max_batch_size, dynamic: true, ..Policy::default() })
+}
+
+fn scheduler_with(backends: Vec<Box<dyn Backend>>, policy: Policy) -> Scheduler {
     let types = vec![DataType::Uint8];
     let signature = Signature { inputs: types.clone(), outputs: types, buckets: Buckets::default() };
     Scheduler::start("test", policy, signature, backends, rehearsals(), Box::new(|_| ())).unwrap()
@@ -233,6 +238,67 @@ fn closing_finishes_what_was_accepted() {
         let error = scheduler.submit(request(vec![3], &mailbox).0).unwrap_err();
         assert_eq!(error.code, Code::Unavailable);
     });
+}
+
+/// Without a rehearsal.
+fn ordered(backends: Vec<Box<dyn Backend>>, policy: Policy) -> Scheduler {
+    let types = vec![DataType::Uint8];
+    let signature = Signature { inputs: types.clone(), outputs: types, buckets: Buckets::default() };
+    Scheduler::start("ordered", policy, signature, backends, Vec::new(), Box::new(|_| ())).unwrap()
+}
+
+/// Reports a batch's first byte; one that begins with a 1 then waits until it is let go.
+struct OneWaits {
+    started: Sender<u8>,
+    gate: Arc<Mutex<Receiver<()>>>,
+}
+
+impl Backend for OneWaits {
+    fn run(&mut self, inputs: &[TensorView<'_>]) -> Result<Vec<Tensor>, Error> {
+        let first = inputs[0].data[0];
+        self.started.send(first).unwrap();
+        if first == 1 {
+            self.gate.lock().unwrap().recv_timeout(Duration::from_secs(10)).unwrap();
+        }
+        Ok(vec![Tensor { shape: inputs[0].shape.clone(), data: Bytes::copy_from_slice(inputs[0].data) }])
+    }
+}
+
+#[test]
+fn answers_keep_their_order_where_that_is_asked_for() {
+    for (preserve_ordering, expected) in [(true, [1, 2, 3]), (false, [2, 3, 1])] {
+        let (started, batches) = channel();
+        let (open, gate) = channel();
+        let gate = Arc::new(Mutex::new(gate));
+        let backend =
+            || Box::new(OneWaits { started: started.clone(), gate: gate.clone() }) as Box<dyn Backend>;
+        let policy = Policy { max_batch_size: 1, dynamic: true, preserve_ordering, ..Policy::default() };
+        let scheduler = Arc::new(ordered(vec![backend(), backend()], policy));
+        on_network_thread(async |mailbox| {
+            let answered = Rc::new(RefCell::new(Vec::new()));
+            let mut calls = Vec::new();
+            for value in [1, 2, 3, 4] {
+                let (request, caller) = request(vec![value], &mailbox);
+                assert_eq!(scheduler.submit(request).unwrap(), Drive::Elsewhere);
+                assert_eq!(batches.recv_timeout(Duration::from_secs(5)), Ok(value));
+                let answered = answered.clone();
+                calls.push(spawn_local(async move {
+                    let answer = data(caller.await.unwrap());
+                    answered.borrow_mut().extend(answer);
+                }));
+            }
+            // The fourth runs on the instance that is done with the second and the third.
+            while !preserve_ordering && answered.borrow().len() < 2 {
+                tokio::task::yield_now().await;
+            }
+            open.send(()).unwrap();
+            for call in calls {
+                call.await.unwrap();
+            }
+            let order: Vec<u8> = answered.borrow().iter().copied().filter(|value| *value < 4).collect();
+            assert_eq!(order, expected);
+        });
+    }
 }
 
 /// Remembers how many rows it was given; a row of 9 breaks it for good.

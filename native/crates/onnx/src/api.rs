@@ -65,19 +65,30 @@ impl Api {
         })?;
         let mut env = ptr::null_mut();
         let name = CString::from(c"infermesh");
-        // SAFETY: out-pointer and name are valid for the call.
-        let status = unsafe {
-            (table.CreateEnvWithCustomLogger)(
-                said::listen,
-                ptr::null_mut(),
-                OrtLoggingLevel::ORT_LOGGING_LEVEL_ERROR,
-                name.as_ptr(),
-                &mut env,
-            )
-        };
+        let mut threads = ptr::null_mut();
         let api = Self { table, env };
-        api.check(status)?;
-        Ok(api)
+        // SAFETY: the out-pointer is valid for the call; what it gives is used below and released once.
+        api.check(unsafe { (table.CreateThreadingOptions)(&mut threads) })?;
+        // Threads that spin while they wait take a core from the network's.
+        // SAFETY: the options are valid, here and below.
+        let mut result = api.check(unsafe { (table.SetGlobalSpinControl)(threads, 0) });
+        if result.is_ok() {
+            let level = OrtLoggingLevel::ORT_LOGGING_LEVEL_ERROR;
+            // SAFETY: out-pointer, name and options are valid for the call.
+            result = api.check(unsafe {
+                (table.CreateEnvWithCustomLoggerAndGlobalThreadPools)(
+                    said::listen,
+                    ptr::null_mut(),
+                    level,
+                    name.as_ptr(),
+                    threads,
+                    &mut env,
+                )
+            });
+        }
+        // SAFETY: ours, released once.
+        unsafe { (table.ReleaseThreadingOptions)(threads) };
+        result.map(|()| Self { table, env })
     }
 
     /// Turns a status into a result; INTERNAL with ONNX Runtime's own words.

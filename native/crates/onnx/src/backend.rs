@@ -2,10 +2,11 @@
 
 use crate::{
     api::Api,
-    describe::complete,
+    background,
+    describe::{arrange, complete},
     gpu,
     options::Options,
-    placement::{Place, decide, placements},
+    placement::{Place, Placement, decide, placements},
     providers::cuda::wants_graphs,
     run_options::RunOptions,
     session::Session,
@@ -29,34 +30,43 @@ pub struct Loaded {
 /// With CUDA graphs each has its own, since a session captures for one thread.
 /// Fails with what is wrong with the file or the configuration, or with what this machine lacks for it.
 pub fn load(library: &Path, path: &Path, mut config: ModelConfig) -> Result<Loaded, Error> {
+    // Here, as it starts the threads that all models share.
     let api = Api::open(library)?;
     config.instance_group = decide(&config, &api)?;
     let placements = placements(&config.instance_group);
-    let graphs = wants_graphs(&config);
-    if graphs && placements.iter().all(|placement| placement.place == Place::Cpu) {
+    if wants_graphs(&config) && placements.iter().all(|placement| placement.place == Place::Cpu) {
         return Err(Error::invalid(
             "optimization.cuda.graphs asks for CUDA graphs, but no instance is on a GPU (instance_group.kind: KIND_GPU)",
         ));
     }
-    let mut sessions = Sessions { api, path, given: config.clone(), made: Vec::new() };
-    let first = placements.first().map_or(Place::Cpu, |placement| placement.place);
-    let config = complete(config, &*sessions.at(first)?)?;
+    background::run(|| {
+        let (config, sessions) = Sessions::start(api, path, config, &placements)?;
+        let instances = instances(&config, &placements, sessions)?;
+        Ok(Loaded { config, instances })
+    })
+}
 
-    let options = Arc::new(RunOptions::new(api, &config)?);
+fn instances(
+    config: &ModelConfig,
+    placements: &[Placement],
+    mut sessions: Sessions<'_>,
+) -> Result<Vec<Box<dyn Backend>>, Error> {
+    let options = Arc::new(RunOptions::new(sessions.api, config)?);
+    let graphs = wants_graphs(config);
     let mut instances: Vec<Box<dyn Backend>> = Vec::new();
     for placement in placements {
         for index in 0..placement.count {
-            let session = sessions.at(placement.place)?;
+            let session = sessions.at(placement.place, config)?;
             instances.push(match placement.place {
                 Place::Cpu => Box::new(Instance { session, options: options.clone(), first: index == 0 }),
-                Place::Gpu(device) => Box::new(gpu::Instance::new(&session, &config, device, graphs)?),
+                Place::Gpu(device) => Box::new(gpu::Instance::new(&session, config, device, graphs)?),
             });
             if graphs {
                 sessions.forget(placement.place);
             }
         }
     }
-    Ok(Loaded { config, instances })
+    Ok(instances)
 }
 
 /// The sessions of a model, one for each place.
@@ -68,16 +78,38 @@ struct Sessions<'a> {
     made: Vec<(Place, Arc<Session>)>,
 }
 
-impl Sessions<'_> {
-    fn at(&mut self, place: Place) -> Result<Arc<Session>, Error> {
+impl<'a> Sessions<'a> {
+    /// Makes the first session, and completes the configuration from what the model says in it.
+    fn start(
+        api: Api,
+        path: &'a Path,
+        given: ModelConfig,
+        placements: &[Placement],
+    ) -> Result<(ModelConfig, Self), Error> {
+        let place = placements.first().map_or(Place::Cpu, |placement| placement.place);
+        let mut sessions = Self { api, path, given, made: Vec::new() };
+        let mut session = sessions.make(place)?;
+        let config = complete(sessions.given.clone(), &session)?;
+        arrange(&mut session, &config)?;
+        sessions.made.push((place, Arc::new(session)));
+        Ok((config, sessions))
+    }
+
+    fn at(&mut self, place: Place, config: &ModelConfig) -> Result<Arc<Session>, Error> {
         if let Some((_, session)) = self.made.iter().find(|(made, _)| *made == place) {
             return Ok(session.clone());
         }
-        let _turn = matches!(place, Place::Gpu(_)).then(gpu::turn::to_create);
-        let options = Options::from_config(self.api, &self.given, place)?;
-        let session = Arc::new(Session::load(self.api, self.path, &options)?);
+        let mut session = self.make(place)?;
+        arrange(&mut session, config)?;
+        let session = Arc::new(session);
         self.made.push((place, session.clone()));
         Ok(session)
+    }
+
+    fn make(&self, place: Place) -> Result<Session, Error> {
+        let _turn = matches!(place, Place::Gpu(_)).then(gpu::turn::to_create);
+        let options = Options::from_config(self.api, &self.given, place)?;
+        Session::load(self.api, self.path, &options)
     }
 
     /// The next one at this place is new.

@@ -5,7 +5,10 @@ use crate::{
     providers::cuda::wants_graphs,
     session::{Port, Session},
 };
-use infermesh_batcher::buckets::powers_of_two;
+use infermesh_batcher::{
+    buckets::powers_of_two,
+    sequence::{Hidden, hidden_inputs, hidden_outputs},
+};
 use infermesh_wire::{
     DataType, Error,
     proto::inference::{
@@ -27,6 +30,7 @@ pub fn complete(mut config: ModelConfig, session: &Session) -> Result<ModelConfi
             "model_transaction_policy.decoupled is true, expected false: an ONNX model gives one answer to each request",
         ));
     }
+    let (inputs, outputs) = (hidden_inputs(&config)?, hidden_outputs(&config)?);
     let silent = config.input.is_empty() && config.output.is_empty();
     let batches = session.inputs.iter().chain(&session.outputs).all(|port| port.shape.first() == Some(&-1));
     if silent && config.max_batch_size == 0 && batches {
@@ -50,9 +54,15 @@ pub fn complete(mut config: ModelConfig, session: &Session) -> Result<ModelConfi
     for output in &config.output {
         check("output", &output.name, output.data_type, &output.dims, &session.outputs, batched)?;
     }
-    if let Some(missing) = session
-        .inputs
-        .iter()
+    for Hidden { name, datatype, dims } in &inputs {
+        check("input", name, datatype.to_config() as i32, dims, &session.inputs, batched)?;
+    }
+    for Hidden { name, datatype, dims } in &outputs {
+        check("output", name, datatype.to_config() as i32, dims, &session.outputs, batched)?;
+    }
+    let seen = |hidden: &[Hidden], port: &&Port| hidden.iter().all(|hidden| hidden.name != port.name);
+    let visible = || session.inputs.iter().filter(|port| seen(&inputs, port));
+    if let Some(missing) = visible()
         .find(|port| !config.input.is_empty() && config.input.iter().all(|input| input.name != port.name))
     {
         return Err(Error::invalid(format!(
@@ -62,9 +72,7 @@ pub fn complete(mut config: ModelConfig, session: &Session) -> Result<ModelConfi
     }
 
     // The model's own order, which is the order in which the backend is called.
-    config.input = session
-        .inputs
-        .iter()
+    config.input = visible()
         .map(|port| match config.input.iter().find(|input| input.name == port.name) {
             Some(input) => input.clone(),
             None => ModelInput {
@@ -78,6 +86,7 @@ pub fn complete(mut config: ModelConfig, session: &Session) -> Result<ModelConfi
     config.output = session
         .outputs
         .iter()
+        .filter(|port| seen(&outputs, port))
         .map(|port| match config.output.iter().find(|output| output.name == port.name) {
             Some(output) => output.clone(),
             None => ModelOutput {
@@ -109,6 +118,16 @@ fn allow_sizes(config: &mut ModelConfig, session: &Session) -> Result<(), Error>
         parameters.entry("allowed_batch_sizes".into()).or_insert(ModelParameter { string_value: text });
     }
     Ok(())
+}
+
+/// Puts the session's tensors in the order in which the batcher passes them: the configuration's, then those that
+/// clients do not see.
+pub fn arrange(session: &mut Session, config: &ModelConfig) -> Result<(), Error> {
+    let (inputs, outputs) = (hidden_inputs(config)?, hidden_outputs(config)?);
+    let hidden = |ports: &[Hidden]| ports.iter().map(|port| port.name.clone()).collect::<Vec<_>>();
+    let inputs = [config.input.iter().map(|it| it.name.clone()).collect(), hidden(&inputs)].concat();
+    let outputs = [config.output.iter().map(|it| it.name.clone()).collect(), hidden(&outputs)].concat();
+    session.arrange(&inputs, &outputs)
 }
 
 fn dims(port: &Port, batched: bool) -> Vec<i64> {

@@ -3,6 +3,7 @@
 
 mod api;
 mod backend;
+mod background;
 mod describe;
 mod fault;
 mod gpu;

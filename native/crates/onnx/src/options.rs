@@ -7,6 +7,7 @@
 
 use crate::{
     api::Api,
+    background::{create_thread, join_thread},
     placement::Place,
     providers::{cuda, providers},
     run_options::SHRINKAGE,
@@ -49,6 +50,7 @@ impl Options {
         api.check(unsafe { (api.table.CreateSessionOptions)(&mut raw) })?;
         let options = Self { api, raw };
         options.graph_level(config)?;
+        options.threads(config)?;
         // A server's threads share the cores with the network's: one that spins while it waits takes a core away.
         options.entry("session.intra_op.allow_spinning", "0")?;
         options.entry("session.inter_op.allow_spinning", "0")?;
@@ -57,6 +59,26 @@ impl Options {
             provider.append(api, options.raw)?;
         }
         Ok(options)
+    }
+
+    /// Models share one pool of threads, unless they say something about their own.
+    fn threads(&self, config: &ModelConfig) -> Result<(), Error> {
+        let table = self.api.table;
+        let own = config.parameters.keys().any(|key| {
+            matches!(key.as_str(), "intra_op_thread_count" | "inter_op_thread_count" | "execution_mode")
+                || key.starts_with("session.intra_op")
+                || key.starts_with("session.inter_op")
+        });
+        if !own {
+            // SAFETY: the options are valid, here and below; the environment has a pool of threads.
+            return self.api.check(unsafe { (table.DisablePerSessionThreads)(self.raw) });
+        }
+        // SAFETY: as above; both functions are static.
+        self.api
+            // SAFETY: the options are valid; both functions live as long as the process.
+            .check(unsafe { (table.SessionOptionsSetCustomCreateThreadFn)(self.raw, Some(create_thread)) })?;
+        // SAFETY: as above.
+        self.api.check(unsafe { (table.SessionOptionsSetCustomJoinThreadFn)(self.raw, Some(join_thread)) })
     }
 
     fn graph_level(&self, config: &ModelConfig) -> Result<(), Error> {

@@ -56,9 +56,7 @@ fn checked(arenas: &str) -> Result<&str, Error> {
     if arenas.split(';').all(is_arena) {
         return Ok(arenas);
     }
-    Err(Error::invalid(format!(
-        "parameter '{SHRINKAGE}' is '{arenas}', expected arenas such as gpu:0;cpu:0"
-    )))
+    Err(Error::invalid(format!("parameter '{SHRINKAGE}' is '{arenas}', expected arenas such as gpu:0;cpu:0")))
 }
 
 impl Drop for RunOptions {
@@ -76,7 +74,8 @@ mod tests {
     fn arenas_are_a_device_and_its_number() {
         assert!(["cpu:0", "gpu:1", "gpu:0;cpu:0"].into_iter().all(|arenas| checked(arenas).is_ok()));
         assert!(["", "gpu", "gpu:", "tpu:0", "gpu:0;", "gpu:-1"].into_iter().all(|it| checked(it).is_err()));
-        let message = "parameter 'memory.enable_memory_arena_shrinkage' is 'gpu', expected arenas such as gpu:0;cpu:0";
+        let message =
+            "parameter 'memory.enable_memory_arena_shrinkage' is 'gpu', expected arenas such as gpu:0;cpu:0";
         assert_eq!(checked("gpu").unwrap_err().message, message);
     }
 }

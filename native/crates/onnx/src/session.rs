@@ -111,6 +111,19 @@ impl Session {
         outputs.into_iter().zip(&self.outputs).map(|(value, port)| value.into_tensor(port.datatype)).collect()
     }
 
+    /// Puts inputs and outputs in the order of these names, which is that of `run` from then on. A name that the model
+    /// does not have is passed over; what is not named comes last.
+    pub fn arrange(&mut self, inputs: &[String], outputs: &[String]) -> Result<(), Error> {
+        let rank = |names: &[String], port: &Port| {
+            names.iter().position(|name| *name == port.name).unwrap_or(usize::MAX)
+        };
+        self.inputs.sort_by_key(|port| rank(inputs, port));
+        self.outputs.sort_by_key(|port| rank(outputs, port));
+        self.input_names = Names::of(&self.inputs)?;
+        self.output_names = Names::of(&self.outputs)?;
+        Ok(())
+    }
+
     fn ports(&self, direction: Direction) -> Result<Vec<Port>, Error> {
         let table = self.api.table;
         let (count, name_of, type_of) = match direction {

@@ -3,7 +3,7 @@
 
 use crate::FatalError;
 use bytes::Bytes;
-use infermesh_batcher::{Backend, Tensor, TensorView};
+use infermesh_batcher::{Backend, Tensor, TensorView, TraceIds, trace};
 use infermesh_wire::{DataType, Error, Shape};
 use pyo3::{
     buffer::PyBuffer,
@@ -62,7 +62,14 @@ impl PythonBackend {
             let shape = PyTuple::new(py, &view.shape)?;
             batch.append((name, datatype.name(), shape, PyMemoryView::from(&buffer)?))?;
         }
-        self.callable.bind(py).call1((batch,))
+        let callable = self.callable.bind(py);
+        match &trace::current()[..] {
+            [] => callable.call1((batch,)),
+            traces => {
+                let ids = |it: &TraceIds| (format!("{:032x}", it.trace), format!("{:016x}", it.span));
+                callable.call1((batch, traces.iter().map(ids).collect::<Vec<_>>()))
+            }
+        }
     }
 
     fn outputs(&self, answer: &Bound<'_, PyAny>) -> PyResult<Vec<Tensor>> {

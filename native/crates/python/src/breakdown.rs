@@ -16,7 +16,7 @@ pub fn watch(server: &Server, failed: Py<PyAny>) -> PyResult<()> {
                 }
             });
             // Last, as an instance that hangs in its device may never end.
-            version.scheduler.close();
+            version.close();
         }
     })?;
     Ok(())

@@ -6,7 +6,7 @@ use infermesh_wire::{
     proto::inference::{ModelRepositoryParameter, model_repository_parameter::ParameterChoice},
 };
 use pyo3::{
-    exceptions::{PyKeyError, PyValueError},
+    exceptions::{PyKeyError, PyNotImplementedError, PyValueError},
     prelude::*,
     types::{PyBytes, PyDict},
 };
@@ -42,13 +42,16 @@ impl Control for PythonControl {
     }
 }
 
-/// KeyError: there is no such model; ValueError: the request is wrong; anything else is ours.
-fn describe(error: PyErr) -> Error {
+/// KeyError: there is no such model; ValueError: the request is wrong; NotImplementedError: this server does not do it;
+/// anything else is ours.
+pub fn describe(error: PyErr) -> Error {
     Python::attach(|py| {
         let code = if error.is_instance_of::<PyKeyError>(py) {
             Code::NotFound
         } else if error.is_instance_of::<PyValueError>(py) {
             Code::InvalidArgument
+        } else if error.is_instance_of::<PyNotImplementedError>(py) {
+            Code::Unimplemented
         } else {
             Code::Internal
         };

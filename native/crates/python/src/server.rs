@@ -5,10 +5,14 @@ use crate::{
     backend::{Ports, PythonBackend},
     breakdown,
     control::PythonControl,
-    log,
+    log::{self, PythonLogControl},
 };
-use infermesh_batcher::Backend;
+use infermesh_batcher::{
+    Backend,
+    sequence::{Hidden, hidden_inputs, hidden_outputs},
+};
 use infermesh_server::Settings;
+use infermesh_telemetry::{outbox::Pace, rules::Choice, traces};
 use infermesh_wire::{DataType, Error, proto::inference::ModelConfig};
 use prost::Message;
 use pyo3::{
@@ -19,7 +23,7 @@ use pyo3::{
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicI64},
     time::Duration,
 };
 
@@ -112,6 +116,17 @@ impl Server {
         Ok(PyBytes::new(py, &completed))
     }
 
+    fn load_ensemble(
+        &self,
+        py: Python<'_>,
+        version: i64,
+        config: &[u8],
+        classes: HashMap<String, Vec<String>>,
+    ) -> PyResult<()> {
+        let config = decode(config)?;
+        py.detach(|| self.0.compose(version, config, classes)).map_err(model_error)
+    }
+
     fn unload(&self, py: Python<'_>, name: &str, version: i64) -> bool {
         py.detach(|| self.0.registry().unload(name, version))
     }
@@ -134,6 +149,45 @@ impl Server {
 
     fn watch_models(&self, failed: Py<PyAny>) -> PyResult<()> {
         breakdown::watch(&self.0, failed)
+    }
+
+    #[pyo3(signature = (*, on, rate, count, resource, shown, queue, batch, delay))]
+    #[allow(clippy::too_many_arguments)]
+    fn start_traces(
+        &self,
+        on: bool,
+        rate: u32,
+        count: i32,
+        resource: Vec<(String, String)>,
+        shown: Vec<(String, String)>,
+        queue: usize,
+        batch: usize,
+        delay: f64,
+    ) {
+        let count = Some(Arc::new(AtomicI64::new(count.into())));
+        self.0.traces().start(traces::Settings {
+            choice: Choice { on: Some(on), rate: Some(rate), count },
+            resource,
+            shown,
+            pace: Some(Pace { capacity: queue, batch: batch.clamp(1, queue.max(1)), delay: seconds(delay) }),
+        });
+    }
+
+    fn take_spans<'py>(&self, py: Python<'py>, timeout: f64) -> Option<(usize, Bound<'py, PyBytes>)> {
+        let (count, message) = py.detach(|| self.0.traces().take(seconds(timeout)))?;
+        Some((count, PyBytes::new(py, &message)))
+    }
+
+    fn lose_spans(&self, count: u64) {
+        self.0.traces().lost(count);
+    }
+
+    fn flush_spans(&self) {
+        self.0.traces().flush();
+    }
+
+    fn allow_log_settings(&self, change: Py<PyAny>) {
+        self.0.allow_log_control(Arc::new(PythonLogControl { change }));
     }
 
     fn take_log<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyList>> {
@@ -163,9 +217,12 @@ fn ports(config: &ModelConfig) -> Result<Ports, Error> {
             .map(|datatype| (name.to_owned(), datatype))
             .ok_or_else(|| Error::invalid(format!("tensor '{name}' has no data_type in the configuration")))
     };
+    let hidden = |ports: Vec<Hidden>| ports.into_iter().map(|it| Ok((it.name, it.datatype)));
+    let inputs = config.input.iter().map(|it| port(&it.name, it.data_type));
+    let outputs = config.output.iter().map(|it| port(&it.name, it.data_type));
     Ok(Ports {
-        inputs: config.input.iter().map(|it| port(&it.name, it.data_type)).collect::<Result<_, _>>()?,
-        outputs: config.output.iter().map(|it| port(&it.name, it.data_type)).collect::<Result<_, _>>()?,
+        inputs: inputs.chain(hidden(hidden_inputs(config)?)).collect::<Result<_, _>>()?,
+        outputs: outputs.chain(hidden(hidden_outputs(config)?)).collect::<Result<_, _>>()?,
     })
 }
 

@@ -1,13 +1,12 @@
 //! One gRPC call over an HTTP/2 stream: messages in, messages and a status out.
 
-use bytes::{Buf, Bytes, BytesMut};
+use crate::buffers::Buffer;
+use bytes::{Buf, Bytes};
 use h2::{RecvStream, SendStream, server::SendResponse};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header::CONTENT_TYPE};
 use infermesh_wire::{
     Code, Error,
-    framing::{
-        ACCEPTED_ENCODINGS, Encoding, FIRST_ALLOCATION, PREFIX, encode_message, parse_timeout, too_large,
-    },
+    framing::{ACCEPTED_ENCODINGS, Encoding, PREFIX, encode_message, parse_timeout, too_large},
     response::Pieces,
 };
 use std::{
@@ -172,7 +171,7 @@ impl Messages {
                     let message = self.rest.split_to(length);
                     return self.inflated(flag, message).map(Some);
                 }
-                let mut buffer = BytesMut::with_capacity(length.min(FIRST_ALLOCATION));
+                let mut buffer = Buffer::new(length);
                 buffer.extend_from_slice(&std::mem::take(&mut self.rest));
                 Partial { flag, length, buffer }
             }
@@ -230,7 +229,7 @@ impl Messages {
 struct Partial {
     flag: u8,
     length: usize,
-    buffer: BytesMut,
+    buffer: Buffer,
 }
 
 async fn receive(body: &mut RecvStream) -> Result<Option<Bytes>, Error> {

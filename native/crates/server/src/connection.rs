@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, BufReader},
+    io::{AsyncRead, AsyncWrite, BufReader, BufWriter},
     net::{TcpStream, UnixStream},
     task::spawn_local,
     time::{interval, timeout},
@@ -37,8 +37,10 @@ const CONNECTION_WINDOW: u32 = 32 << 20;
 /// A larger frame saves a copy: a message that fits one frame is used where it was received.
 const MAX_FRAME: u32 = 1 << 20;
 
-/// Bytes taken from the socket at once: h2 by itself asks for 8 KiB, which is three requests of 2 KB for each system call.
-const READ_BUFFER: usize = 32 << 10;
+/// Bytes taken from the socket at once, and given to it: h2 by itself reads 8 KiB, and writes each frame alone. A large
+/// tensor comes and goes in frames of 16 KiB.
+const READ_BUFFER: usize = 128 << 10;
+const WRITE_BUFFER: usize = 64 << 10;
 
 const MAX_HEADER_BYTES: u32 = 16 << 10;
 
@@ -58,7 +60,8 @@ async fn open(local: Rc<Local>, Accepted { stream, protocol }: Accepted) -> io::
     match stream {
         Stream::Tcp(stream) => {
             stream.set_nodelay(true)?;
-            serve(local, protocol, BufReader::with_capacity(READ_BUFFER, TcpStream::from_std(stream)?)).await
+            let stream = BufWriter::with_capacity(WRITE_BUFFER, TcpStream::from_std(stream)?);
+            serve(local, protocol, BufReader::with_capacity(READ_BUFFER, stream)).await
         }
         Stream::Unix(stream) => serve(local, protocol, Lenient::new(UnixStream::from_std(stream)?)).await,
     }

@@ -2,21 +2,26 @@
 
 use crate::{
     call::Body,
-    infer::{expired, schedule},
+    infer::Terms,
     model::Version,
     outputs::{Outputs, present, tensors},
+    queued::{expired, schedule},
     thread::Local,
     validate::{Valid, validate},
+    watch::{Told, Watch},
 };
 use bytes::Bytes;
-use infermesh_batcher::{Claim, Expiry, Failure, Many, Part, Reply, Request, Tensor, reply::WINDOW};
+use infermesh_batcher::{Claim, Expiry, Failure, Many, Part, Reply, Request, Tensor, Timing, reply::WINDOW};
 use infermesh_wire::{
     Error,
     proto::inference::{InferParameter, infer_parameter::ParameterChoice},
     request::InferRequest,
 };
 use smallvec::SmallVec;
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 use tokio::{sync::mpsc, time::sleep_until};
 
 /// The answers of one request. Dropping it gives the request up, which ends the model's work on it.
@@ -31,7 +36,9 @@ pub struct Answers {
     expiry: Option<Expiry>,
     parts: mpsc::Receiver<Part>,
     count: Claim,
+    timing: Arc<OnceLock<Timing>>,
     over: bool,
+    watch: Watch,
 }
 
 /// Queues a request with its model.
@@ -41,23 +48,43 @@ pub fn submit(
     request: &InferRequest<'_>,
     message: &Bytes,
     marked: bool,
-    deadline: Option<Instant>,
+    terms: Terms,
 ) -> Result<Answers, Error> {
-    let Valid { inputs, rows, outputs, timeout } =
+    let Valid { inputs, rows, outputs, turn, priority, timeout } =
         validate(&version, request, message, &local.shared.regions)?;
-    let (since, count) = (Instant::now(), Claim::default());
+    let (since, count, timing) = (Instant::now(), Claim::default(), Arc::<OnceLock<_>>::default());
     let (sender, parts) = mpsc::channel(WINDOW);
-    let reply = Reply::Many(Many { parts: sender, count: count.clone() });
+    let reply = Reply::Many(Many { parts: sender, count: count.clone(), timing: timing.clone() });
     let mut queued = Request::answering(reply, inputs, rows, since, local.mailbox.clone());
-    queued.deadline = deadline;
-    let expiry = schedule(&version, queued, timeout)?;
+    queued.deadline = terms.deadline;
+    queued.trace = terms.trace;
+    queued.turn = turn;
+    let expiry = schedule(&version, queued, priority, timeout)?;
     let id = request.id.to_owned();
-    Ok(Answers { version, outputs, id, marked, since, expiry, parts, count, over: false })
+    Ok(Answers {
+        version,
+        outputs,
+        id,
+        marked,
+        since,
+        expiry,
+        parts,
+        count,
+        timing,
+        over: false,
+        watch: Watch::default(),
+    })
 }
 
 impl Answers {
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The same answers, with somebody told when they end.
+    pub fn watched(mut self, watch: Watch) -> Self {
+        self.watch = watch;
+        self
     }
 
     /// The next framed `ModelStreamInferResponse`; `None` after the last one or an error.
@@ -67,6 +94,11 @@ impl Answers {
         }
         let part = self.part().await.and_then(|part| self.presented(part));
         self.over = !matches!(part, Ok(Some(_)));
+        if self.over {
+            let timing = self.timing.get().copied();
+            let told = Told { version: self.version.number, id: &self.id, enqueued: self.since, timing };
+            std::mem::take(&mut self.watch).end(part.as_ref().map(|_| told));
+        }
         match part {
             Ok(Some(outputs)) => Some(Ok(self.write(false, &outputs))),
             Ok(None) => self.marked.then(|| Ok(self.write(true, &[]))),
@@ -116,7 +148,7 @@ impl Answers {
 
     fn uncounted(&self, failure: Failure) {
         if self.count.take() {
-            self.version.scheduler.stats().failed(failure, 1, self.since.elapsed());
+            self.version.engine.stats().failed(failure, 1, self.since.elapsed());
         }
     }
 }

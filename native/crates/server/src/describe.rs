@@ -19,13 +19,15 @@ use infermesh_wire::{
 use std::sync::Arc;
 
 /// Extensions of the protocol that this server serves, besides those that depend on how it was started.
-const EXTENSIONS: [&str; 6] = [
+const EXTENSIONS: [&str; 8] = [
     "binary_tensor_data",
     "classification",
+    "logging",
     "model_configuration",
     "model_repository",
     "parameters",
     "statistics",
+    "trace",
 ];
 
 pub fn server_live() -> ServerLiveResponse {

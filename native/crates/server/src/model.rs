@@ -1,15 +1,16 @@
 //! One version of a model, as the request path sees it.
 
-use crate::{buckets::buckets, warm_up::rehearsals};
+use crate::{
+    buckets::buckets, engine::Engine, ensemble::Ensemble, policy::policy, registry::Registry,
+    warm_up::rehearsals,
+};
 use infermesh_batcher::{
-    Backend, Policy, Scheduler, Signature, queue::DEFAULT_MAX_QUEUE_SIZE, scheduler::OnFatal,
+    Backend, Policy, Scheduler, Signature,
+    scheduler::OnFatal,
+    sequence::{Hidden, Plan, hidden_inputs, hidden_outputs},
 };
-use infermesh_wire::{
-    Code, DataType, Error, Shape,
-    proto::inference::{ModelConfig, model_config::SchedulingChoice, model_queue_policy::TimeoutAction},
-    response::ResponseWriter,
-};
-use std::{collections::HashMap, path::Path, time::Duration};
+use infermesh_wire::{Code, DataType, Error, Shape, proto::inference::ModelConfig, response::ResponseWriter};
+use std::{collections::HashMap, path::Path};
 
 /// An input or output. `shape` includes the batch dimension (-1) where the model batches.
 #[derive(Debug, Clone)]
@@ -28,7 +29,7 @@ pub struct Version {
     pub inputs: Vec<Port>,
     pub outputs: Vec<Port>,
     pub writer: ResponseWriter,
-    pub scheduler: Scheduler,
+    pub engine: Engine,
 }
 
 impl Version {
@@ -44,6 +45,40 @@ impl Version {
         directory: &Path,
         on_fatal: OnFatal,
     ) -> Result<Self, Error> {
+        Self::with_engine(number, config, |config, inputs, outputs| {
+            // The backend's own view: clients do not see controls and states.
+            let batched = config.max_batch_size > 0;
+            let with = |ports: &[Port], hidden: Vec<Hidden>| {
+                let hidden =
+                    hidden.iter().map(|it| port(&it.name, it.datatype.to_config() as i32, &it.dims, batched));
+                ports.iter().cloned().map(Ok).chain(hidden).collect::<Result<Vec<_>, _>>()
+            };
+            let types = |ports: &[Port]| ports.iter().map(|port| port.datatype).collect();
+            let all_inputs = with(inputs, hidden_inputs(config)?)?;
+            let all_outputs = with(outputs, hidden_outputs(config)?)?;
+            let buckets = buckets(config)?;
+            let rehearsals = rehearsals(config, &all_inputs, &buckets, directory)?;
+            let signature = Signature { inputs: types(&all_inputs), outputs: types(&all_outputs), buckets };
+            let policy = Policy { sequences: Plan::from_config(config, directory)?, ..policy(config)? };
+            Scheduler::start(&config.name, policy, signature, backends, rehearsals, on_fatal)
+                .map(Engine::Scheduler)
+        })
+    }
+
+    /// A version that other models compute. `config` names, types and shapes every tensor; its members are in `registry`.
+    ///
+    /// Fails with INVALID_ARGUMENT naming step, model and tensor, or as the registry does for a member that is not there.
+    pub fn compose(number: i64, config: ModelConfig, registry: &Registry) -> Result<Self, Error> {
+        Self::with_engine(number, config, |config, inputs, outputs| {
+            Ensemble::new(config, inputs, outputs, registry).map(Engine::Ensemble)
+        })
+    }
+
+    fn with_engine(
+        number: i64,
+        config: ModelConfig,
+        engine: impl FnOnce(&ModelConfig, &[Port], &[Port]) -> Result<Engine, Error>,
+    ) -> Result<Self, Error> {
         let batched = config.max_batch_size > 0;
         let inputs = config
             .input
@@ -55,19 +90,14 @@ impl Version {
             .iter()
             .map(|output| port(&output.name, output.data_type, &output.dims, batched))
             .collect::<Result<Vec<_>, _>>()?;
-        let types = |ports: &[Port]| ports.iter().map(|port| port.datatype).collect();
-        let buckets = buckets(&config)?;
-        let rehearsals = rehearsals(&config, &inputs, &buckets, directory)?;
-        let signature = Signature { inputs: types(&inputs), outputs: types(&outputs), buckets };
-        let policy = policy(&config)?;
-        let scheduler = Scheduler::start(&config.name, policy, signature, backends, rehearsals, on_fatal)?;
+        let engine = engine(&config, &inputs, &outputs)?;
         Ok(Self {
             name: config.name.clone(),
             number,
             writer: ResponseWriter::new(&config.name, &number.to_string()),
             inputs,
             outputs,
-            scheduler,
+            engine,
             config,
         })
     }
@@ -94,6 +124,32 @@ impl Version {
         Ok(())
     }
 
+    /// Admits nothing more and returns when everything accepted is over.
+    pub fn close(&self) {
+        self.engine.close();
+    }
+
+    /// `None` for an ensemble.
+    pub fn scheduler(&self) -> Option<&Scheduler> {
+        match &self.engine {
+            Engine::Scheduler(scheduler) => Some(scheduler),
+            Engine::Ensemble(_) => None,
+        }
+    }
+
+    /// How the model's requests belong together, where they do.
+    pub fn sequences(&self) -> Option<&Plan> {
+        self.scheduler()?.policy().sequences.as_ref()
+    }
+
+    /// Whether requests belong together here or in a member.
+    pub fn keeps_sequences(&self) -> bool {
+        match &self.engine {
+            Engine::Scheduler(scheduler) => scheduler.policy().sequences.is_some(),
+            Engine::Ensemble(ensemble) => ensemble.keeps_sequences,
+        }
+    }
+
     pub fn is_batched(&self) -> bool {
         self.config.max_batch_size > 0
     }
@@ -109,53 +165,4 @@ fn port(name: &str, data_type: i32, dims: &[i64], batched: bool) -> Result<Port,
         shape: batch.into_iter().chain(dims.iter().copied()).collect(),
         classes: Vec::new(),
     })
-}
-
-fn policy(config: &ModelConfig) -> Result<Policy, Error> {
-    let max_batch_size = usize::try_from(config.max_batch_size).map_err(|_| {
-        Error::invalid(format!("max_batch_size is {}, expected 0 or more", config.max_batch_size))
-    })?;
-    let plain = Policy { max_batch_size, ..Policy::default() };
-    // Answers of a request that come one by one cannot be split from those of another.
-    let combines =
-        max_batch_size > 0 && !config.model_transaction_policy.is_some_and(|policy| policy.decoupled);
-    match &config.scheduling_choice {
-        None => Ok(plain),
-        Some(SchedulingChoice::DynamicBatching(dynamic)) => {
-            let mut preferred_batch_sizes = dynamic
-                .preferred_batch_size
-                .iter()
-                .map(|&size| usize::try_from(size).ok().filter(|size| (1..=max_batch_size).contains(size)).ok_or(size))
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|size| {
-                    Error::invalid(format!(
-                        "preferred_batch_size {size} is not between 1 and max_batch_size, which is {max_batch_size}"
-                    ))
-                })?;
-            preferred_batch_sizes.sort_unstable();
-            let queue = dynamic.default_queue_policy.unwrap_or_default();
-            if queue.timeout_action == TimeoutAction::Delay as i32 {
-                return Err(Error::invalid("timeout_action DELAY of a queue policy is not supported yet"));
-            }
-            let limit = queue.max_queue_size as usize;
-            Ok(Policy {
-                dynamic: combines,
-                preferred_batch_sizes,
-                max_queue_delay: Duration::from_micros(dynamic.max_queue_delay_microseconds),
-                timeout: match queue.default_timeout_microseconds {
-                    0 => None,
-                    micros => Some(Duration::from_micros(micros)),
-                },
-                allow_timeout_override: queue.allow_timeout_override,
-                max_queue_size: if limit > 0 { limit } else { DEFAULT_MAX_QUEUE_SIZE },
-                ..plain
-            })
-        }
-        Some(SchedulingChoice::SequenceBatching(_)) => {
-            Err(Error::invalid("sequence_batching is not supported yet"))
-        }
-        Some(SchedulingChoice::EnsembleScheduling(_)) => {
-            Err(Error::invalid("ensemble_scheduling is not supported yet"))
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! The models that are there, by name and version.
 
 use crate::model::Version;
+use infermesh_batcher::Scheduler;
 use infermesh_wire::{Code, Error, proto::inference::ModelRepositoryParameter};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -65,7 +66,7 @@ impl Registry {
         let entry = models.get_mut(name)?.versions.get_mut(&number)?;
         match entry {
             // A later load of the same number may be in its place by now.
-            Entry::Ready(version) if version.scheduler.has_failed() => {
+            Entry::Ready(version) if version.scheduler().is_some_and(Scheduler::has_failed) => {
                 let version = version.clone();
                 *entry = Entry::Unavailable(reason.to_owned());
                 Some(version)
@@ -91,6 +92,15 @@ impl Registry {
         let known = removed.is_some();
         close(removed);
         known
+    }
+
+    /// Tells every model that little more will come.
+    pub fn wind_down(&self) {
+        for (_, _, entry) in self.list() {
+            if let Entry::Ready(version) = entry {
+                version.engine.wind_down();
+            }
+        }
     }
 
     /// Finishes and releases every model.
@@ -156,7 +166,7 @@ impl Registry {
     ) -> Result<T, Error> {
         let found = self.find(name, version)?;
         let outcome = work(found.clone());
-        if outcome.is_ok() || !found.scheduler.is_closed() {
+        if outcome.is_ok() || !found.engine.is_closed() {
             return outcome;
         }
         work(self.find(name, version)?)
@@ -214,7 +224,7 @@ fn not_found<T>(what: &str) -> Result<T, Error> {
 /// Waits here, on the thread that asked for it, so that a network thread that drops the last reference never waits.
 fn close(entry: Option<Entry>) {
     if let Some(Entry::Ready(version)) = entry {
-        version.scheduler.close();
+        version.close();
     }
 }
 

@@ -2,10 +2,11 @@
 
 use crate::{
     call::{Body, Call, End},
-    describe, health, infer, reflection,
+    describe, health, infer, reflection, settings,
     shared_memory::rpc,
     statistics, stream,
     thread::Local,
+    watch::{Edge, Origin},
 };
 use bytes::Bytes;
 use infermesh_wire::{Code, Error, framing::frame, reader::malformed};
@@ -14,6 +15,9 @@ use std::rc::Rc;
 
 /// The service of the protocol; `package.Service` as in `protos/`.
 pub const INFERENCE: &str = "inference.GRPCInferenceService";
+
+/// Of the paths of its methods.
+const PREFIX: &str = "/inference.GRPCInferenceService/";
 
 pub fn shutting_down() -> Error {
     Error::new(Code::Unavailable, "GRPC server is shutting down and has stopped accepting new requests.")
@@ -27,6 +31,11 @@ pub async fn handle(local: Rc<Local>, call: Call) {
     let uri = call.uri.clone();
     let path = uri.path();
     let in_stream_errors = stream::wants_status(&call.headers);
+    let origin = match path.strip_prefix(PREFIX) {
+        Some("ModelInfer") => Origin::of(&local, &call.headers, || Edge::Grpc("ModelInfer")),
+        Some("ModelStreamInfer") => Origin::of(&local, &call.headers, || Edge::Grpc("ModelStreamInfer")),
+        _ => None,
+    };
     let (mut messages, mut reply) = match call.open(local.shared.max_message_bytes) {
         Ok(opened) => opened,
         Err((error, reply)) => return reply.close(Err(error)),
@@ -39,7 +48,7 @@ pub async fn handle(local: Rc<Local>, call: Call) {
     };
     match (service, method) {
         (INFERENCE, "ModelStreamInfer") => {
-            return stream::serve(&local, messages, reply, in_stream_errors).await;
+            return stream::serve(&local, messages, reply, in_stream_errors, origin).await;
         }
         ("grpc.health.v1.Health", "Watch") => return health::watch(&local, messages, reply).await,
         (
@@ -54,7 +63,7 @@ pub async fn handle(local: Rc<Local>, call: Call) {
     let work = async {
         let message = messages.only().await?;
         match (service, method) {
-            (INFERENCE, "ModelInfer") => infer::unary(&local, message, deadline).await,
+            (INFERENCE, "ModelInfer") => infer::unary(&local, message, deadline, origin).await,
             (INFERENCE, method) => Box::pin(inference(&local, method, message)).await,
             ("grpc.health.v1.Health", "Check") => {
                 health::check(&local, decode(&message)?).map(|it| body(&it))
@@ -82,6 +91,8 @@ async fn inference(local: &Local, method: &str, message: Bytes) -> Result<Body, 
         "RepositoryIndex" => Ok(body(&describe::repository_index(local, decode(&message)?))),
         "RepositoryModelLoad" => describe::load(local, decode(&message)?).await.map(|it| body(&it)),
         "RepositoryModelUnload" => describe::unload(local, decode(&message)?).await.map(|it| body(&it)),
+        "TraceSetting" => settings::trace_setting(local, decode(&message)?).map(|it| body(&it)),
+        "LogSettings" => settings::log_settings(local, decode(&message)?).await.map(|it| body(&it)),
         "SystemSharedMemoryStatus" => rpc::system_status(local, decode(&message)?).map(|it| body(&it)),
         "SystemSharedMemoryRegister" => rpc::system_register(local, decode(&message)?).map(|it| body(&it)),
         "SystemSharedMemoryUnregister" => {
@@ -90,10 +101,6 @@ async fn inference(local: &Local, method: &str, message: Bytes) -> Result<Body, 
         "CudaSharedMemoryStatus" => rpc::cuda_status(local, decode(&message)?).map(|it| body(&it)),
         "CudaSharedMemoryRegister" => rpc::cuda_register(local, decode(&message)?).await.map(|it| body(&it)),
         "CudaSharedMemoryUnregister" => rpc::cuda_unregister(local, decode(&message)?).map(|it| body(&it)),
-        "TraceSetting" | "LogSettings" => Err(Error::new(
-            Code::Unimplemented,
-            format!("{method} is an extension that this server does not serve"),
-        )),
         _ => Err(unknown(&format!("/{INFERENCE}/{method}"))),
     }
 }

@@ -2,16 +2,18 @@
 
 use crate::{
     breakdown::{Breakdown, on_fatal},
+    faults,
     listener::{self, Listener},
     metrics::Machine,
     model::Version,
     reflection::Index,
     registry::{Control, Registry},
+    settings::LogControl,
     shared_memory::Regions,
     thread::{NetworkThread, Protocol, Shared},
 };
-use infermesh_batcher::Backend;
-use infermesh_telemetry::Log;
+use infermesh_batcher::{Backend, Scheduler};
+use infermesh_telemetry::{Log, Traces};
 use infermesh_wire::{Error, proto::inference::ModelConfig};
 use std::{
     collections::HashMap,
@@ -57,9 +59,11 @@ impl Server {
             max_message_bytes: settings.max_message_bytes,
             registry: Registry::default(),
             control: OnceLock::new(),
+            log_control: OnceLock::new(),
             reflection: Index::new()?,
             regions: Regions::new(settings.allow_client_shm, settings.max_message_bytes),
             log: Arc::default(),
+            traces: Traces::default(),
             machine: Machine::default(),
             draining: watch::Sender::new(false),
             connections: watch::Sender::new(()),
@@ -122,6 +126,10 @@ impl Server {
         &self.shared.log
     }
 
+    pub fn traces(&self) -> &Traces {
+        &self.shared.traces
+    }
+
     /// Puts a loaded model behind a scheduler and makes it ready; see `Version::start`. `classes` names those of outputs.
     pub fn load(
         &self,
@@ -134,7 +142,7 @@ impl Server {
         let shared = Arc::downgrade(&self.shared);
         let on_fatal = on_fatal(shared, self.breakdowns.clone(), config.name.clone(), number);
         let version = Version::start(number, config, backends, directory, on_fatal)?;
-        for complaint in version.scheduler.complaints() {
+        for complaint in version.scheduler().into_iter().flat_map(Scheduler::complaints) {
             let fields = [
                 ("infermesh.model.name", version.name.clone().into()),
                 ("infermesh.model.version", version.number.into()),
@@ -142,6 +150,19 @@ impl Server {
             let said = format!("{} version {}: {complaint}", version.name, version.number);
             self.shared.log.warning("model-warm-up-failed", said, fields);
         }
+        faults::watch(&version, self.shared.log.clone());
+        self.shared.registry.insert(version.with_classes(classes));
+        Ok(())
+    }
+
+    /// Makes an ensemble of models that are ready ready itself; see `Version::compose`.
+    pub fn compose(
+        &self,
+        number: i64,
+        config: ModelConfig,
+        classes: HashMap<String, Vec<String>>,
+    ) -> Result<(), Error> {
+        let version = Version::compose(number, config, self.registry())?;
         self.shared.registry.insert(version.with_classes(classes));
         Ok(())
     }
@@ -156,11 +177,17 @@ impl Server {
         let _ = self.shared.control.set(control);
     }
 
+    /// Lets clients read and change log settings. Later calls are ignored.
+    pub fn allow_log_control(&self, control: Arc<dyn LogControl>) {
+        let _ = self.shared.log_control.set(control);
+    }
+
     /// Refuses new requests, finishes accepted ones, closes everything. False if that took longer than `limit`; what
     /// is left then is cut.
     pub fn drain(&self, limit: Duration) -> bool {
         self.shared.registry.set_ready(false);
         self.shared.draining.send_replace(true);
+        self.shared.registry.wind_down();
         let finished =
             self.control.block_on(async { timeout(limit, self.shared.connections.closed()).await.is_ok() });
         for thread in std::mem::take(&mut *self.lock_threads()) {

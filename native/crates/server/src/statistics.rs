@@ -9,8 +9,8 @@ use infermesh_batcher::stats::{Counters, Tally};
 use infermesh_wire::{
     Code, Error,
     proto::inference::{
-        InferBatchStatistics, InferStatistics, ModelStatistics, ModelStatisticsRequest,
-        ModelStatisticsResponse, StatisticDuration,
+        InferBatchStatistics, InferResponseStatistics, InferStatistics, ModelStatistics,
+        ModelStatisticsRequest, ModelStatisticsResponse, StatisticDuration,
     },
 };
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -29,7 +29,13 @@ pub fn model_statistics(
             match error.code {
                 Code::InvalidArgument => error,
                 _ if labelled => error,
-                _ => not_available(&request),
+                _ => match registry.find(&request.name, "") {
+                    Ok(_) => Error::invalid(format!(
+                        "requested model version is not available for model '{}'",
+                        request.name
+                    )),
+                    Err(_) => not_available(&request),
+                },
             }
         })?;
         return Ok(ModelStatisticsResponse { model_stats: vec![describe(&version)] });
@@ -64,8 +70,9 @@ fn describe(version: &Version) -> ModelStatistics {
         compute_infer,
         compute_output,
         by_rows,
+        responses,
         ..
-    } = version.scheduler.stats().snapshot();
+    } = version.engine.stats().snapshot();
     let duration = |tally: Tally| Some(StatisticDuration { count: tally.count, ns: tally.ns });
     ModelStatistics {
         name: version.name.clone(),
@@ -90,6 +97,23 @@ fn describe(version: &Version) -> ModelStatistics {
                 compute_input: duration(input),
                 compute_infer: duration(infer),
                 compute_output: duration(output),
+            })
+            .collect(),
+        response_stats: responses
+            .into_iter()
+            .map(|(index, it)| {
+                let [success, fail, empty_response, cancel] = it.outcomes.map(duration);
+                let (compute_infer, compute_output) =
+                    (duration(it.compute_infer), duration(it.compute_output));
+                let stats = InferResponseStatistics {
+                    compute_infer,
+                    compute_output,
+                    success,
+                    fail,
+                    empty_response,
+                    cancel,
+                };
+                (index.to_string(), stats)
             })
             .collect(),
         ..Default::default()

@@ -5,9 +5,10 @@
 use crate::{
     call::{Body, End, Messages, Reply},
     decoupled::{self, Answers, FINAL_RESPONSE, final_response},
-    infer::{self, Pending},
+    infer::{self, Done, Pending, Terms},
     route::shutting_down,
     thread::Local,
+    watch::{Origin, Watch},
 };
 use bytes::Bytes;
 use futures_util::{
@@ -34,7 +35,13 @@ pub fn wants_status(headers: &HeaderMap) -> bool {
     headers.get("triton_grpc_error").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
 }
 
-pub async fn serve(local: &Local, mut messages: Messages, mut reply: Reply, status_on_error: bool) {
+pub async fn serve(
+    local: &Local,
+    mut messages: Messages,
+    mut reply: Reply,
+    status_on_error: bool,
+    origin: Option<Origin>,
+) {
     reply.headers();
     let deadline = reply.deadline();
     let mut draining = local.shared.draining.subscribe();
@@ -68,11 +75,13 @@ pub async fn serve(local: &Local, mut messages: Messages, mut reply: Reply, stat
         match event {
             End::Gone => return,
             End::Done(Err(error)) => break Err(error),
-            End::Done(Ok(Event::Message(Ok(Some(message))))) => match accept(local, &message, deadline) {
-                Ok(Accepted::Many(answers)) => decoupled.push(Box::pin(each(answers))),
-                Ok(Accepted::One(pending, marked)) => under_way.push_back(answer(Ok((pending, marked)))),
-                Err(refused) => under_way.push_back(answer(Err(refused))),
-            },
+            End::Done(Ok(Event::Message(Ok(Some(message))))) => {
+                match accept(local, &message, deadline, origin.as_ref()) {
+                    Ok(Accepted::Many(answers)) => decoupled.push(Box::pin(each(answers))),
+                    Ok(Accepted::One(one)) => under_way.push_back(answer(Ok(one))),
+                    Err(refused) => under_way.push_back(answer(Err(refused))),
+                }
+            }
             End::Done(Ok(Event::Message(Ok(None)))) => reading = false,
             // Whatever comes after a message that cannot be framed cannot be framed either.
             End::Done(Ok(Event::Message(Err(error)))) => break Err(error),
@@ -106,35 +115,54 @@ pub async fn serve(local: &Local, mut messages: Messages, mut reply: Reply, stat
 /// A framed answer, or an error and the id of the request that it ends.
 type Streamed = Result<Body, (Error, String)>;
 
-/// A request that is queued, and how many answers it will have. With the one: whether it is to be marked as the last.
+/// A request that is queued, and how many answers it will have.
 enum Accepted {
-    One(Pending, bool),
+    One(One),
     Many(Answers),
 }
 
+struct One {
+    pending: Pending,
+    /// Whether the answer is to be marked as the last.
+    marked: bool,
+    watch: Watch,
+}
+
 /// Queues at once, so that the order of requests is that of the stream.
-fn accept(local: &Local, message: &Bytes, deadline: Option<Instant>) -> Result<Accepted, (Error, String)> {
+fn accept(
+    local: &Local,
+    message: &Bytes,
+    deadline: Option<Instant>,
+    origin: Option<&Origin>,
+) -> Result<Accepted, (Error, String)> {
     let request = InferRequest::decode(message).map_err(|error| (error, String::new()))?;
     let marked = request.parameters.get("triton_enable_empty_final_response") == Some(Parameter::Bool(true));
-    local
-        .shared
-        .registry
-        .on(request.model_name, request.model_version, |version| {
-            if version.is_decoupled() {
-                return decoupled::submit(local, version, &request, message, marked, deadline)
-                    .map(Accepted::Many);
-            }
-            infer::submit(local, version, &request, message, deadline)
-                .map(|pending| Accepted::One(pending, marked))
-        })
-        .map_err(|error| (error, request.id.to_owned()))
+    let watch = Watch::begin(local, origin.map(Origin::next), request.model_name, deadline);
+    let terms = Terms { deadline, trace: watch.trace() };
+    let accepted = local.shared.registry.on(request.model_name, request.model_version, |version| {
+        if version.is_decoupled() {
+            return decoupled::submit(local, version, &request, message, marked, terms).map(Accepted::Many);
+        }
+        let pending = infer::submit(local, version, &request, message, terms)?;
+        Ok(Accepted::One(One { pending, marked, watch: Watch::default() }))
+    });
+    match accepted {
+        Ok(Accepted::One(one)) => Ok(Accepted::One(One { watch, ..one })),
+        Ok(Accepted::Many(answers)) => Ok(Accepted::Many(answers.watched(watch))),
+        Err(error) => {
+            watch.end(Err(&error));
+            Err((error, request.id.to_owned()))
+        }
+    }
 }
 
 /// The answer to a request of a model that gives one.
-async fn answer(accepted: Result<(Pending, bool), (Error, String)>) -> Streamed {
-    let (pending, marked) = accepted?;
+async fn answer(accepted: Result<One, (Error, String)>) -> Streamed {
+    let One { pending, marked, watch } = accepted?;
     let id = pending.id().to_owned();
-    let done = pending.answer().await.map_err(|error| (error, id))?;
+    let outcome = pending.answer().await;
+    watch.end(outcome.as_ref().map(Done::told));
+    let done = outcome.map_err(|error| (error, id))?;
     let parameters = if marked { vec![final_response(true)] } else { Vec::new() };
     Ok(done.write_streamed(&parameters).into())
 }

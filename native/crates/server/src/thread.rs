@@ -5,10 +5,11 @@ use crate::{
     metrics::Machine,
     reflection::Index,
     registry::{Control, Registry},
+    settings::LogControl,
     shared_memory::Regions,
 };
 use infermesh_batcher::Mailbox;
-use infermesh_telemetry::Log;
+use infermesh_telemetry::{Log, Traces};
 use infermesh_wire::Error;
 use std::{
     net::TcpStream,
@@ -30,9 +31,11 @@ pub struct Shared {
     pub max_message_bytes: usize,
     pub registry: Registry,
     pub control: OnceLock<Arc<dyn Control>>,
+    pub log_control: OnceLock<Arc<dyn LogControl>>,
     pub reflection: Index,
     pub regions: Regions,
     pub log: Arc<Log>,
+    pub traces: Traces,
     pub machine: Machine,
     /// True from the moment the server refuses new requests.
     pub draining: watch::Sender<bool>,
@@ -47,6 +50,7 @@ impl Shared {
 }
 
 /// What a request on this thread needs; not shared with other threads.
+#[derive(Clone)]
 pub struct Local {
     pub shared: Arc<Shared>,
     pub mailbox: Arc<Mailbox>,

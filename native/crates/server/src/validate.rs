@@ -3,10 +3,11 @@
 use crate::{
     model::{Port, Version},
     outputs::{Outputs, wanted},
+    sequence,
     shared_memory::{Regions, Window},
 };
 use bytes::Bytes;
-use infermesh_batcher::Tensor;
+use infermesh_batcher::{Tensor, sequence::Turn};
 use infermesh_wire::{
     DataType, Error, contents,
     datatype::elements,
@@ -26,6 +27,10 @@ pub struct Valid {
     /// Size of the first dimension, 1 where the model does not batch.
     pub rows: usize,
     pub outputs: Outputs,
+    /// Where the model serves sequences.
+    pub turn: Option<Box<Turn>>,
+    /// Level of priority from 1, served first; 0 is the model's default.
+    pub priority: u64,
     /// How long the caller lets it wait for an instance.
     pub timeout: Option<Duration>,
 }
@@ -78,25 +83,15 @@ pub fn validate_with(
     check_input_names(version, request)?;
 
     let mut inputs = SmallVec::new();
-    let mut batch: Option<(i64, &str)> = None;
+    let mut rows = Rows::default();
     for port in &version.inputs {
         let Some(index) = request.inputs.iter().position(|input| input.name == port.name) else {
             return Err(Error::internal("an input vanished during validation"));
         };
         let input = &request.inputs[index];
         let datatype = check_datatype(port, input, model)?;
-        check_shape(version, port, input)?;
-        if version.is_batched() {
-            match batch {
-                Some((rows, other)) if rows != input.shape[0] => {
-                    return Err(Error::invalid(format!(
-                        "input '{}' batch size does not match other inputs for '{model}': it has {}, '{other}' has {rows}",
-                        port.name, input.shape[0]
-                    )));
-                }
-                _ => batch = Some((input.shape[0], &port.name)),
-            }
-        }
+        check_shape(version, port, &input.shape)?;
+        rows.check(version, port, &input.shape)?;
         let data = match Window::of(&input.parameters, input.name, regions)? {
             None => data(index, input, datatype)?,
             Some(window) => shared(input, datatype, &window, model)?,
@@ -104,10 +99,13 @@ pub fn validate_with(
         check_size(input, datatype, &data, model)?;
         inputs.push(Tensor { shape: input.shape.clone(), data });
     }
+    let rows = rows.count();
     Ok(Valid {
         inputs,
-        rows: batch.map_or(1, |(rows, _)| rows as usize),
+        rows,
+        turn: sequence::turn(version, &request.parameters, rows)?,
         outputs: wanted(version, request, regions)?,
+        priority: whole_number(&request.parameters, "priority", "")?,
         timeout: timeout(&request.parameters)?,
     })
 }
@@ -139,18 +137,23 @@ fn check_parameters(parameters: &Parameters<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The request's `timeout` parameter, in microseconds; 0 is none.
+/// The request's `timeout` parameter; 0 is none.
 fn timeout(parameters: &Parameters<'_>) -> Result<Option<Duration>, Error> {
-    let micros = match parameters.get("timeout") {
-        None => return Ok(None),
-        Some(Parameter::Int64(micros)) => u64::try_from(micros).ok(),
-        Some(Parameter::Uint64(micros)) => Some(micros),
+    let micros = whole_number(parameters, "timeout", ", in microseconds")?;
+    Ok((micros > 0).then(|| Duration::from_micros(micros.min(MAX_TIMEOUT_MICROS))))
+}
+
+/// A parameter that clients send as either kind of integer; 0 where they do not.
+fn whole_number(parameters: &Parameters<'_>, key: &str, unit: &str) -> Result<u64, Error> {
+    let number = match parameters.get(key) {
+        None => Some(0),
+        Some(Parameter::Int64(number)) => u64::try_from(number).ok(),
+        Some(Parameter::Uint64(number)) => Some(number),
         Some(_) => None,
     };
-    let micros = micros.ok_or_else(|| {
-        Error::invalid("parameter 'timeout' must be an int64 of at least 0, in microseconds")
-    })?;
-    Ok((micros > 0).then(|| Duration::from_micros(micros.min(MAX_TIMEOUT_MICROS))))
+    number.ok_or_else(|| {
+        Error::invalid(format!("parameter '{key}' must be an int64 or uint64 of at least 0{unit}"))
+    })
 }
 
 fn check_input_names(version: &Version, request: &InferRequest<'_>) -> Result<(), Error> {
@@ -211,37 +214,65 @@ fn check_datatype(port: &Port, input: &InputTensor<'_>, model: &str) -> Result<D
     )))
 }
 
-fn check_shape(version: &Version, port: &Port, input: &InputTensor<'_>) -> Result<(), Error> {
+/// Whether a tensor of this shape may be an input: its dimensions and its rows.
+pub fn check_shape(version: &Version, port: &Port, shape: &[i64]) -> Result<(), Error> {
     let model = &version.name;
-    let fits = port.shape.len() == input.shape.len()
-        && port.shape.iter().zip(&input.shape).all(|(&wanted, &found)| wanted == found || wanted == -1);
+    let fits = port.shape.len() == shape.len()
+        && port.shape.iter().zip(shape).all(|(&wanted, &found)| wanted == found || wanted == -1);
     if !fits {
         return Err(Error::invalid(format!(
             "unexpected shape for input '{}' for model '{model}'. Expected {}, got {}",
             port.name,
             listed(&port.shape),
-            listed(&input.shape)
+            listed(shape)
         )));
     }
-    if input.shape.iter().any(|&dim| dim < 0) {
+    if shape.iter().any(|&dim| dim < 0) {
         return Err(Error::invalid(format!(
             "input byte size mismatch for input '{}' for model '{model}'. Expected no negative dimension, got {}",
             port.name,
-            listed(&input.shape)
+            listed(shape)
         )));
     }
     if version.is_batched() {
         let limit = version.config.max_batch_size;
-        if input.shape[0] > i64::from(limit) {
+        if shape[0] > i64::from(limit) {
             return Err(Error::invalid(format!(
                 "inference request batch-size must be <= {limit} for '{model}'"
             )));
         }
-        if input.shape[0] == 0 {
+        if shape[0] == 0 {
             return Err(Error::invalid(format!("inference request batch-size must be >= 1 for '{model}'")));
         }
     }
     Ok(())
+}
+
+/// The rows of a request, which all of its inputs have in common; 1 where the model does not batch.
+#[derive(Default)]
+pub struct Rows<'a>(Option<(i64, &'a str)>);
+
+impl<'a> Rows<'a> {
+    /// Fails with INVALID_ARGUMENT if an input has more or fewer than those before it.
+    pub fn check(&mut self, version: &Version, port: &'a Port, shape: &[i64]) -> Result<(), Error> {
+        if !version.is_batched() {
+            return Ok(());
+        }
+        match self.0 {
+            Some((rows, other)) if rows != shape[0] => Err(Error::invalid(format!(
+                "input '{}' batch size does not match other inputs for '{}': it has {}, '{other}' has {rows}",
+                port.name, version.name, shape[0]
+            ))),
+            _ => {
+                self.0 = Some((shape[0], &port.name));
+                Ok(())
+            }
+        }
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.map_or(1, |(rows, _)| rows as usize)
+    }
 }
 
 fn check_size(input: &InputTensor<'_>, datatype: DataType, data: &Bytes, model: &str) -> Result<(), Error> {

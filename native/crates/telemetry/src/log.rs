@@ -2,7 +2,10 @@
 
 use crate::outbox::{Outbox, Pace};
 use std::{
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -22,6 +25,7 @@ pub enum Value {
     Signed(i64),
     Unsigned(u64),
     Bool(bool),
+    List(Vec<String>),
 }
 
 impl From<&str> for Value {
@@ -51,6 +55,60 @@ impl From<u64> for Value {
 impl From<bool> for Value {
     fn from(value: bool) -> Self {
         Self::Bool(value)
+    }
+}
+
+/// What a record says about the traces it belongs to: `trace.id` and `span.id` of one, `trace.ids` of several.
+pub fn trace_fields(spans: impl ExactSizeIterator<Item = (u128, u64)>) -> Vec<(&'static str, Value)> {
+    let several = spans.len() > 1;
+    let mut ids = Vec::new();
+    for (trace, span) in spans {
+        let trace = format!("{trace:032x}");
+        if !several {
+            return vec![("trace.id", trace.into()), ("span.id", format!("{span:016x}").into())];
+        }
+        if !ids.contains(&trace) {
+            ids.push(trace);
+        }
+    }
+    if ids.is_empty() { Vec::new() } else { vec![("trace.ids", Value::List(ids))] }
+}
+
+/// Lets so many records of a kind through in each second, for what can happen at the rate of requests.
+#[derive(Debug)]
+pub struct Throttle {
+    per_second: u32,
+    state: Mutex<Window>,
+}
+
+#[derive(Debug, Default)]
+struct Window {
+    since: Option<Instant>,
+    admitted: u32,
+    skipped: u64,
+}
+
+impl Throttle {
+    pub fn new(per_second: u32) -> Self {
+        Self { per_second, state: Mutex::default() }
+    }
+
+    /// Whether to write a record now, and how many were not written since the last one.
+    pub fn admit(&self) -> Option<u64> {
+        self.admit_at(Instant::now())
+    }
+
+    fn admit_at(&self, now: Instant) -> Option<u64> {
+        let mut window = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if window.since.is_none_or(|since| now.duration_since(since) >= Duration::from_secs(1)) {
+            (window.since, window.admitted) = (Some(now), 0);
+        }
+        if window.admitted == self.per_second {
+            window.skipped += 1;
+            return None;
+        }
+        window.admitted += 1;
+        Some(std::mem::take(&mut window.skipped))
     }
 }
 
@@ -146,6 +204,25 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_skipped_is_counted() {
+        let (throttle, start) = (Throttle::new(2), Instant::now());
+        let admitted = [0, 1, 2, 999, 1000].map(|ms| throttle.admit_at(start + Duration::from_millis(ms)));
+        assert_eq!(admitted, [Some(0), Some(0), None, None, Some(2)]);
+    }
+
+    #[test]
+    fn one_trace_has_a_name_and_several_have_a_list() {
+        assert!(trace_fields([].into_iter()).is_empty());
+        let one = trace_fields([(10, 11)].into_iter());
+        assert_eq!(one[1], ("span.id", "000000000000000b".into()));
+        let [("trace.ids", Value::List(ids))] = &trace_fields([(1, 2), (1, 3), (4, 5)].into_iter())[..]
+        else {
+            panic!("a list");
+        };
+        assert_eq!(ids.len(), 2);
+    }
 
     #[test]
     fn a_record_waits_for_its_writer() {

@@ -24,14 +24,15 @@ pub struct Pace {
 
 #[derive(Debug)]
 pub struct Outbox<T> {
-    pace: Pace,
     state: Mutex<State<T>>,
     news: Condvar,
+    taken: AtomicU64,
     dropped: AtomicU64,
 }
 
 #[derive(Debug)]
 struct State<T> {
+    pace: Pace,
     items: Vec<T>,
     /// When the oldest item came.
     since: Option<Instant>,
@@ -40,15 +41,24 @@ struct State<T> {
 
 impl<T> Outbox<T> {
     pub fn new(pace: Pace) -> Self {
-        let state = State { items: Vec::new(), since: None, flushing: false };
-        Self { pace, state: Mutex::new(state), news: Condvar::new(), dropped: AtomicU64::new(0) }
+        let state = State { pace, items: Vec::new(), since: None, flushing: false };
+        Self {
+            state: Mutex::new(state),
+            news: Condvar::new(),
+            taken: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    pub fn set_pace(&self, pace: Pace) {
+        self.lock().pace = pace;
     }
 
     /// Puts items in, all or none.
     pub fn post(&self, items: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>) {
         let items = items.into_iter();
         let mut state = self.lock();
-        if state.items.len() + items.len() > self.pace.capacity {
+        if state.items.len() + items.len() > state.pace.capacity {
             self.dropped.fetch_add(items.len() as u64, Relaxed);
             return;
         }
@@ -60,7 +70,7 @@ impl<T> Outbox<T> {
         if first {
             state.since = Some(Instant::now());
         }
-        if first || (before < self.pace.batch && after >= self.pace.batch) {
+        if first || (before < state.pace.batch && after >= state.pace.batch) {
             drop(state);
             self.news.notify_one();
         }
@@ -72,15 +82,16 @@ impl<T> Outbox<T> {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
-            let due = state.since.map(|since| since + self.pace.delay);
-            let ready = state.items.len() >= self.pace.batch
+            let due = state.since.map(|since| since + state.pace.delay);
+            let ready = state.items.len() >= state.pace.batch
                 || state.flushing && !state.items.is_empty()
                 || due.is_some_and(|due| due <= now);
             if ready {
-                let size = state.items.len().min(self.pace.batch);
+                let size = state.items.len().min(state.pace.batch);
                 let rest = state.items.split_off(size);
                 // What is left came later; when exactly does not matter, as it is more than a batch or young.
                 state.since = (!rest.is_empty()).then_some(now);
+                self.taken.fetch_add(size as u64, Relaxed);
                 return std::mem::replace(&mut state.items, rest);
             }
             let until = due.map_or(give_up, |due| due.min(give_up));
@@ -96,6 +107,11 @@ impl<T> Outbox<T> {
     pub fn flush(&self) {
         self.lock().flushing = true;
         self.news.notify_all();
+    }
+
+    /// Items that were taken.
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Relaxed)
     }
 
     /// Items that did not fit.

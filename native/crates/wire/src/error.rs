@@ -17,6 +17,23 @@ pub enum Code {
     Unavailable = 14,
 }
 
+impl Code {
+    /// As gRPC writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cancelled => "CANCELLED",
+            Self::InvalidArgument => "INVALID_ARGUMENT",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::NotFound => "NOT_FOUND",
+            Self::AlreadyExists => "ALREADY_EXISTS",
+            Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
+            Self::Unimplemented => "UNIMPLEMENTED",
+            Self::Internal => "INTERNAL",
+            Self::Unavailable => "UNAVAILABLE",
+        }
+    }
+}
+
 /// Who has to act for the error to go away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {

@@ -10,9 +10,6 @@ use std::{io::Read, time::Duration};
 /// One byte that says whether the message is compressed, four that give its length.
 pub const PREFIX: usize = 5;
 
-/// Memory set aside at once for a message that announces more: the rest only as it arrives.
-pub const FIRST_ALLOCATION: usize = 4 << 20;
-
 /// A length-prefixed, uncompressed message.
 pub fn frame(message: &impl Message) -> Bytes {
     let mut buffer = BytesMut::with_capacity(PREFIX + message.encoded_len());

@@ -7,18 +7,23 @@ line is made from them (``infermesh_servers.model.command``). Nothing heavy is i
 from dataclasses import dataclass
 
 from infermesh_servers.model.options.listen import ListenOptions
+from infermesh_servers.model.options.log import LogOptions
 from infermesh_servers.model.options.process import ProcessOptions
 from infermesh_servers.model.options.repository import EVERY_MODEL, ModelControlMode, RepositoryOptions
 from infermesh_servers.model.options.shared_memory import SharedMemoryOptions
+from infermesh_servers.model.options.tracing import TraceOptions
 
 __all__ = ["EVERY_MODEL", "ModelControlMode", "ServeOptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServeOptions(ProcessOptions, SharedMemoryOptions, ListenOptions, RepositoryOptions):
+class ServeOptions(
+    ProcessOptions, TraceOptions, LogOptions, SharedMemoryOptions, ListenOptions, RepositoryOptions
+):
     """The command line of ``infermesh serve``; see its help for each field."""
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError for options that do not fit together."""
         RepositoryOptions.check(self)
         ListenOptions.check(self)
+        TraceOptions.check(self)

@@ -1,10 +1,9 @@
-"""How the process logs and ends."""
+"""How the process ends."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
 import typer
-from infermesh.logs import LogFormat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +22,3 @@ class ProcessOptions:
             help="Exit if a model fails for good, as when its device does; otherwise serve the rest."
         ),
     ] = False
-    log_format: Annotated[
-        LogFormat,
-        typer.Option(
-            metavar="FORMAT",
-            help="text, json (Elastic Common Schema), or auto: text on a terminal, JSON elsewhere.",
-        ),
-    ] = LogFormat.AUTO

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -56,6 +57,14 @@ class RepositoryOptions:
             min=0.1, metavar="SECS", help="Seconds between two looks at the repository in poll mode."
         ),
     ] = 15.0
+    repository_cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            show_default="a temporary directory",
+            help="Where copies of repositories on S3-compatible storage are kept between two runs.",
+        ),
+    ] = None
     strict_readiness: Annotated[
         bool, typer.Option(help="Report ready only if every model is; otherwise as soon as loading ends.")
     ] = True

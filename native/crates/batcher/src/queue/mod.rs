@@ -1,21 +1,28 @@
 //! Which requests form the next batch, and when. Pure: it never looks at a clock or a thread.
 //!
-//! `policy` is what the configuration says.
+//! `policy` is what the configuration says; a `level` of priority holds two `line`s of requests; `foresight` says
+//! which of them can still be answered in time.
 
+mod foresight;
+mod level;
+mod line;
 mod policy;
 #[cfg(test)]
 mod tests;
 
-pub use policy::{DEFAULT_MAX_QUEUE_SIZE, Policy};
+pub use policy::{DEFAULT_MAX_QUEUE_SIZE, LevelPolicy, Policy, TimeoutAction};
 
-use crate::Request;
-use infermesh_wire::{Code, Error};
-use std::{collections::VecDeque, time::Instant};
+use crate::{Request, forecast::Forecast};
+use infermesh_wire::Error;
+use level::Level;
+use std::time::{Duration, Instant};
 
 #[derive(Debug)]
 pub enum Next {
     /// These run together, now.
     Run(Vec<Request>),
+    /// These cannot run any more: to be told so, and then to look again.
+    Refuse(Vec<(Request, Error)>),
     /// Nothing is due before this moment unless more requests arrive.
     Wait(Instant),
     Empty,
@@ -24,13 +31,15 @@ pub enum Next {
 #[derive(Debug)]
 pub struct Queue {
     policy: Policy,
-    waiting: VecDeque<Request>,
-    rows: usize,
+    levels: Vec<Level>,
+    forecast: Forecast,
 }
 
 impl Queue {
-    pub fn new(policy: Policy) -> Self {
-        Self { policy, waiting: VecDeque::new(), rows: 0 }
+    /// A queue in front of so many instances.
+    pub fn new(policy: Policy, instances: usize) -> Self {
+        let levels = policy.levels.iter().copied().map(Level::new).collect();
+        Self { policy, levels, forecast: Forecast::new(instances) }
     }
 
     pub fn policy(&self) -> &Policy {
@@ -38,34 +47,50 @@ impl Queue {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.len() == 0
     }
 
     pub fn len(&self) -> usize {
-        self.waiting.len()
+        self.levels.iter().map(Level::len).sum()
     }
 
     /// Rows of all waiting requests.
     pub fn rows(&self) -> usize {
-        self.rows
+        self.levels.iter().map(Level::rows).sum()
     }
 
-    /// Fails with UNAVAILABLE when the queue is full of requests that somebody still waits for.
-    pub fn push(&mut self, request: Request, now: Instant) -> Result<(), Error> {
-        if self.waiting.len() >= self.policy.max_queue_size {
-            self.waiting.retain(|waiting| !waiting.is_abandoned(now));
-            self.rows = self.waiting.iter().map(|waiting| waiting.rows).sum();
-            if self.waiting.len() >= self.policy.max_queue_size {
-                return Err(Error::new(Code::Unavailable, "Exceeds maximum queue size"));
+    /// An instance began to run a batch of so many rows.
+    pub fn started(&mut self, instance: usize, rows: usize, now: Instant) {
+        self.forecast.started(instance, rows, now);
+    }
+
+    /// It is free again; `took` is how long the batch ran, if it did not fail.
+    pub fn finished(&mut self, instance: usize, took: Option<Duration>, now: Instant) {
+        self.forecast.finished(instance, took, now);
+    }
+
+    /// A batch of so many rows ran outside of the queue.
+    pub fn learn(&mut self, rows: usize, took: Duration) {
+        self.forecast.learn(rows, took);
+    }
+
+    /// Fails with UNAVAILABLE when the request's level is full of requests that somebody still waits for, or when
+    /// the request would be answered too late.
+    pub fn push(&mut self, mut request: Request, now: Instant) -> Result<(), Error> {
+        let level = request.level.min(self.levels.len() - 1);
+        self.levels[level].check_room(now)?;
+        if let Some(miss) = self.will_miss(&request, &self.levels[..=level], now) {
+            if !self.forecast.is_to_be_probed(now) {
+                return Err(miss);
             }
+            request.probe = true;
         }
-        self.rows += request.rows;
-        self.waiting.push_back(request);
+        self.levels[level].push(request);
         Ok(())
     }
 
-    /// The next batch, in order of arrival. The oldest request is always part of it; requests of another shape stay
-    /// behind for a later one, and what nobody waits for is dropped.
+    /// The next batch: by priority, then in order of arrival. The first request is always part of it; requests of
+    /// another shape stay behind for a later one, and what nobody waits for is dropped.
     pub fn next(&mut self, now: Instant) -> Next {
         loop {
             match self.choose(now) {
@@ -77,74 +102,81 @@ impl Queue {
     }
 
     fn choose(&mut self, now: Instant) -> Next {
-        while self.waiting.front().is_some_and(|request| request.is_abandoned(now)) {
-            self.remove(0);
+        self.levels.iter_mut().for_each(|level| level.tidy(now));
+        let refused = self.take_hopeless(now);
+        if !refused.is_empty() {
+            return Next::Refuse(refused);
         }
-        let Some(oldest) = self.waiting.front() else { return Next::Empty };
+        let Some(first) = self.first() else { return Next::Empty };
         if !self.policy.dynamic {
             return Next::Run(self.take(&[0]));
         }
 
-        let mut chosen = Vec::with_capacity(self.waiting.len().min(self.policy.max_batch_size));
+        let mut room = self.policy.max_batch_size;
+        let mut chosen = Vec::with_capacity(self.len().min(room));
         let (mut rows, mut preferred, mut complete) = (0, 0, false);
-        for (index, request) in self.waiting.iter().enumerate() {
-            if request.is_abandoned(now) || !request.stacks_with(oldest) {
+        let (mut oldest, mut latest_start) = (first.enqueued, None);
+        for (position, request) in self.levels.iter().flat_map(Level::iter).enumerate() {
+            if request.is_abandoned(now) || !request.stacks_with(first) {
                 continue;
             }
-            if rows + request.rows > self.policy.max_batch_size {
+            let with_it = rows + request.rows;
+            if with_it > room {
                 complete = true;
                 break;
             }
-            rows += request.rows;
-            chosen.push(index);
+            let in_time = self.rows_in_time(request, now);
+            if with_it > in_time && !chosen.is_empty() {
+                continue;
+            }
+            room = room.min(in_time.max(with_it));
+            rows = with_it;
+            oldest = oldest.min(request.enqueued);
+            latest_start = latest_start.into_iter().chain(self.latest_start(request)).min();
+            chosen.push(position);
             if self.policy.preferred_batch_sizes.contains(&rows) {
                 preferred = chosen.len();
             }
-            if rows == self.policy.max_batch_size {
+            if rows == room {
                 complete = true;
                 break;
             }
         }
-        let due = oldest.enqueued + self.policy.max_queue_delay;
         if preferred > 0 {
             chosen.truncate(preferred);
-        } else if !complete && now < due {
-            return Next::Wait(due);
+        } else if !complete {
+            let company = oldest + self.delay(now);
+            let until = latest_start.map_or(company, |latest| company.min(latest));
+            if now < until {
+                return Next::Wait(until);
+            }
         }
         Next::Run(self.take(&chosen))
     }
 
     /// Everything that waits, e.g. to refuse it.
     pub fn drain(&mut self) -> Vec<Request> {
-        self.rows = 0;
-        self.waiting.drain(..).collect()
+        self.levels.iter_mut().flat_map(Level::lines).flat_map(line::Line::drain).collect()
     }
 
-    fn take(&mut self, chosen: &[usize]) -> Vec<Request> {
-        let is_prefix = chosen.last() == Some(&(chosen.len() - 1));
-        let mut taken: Vec<Request> = if is_prefix {
-            self.waiting.drain(..chosen.len()).collect()
-        } else {
-            let mut chosen = chosen.iter().copied().peekable();
-            let (mut taken, mut left) = (Vec::new(), VecDeque::with_capacity(self.waiting.len()));
-            for (index, request) in self.waiting.drain(..).enumerate() {
-                if chosen.next_if_eq(&index).is_some() {
-                    taken.push(request);
-                } else {
-                    left.push_back(request);
-                }
+    fn first(&self) -> Option<&Request> {
+        self.levels.iter().find_map(|level| level.iter().next())
+    }
+
+    /// Takes out what stands at these positions, in the order of service; what it returns no longer expires.
+    fn take(&mut self, positions: &[usize]) -> Vec<Request> {
+        let mut taken = Vec::with_capacity(positions.len());
+        let (mut left, mut base) = (positions, 0);
+        for line in self.levels.iter_mut().flat_map(Level::lines) {
+            let end = base + line.len();
+            let (here, behind) = left.split_at(left.partition_point(|position| *position < end));
+            line.take(here, base, &mut taken);
+            if behind.is_empty() {
+                break;
             }
-            self.waiting = left;
-            taken
-        };
-        self.rows -= taken.iter().map(|request| request.rows).sum::<usize>();
+            (left, base) = (behind, end);
+        }
         taken.retain(Request::claim);
         taken
-    }
-
-    fn remove(&mut self, index: usize) {
-        if let Some(request) = self.waiting.remove(index) {
-            self.rows -= request.rows;
-        }
     }
 }

@@ -1,14 +1,14 @@
 //! Receives a request's body, within limits of size and time.
 
 use super::errors::shutting_down;
-use crate::thread::Local;
-use bytes::{Bytes, BytesMut};
+use crate::{buffers::Buffer, thread::Local};
+use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use infermesh_wire::{
     Code, Error,
-    framing::{Encoding, FIRST_ALLOCATION, too_large},
+    framing::{Encoding, too_large},
 };
 use std::time::Duration;
 use tokio::time::sleep;
@@ -31,7 +31,7 @@ pub async fn receive(local: &Local, headers: &HeaderMap, mut body: Incoming) -> 
         None => return Ok(Bytes::new()),
         Some(first) if body.is_end_stream() => first,
         Some(first) => {
-            let mut buffer = BytesMut::with_capacity(announced.clamp(first.len(), FIRST_ALLOCATION));
+            let mut buffer = Buffer::new(announced.max(first.len()));
             buffer.extend_from_slice(&first);
             while let Some(chunk) = next(local, &mut body).await? {
                 if buffer.len() + chunk.len() > limit {

@@ -10,7 +10,7 @@ pub fn answer(error: Error) -> Answer {
 }
 
 /// As Triton maps them; it has no word for a deadline or for a body that is too large.
-fn status(code: Code) -> StatusCode {
+pub fn status(code: Code) -> StatusCode {
     match code {
         Code::Cancelled | Code::InvalidArgument | Code::AlreadyExists => StatusCode::BAD_REQUEST,
         Code::NotFound => StatusCode::NOT_FOUND,

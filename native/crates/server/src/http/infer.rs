@@ -9,18 +9,22 @@ use super::{
 };
 use crate::{
     call::deadline,
-    infer::{Done, Pending, enqueue},
+    infer::{Done, Pending, Terms, enqueue},
     model::Version,
     thread::Local,
     validate::{Valid, validate_with},
+    watch::{Edge, Origin, Watch},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, body::Incoming};
 use infermesh_wire::Error;
 use serde_json::json;
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 use tokio::time::timeout_at;
+
+const ROUTE: &str = "/v2/models/{model}/infer";
+const VERSION_ROUTE: &str = "/v2/models/{model}/versions/{version}/infer";
 
 /// How long the JSON part of a body is; the binary part follows it.
 const HEADER_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
@@ -33,9 +37,18 @@ pub async fn serve(
 ) -> Result<Answer, Error> {
     let (head, body) = request.into_parts();
     let deadline = deadline(&head.headers);
+    let origin = Origin::of(local, &head.headers, || Edge::Rest {
+        path: head.uri.path().to_owned(),
+        route: if version.is_empty() { ROUTE } else { VERSION_ROUTE },
+    });
     let work = async {
         let body = body::receive(local, &head.headers, body).await?;
-        run(local, (model, version), &head.headers, body, deadline).await
+        let watch = Watch::begin(local, origin, model, deadline);
+        let terms = Terms { deadline, trace: watch.trace() };
+        let outcome = run(local, (model, version), &head.headers, body, terms).await;
+        watch.end(outcome.as_ref().map(|(done, _)| done.told()));
+        let (done, carriers) = outcome?;
+        write(&done, &carriers)
     };
     match deadline {
         None => work.await,
@@ -50,17 +63,17 @@ async fn run(
     (model, version): (&str, &str),
     headers: &HeaderMap,
     body: Bytes,
-    deadline: Option<Instant>,
-) -> Result<Answer, Error> {
+    terms: Terms,
+) -> Result<(Done, Vec<Carrier>), Error> {
     let length = header_length(headers, body.len())?;
     let (pending, carriers) = local.shared.registry.on(model, version, |version| {
         version.check_answers_once("HTTP end point")?;
         match length {
-            Some(0) => accept_raw(local, version, body.clone(), deadline),
-            _ => accept(local, version, length.unwrap_or(body.len()), body.clone(), deadline),
+            Some(0) => accept_raw(local, version, body.clone(), terms),
+            _ => accept(local, version, length.unwrap_or(body.len()), body.clone(), terms),
         }
     })?;
-    write(&pending.answer().await?, &carriers)
+    Ok((pending.answer().await?, carriers))
 }
 
 /// How the values of an output travel.
@@ -77,7 +90,7 @@ fn accept(
     version: Arc<Version>,
     length: usize,
     mut body: Bytes,
-    deadline: Option<Instant>,
+    terms: Terms,
 ) -> Result<(Pending, Vec<Carrier>), Error> {
     let text = body.split_to(length);
     let header = Header::parse(&text)?;
@@ -94,7 +107,7 @@ fn accept(
             }
         })?;
     let carriers = carriers(&version, &valid, header.binary_outputs(valid.outputs.len()))?;
-    Ok((enqueue(local, version.clone(), valid, &header.id, deadline)?, carriers))
+    Ok((enqueue(local, version.clone(), valid, &header.id, terms)?, carriers))
 }
 
 /// Queues a body that is one tensor; every output is answered in binary.
@@ -102,11 +115,11 @@ fn accept_raw(
     local: &Local,
     version: Arc<Version>,
     body: Bytes,
-    deadline: Option<Instant>,
+    terms: Terms,
 ) -> Result<(Pending, Vec<Carrier>), Error> {
     let valid = raw::validate(&version, body, &local.shared.regions)?;
     let carriers = vec![Carrier::Binary; valid.outputs.len()];
-    Ok((enqueue(local, version, valid, "", deadline)?, carriers))
+    Ok((enqueue(local, version, valid, "", terms)?, carriers))
 }
 
 /// `None` where the client does not say: then all of the body is JSON.

@@ -8,6 +8,8 @@ mod answer;
 mod body;
 pub mod connection;
 mod errors;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod header;
 mod infer;
 mod json;
@@ -15,8 +17,14 @@ mod metrics;
 mod path;
 mod raw;
 mod route;
+mod settings;
 mod shared_memory;
 mod tensor;
 
 pub use metrics::serve as metrics;
 pub use route::serve as rest;
+
+/// The status that an error is answered with.
+pub fn status_of(code: infermesh_wire::Code) -> u16 {
+    errors::status(code).as_u16()
+}

@@ -12,6 +12,9 @@ pub enum Route {
     Load(String),
     Unload(String),
     AllStatistics,
+    /// Of a model, or of the server if its name is empty.
+    Traces(String),
+    Logging,
     /// An empty region stands for all of them.
     SharedMemory {
         kind: Kind,
@@ -57,6 +60,11 @@ impl Route {
             ["repository", "index"] => Some(Self::Index),
             ["repository", "models", name, "load"] => Some(Self::Load((*name).to_owned())),
             ["repository", "models", name, "unload"] => Some(Self::Unload((*name).to_owned())),
+            ["trace", "setting"] => Some(Self::Traces(String::new())),
+            ["models", name, "trace", "setting"] if !name.is_empty() => {
+                Some(Self::Traces((*name).to_owned()))
+            }
+            ["logging"] => Some(Self::Logging),
             ["systemsharedmemory", rest @ ..] => shared_memory(Kind::System, rest),
             ["cudasharedmemory", rest @ ..] => shared_memory(Kind::Cuda, rest),
             ["models", "stats"] => Some(Self::AllStatistics),
@@ -73,6 +81,7 @@ impl Route {
             Self::Index | Self::Load(_) | Self::Unload(_) => "POST",
             Self::Model { aspect: Aspect::Infer, .. } => "POST",
             Self::SharedMemory { action: Action::Register | Action::Unregister, .. } => "POST",
+            Self::Traces(_) | Self::Logging => "GET, POST",
             _ => "GET",
         }
     }

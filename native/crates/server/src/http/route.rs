@@ -4,7 +4,7 @@ use super::{
     answer::{self, Answer},
     body, errors, infer, json,
     path::{Aspect, Route},
-    shared_memory,
+    settings, shared_memory,
 };
 use crate::{describe, statistics, thread::Local};
 use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
@@ -29,7 +29,8 @@ pub async fn serve(local: Rc<Local>, request: Request<Incoming>) -> Answer {
     };
     let fits = match route.method() {
         "POST" => request.method() == Method::POST,
-        _ => matches!(*request.method(), Method::GET | Method::HEAD),
+        "GET" => matches!(*request.method(), Method::GET | Method::HEAD),
+        _ => matches!(*request.method(), Method::GET | Method::HEAD | Method::POST),
     };
     if !fits {
         return answer::wrong_method(route.method());
@@ -44,6 +45,7 @@ async fn handle(local: &Local, route: Route, request: Request<Incoming>) -> Resu
     let (head, body) = request.into_parts();
     // Read even where it says nothing, so that the connection can be used again.
     let body = body::receive(local, &head.headers, body).await?;
+    let body = if head.method == Method::POST { body } else { Bytes::new() };
     Box::pin(about(local, route, body)).await
 }
 
@@ -82,6 +84,8 @@ async fn about(local: &Local, route: Route, body: Bytes) -> Result<Answer, Error
             .await?;
             Ok(answer::empty())
         }
+        Route::Traces(model) => settings::trace(local, model, parsed(&body)?),
+        Route::Logging => settings::log(local, parsed(&body)?).await,
         Route::SharedMemory { kind, region, action } => {
             shared_memory::serve(local, kind, region, action, &body).await
         }

@@ -108,8 +108,8 @@ fn samples(registry: &Registry) -> Vec<Sample> {
     let ready = registry.list().into_iter().filter_map(|(_, _, entry)| match entry {
         Entry::Ready(version) => Some(Sample {
             labels: format!("model=\"{}\",version=\"{}\"", escaped(&version.name), version.number),
-            counters: version.scheduler.stats().snapshot(),
-            pending: version.scheduler.pending(),
+            counters: version.engine.stats().snapshot(),
+            pending: version.engine.pending(),
         }),
         Entry::Unavailable(_) => None,
     });

@@ -11,6 +11,18 @@ pub fn write(text: &mut Text, shared: &Shared) {
         shared.connections.receiver_count(),
     );
     text.single(
+        "infermesh_spans_exported_total",
+        "counter",
+        "Spans that were handed to the exporter",
+        shared.traces.taken(),
+    );
+    text.single(
+        "infermesh_spans_dropped_total",
+        "counter",
+        "Spans that were recorded and did not reach the collector: the queue was full, or the collector away",
+        shared.traces.dropped(),
+    );
+    text.single(
         "infermesh_log_records_dropped_total",
         "counter",
         "Log records that came faster than they were written",

@@ -1,6 +1,7 @@
 //! GPU memory of another process, through CUDA's driver. The driver is loaded when it is first asked for: the server
 //! needs none. Names and signatures as in the CUDA Driver API reference.
 
+use crate::buffers::Buffer;
 use bytes::Bytes;
 use infermesh_wire::Error;
 use libloading::Library;
@@ -185,18 +186,19 @@ impl CudaMemory {
 
     /// A copy of `size` bytes from `at`.
     pub fn read(&self, at: usize, size: usize) -> Result<Bytes, Error> {
-        let mut copy: Vec<u8> = Vec::new();
-        copy.try_reserve_exact(size)
-            .map_err(|_| Error::internal(format!("no memory for a tensor of {size} bytes")))?;
-        self.driver.on(self.device, || {
-            // SAFETY: there is room for `size` bytes; the caller stays within the region, which the allocation covers.
-            self.driver.check(unsafe {
-                (self.driver.to_host)(copy.as_mut_ptr().cast(), self.start + at as u64, size)
-            })
-        })?;
-        // SAFETY: the copy, which is complete when the call returns, has initialised so many bytes.
-        unsafe { copy.set_len(size) };
-        Ok(Bytes::from(copy))
+        let mut copy = Buffer::new(size);
+        // SAFETY: the copy is complete when the call returns. It stays within the room, and, as the caller stays within
+        // the region, within the allocation.
+        unsafe {
+            copy.fill(size, |room| {
+                self.driver.on(self.device, || {
+                    let (to, from) = (room.as_mut_ptr().cast(), self.start + at as u64);
+                    self.driver.check((self.driver.to_host)(to, from, size))
+                })?;
+                Ok::<_, Error>(size)
+            })?;
+        }
+        Ok(copy.freeze())
     }
 
     /// Writes to the bytes from `at`.

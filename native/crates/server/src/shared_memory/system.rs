@@ -1,9 +1,9 @@
 //! A part of a POSIX shared memory object.
 
+use crate::buffers::Buffer;
 use bytes::Bytes;
 use infermesh_wire::Error;
 use rustix::{
-    buffer::spare_capacity,
     fd::OwnedFd,
     fs::{FileType, Mode, OFlags, fstat, open},
     io::{Errno, pread, pwrite},
@@ -47,20 +47,22 @@ impl SystemMemory {
 
     /// A copy of `size` bytes from `at`, counted from the region's start.
     pub fn read(&self, at: usize, size: usize) -> Result<Bytes, Error> {
-        let mut copy = Vec::new();
-        copy.try_reserve_exact(size)
-            .map_err(|_| Error::internal(format!("no memory for a tensor of {size} bytes")))?;
+        let mut copy = Buffer::new(size);
         while copy.len() < size {
             let from = self.offset + (at + copy.len()) as u64;
-            match pread(&self.object, spare_capacity(&mut copy), from) {
+            // SAFETY: pread returns what it has initialised, from the start of the room.
+            let read = unsafe {
+                copy.fill(size - copy.len(), |room| {
+                    pread(&self.object, room, from).map(|(read, _)| read.len())
+                })
+            };
+            match read {
                 Ok(0) => return Err(self.cut_short()),
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(self.failed(error)),
             }
         }
-        // An allocator may have given more than was asked for, and then more was read.
-        copy.truncate(size);
-        Ok(copy.into())
+        Ok(copy.freeze())
     }
 
     /// Writes to the bytes from `at`, counted from the region's start.

@@ -1,0 +1,36 @@
+//! What the fuzz targets reach of this edge.
+
+use super::{
+    header::{Data, Header},
+    path::Route,
+    raw,
+    tensor::from_json,
+};
+use crate::{
+    model::Version,
+    shared_memory::Regions,
+    validate::{Valid, validate_with},
+};
+use bytes::Bytes;
+use infermesh_wire::Error;
+
+/// What is found valid in a body: as JSON of `length` bytes with a binary tail, and as one raw tensor.
+pub fn valid(version: &Version, length: usize, body: &Bytes, regions: &Regions) -> Vec<Valid> {
+    let structured = || {
+        let mut tail = body.clone();
+        let text = tail.split_to(length);
+        let header = Header::parse(&text)?;
+        let data = header.data(tail)?;
+        let request = header.request(&version.name, "")?;
+        validate_with(version, &request, regions, |index, input, datatype| match data.get(index) {
+            Some(Data::Json(text)) => from_json(text, datatype, input.name),
+            Some(Data::Binary(bytes)) => Ok(bytes.clone()),
+            _ => Err(Error::internal("an input vanished during validation")),
+        })
+    };
+    structured().into_iter().chain(raw::validate(version, body.clone(), regions)).collect()
+}
+
+pub fn path(path: &str) {
+    let _ = Route::parse(path);
+}

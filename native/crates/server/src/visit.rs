@@ -1,0 +1,96 @@
+//! A request that a model has accepted, whatever answers it.
+
+use crate::{engine::Engine, ensemble::Flow, infer::Terms, model::Version, queued::Queued, thread::Local};
+use infermesh_batcher::{Answer, Request, Tensor, sequence::Turn};
+use infermesh_wire::Error;
+use smallvec::SmallVec;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// What is asked of a model.
+pub struct Job {
+    /// In the order of the model's signature.
+    pub inputs: SmallVec<[Tensor; 2]>,
+    /// Size of the first dimension, 1 where the model does not batch.
+    pub rows: usize,
+    pub turn: Option<Box<Turn>>,
+    /// Level of priority from 1, served first; 0 is the model's default.
+    pub priority: u64,
+    /// How long the caller lets it wait for an instance.
+    pub timeout: Option<Duration>,
+    pub terms: Terms,
+}
+
+/// Dropping it gives the request up; what became of it is counted then.
+pub struct Visit {
+    version: Arc<Version>,
+    since: Instant,
+    work: Work,
+}
+
+enum Work {
+    Queued(Queued),
+    Flow(Box<Flow>),
+}
+
+impl Visit {
+    /// `wanted` says for each output, by its index, whether the caller will look at it.
+    ///
+    /// Fails with UNAVAILABLE if the queue is full or the model is being unloaded.
+    pub fn begin(
+        local: &Local,
+        version: Arc<Version>,
+        job: Job,
+        wanted: &dyn Fn(usize) -> bool,
+    ) -> Result<Self, Error> {
+        let since = Instant::now();
+        let work = match &version.engine {
+            Engine::Scheduler(_) => {
+                let Job { inputs, rows, turn, priority, timeout, terms } = job;
+                let (mut request, answer) = Request::new(inputs, rows, since, local.mailbox.clone());
+                request.deadline = terms.deadline;
+                request.trace = terms.trace;
+                request.turn = turn;
+                Work::Queued(Queued::submit(&version, request, answer, priority, timeout)?)
+            }
+            Engine::Ensemble(ensemble) => {
+                Work::Flow(Box::new(Flow::start(local, &version, ensemble, job, wanted, since)?))
+            }
+        };
+        Ok(Self { version, since, work })
+    }
+
+    /// The model's outputs; to be asked once.
+    pub async fn answer(&mut self) -> Result<Answer, Error> {
+        match &mut self.work {
+            Work::Queued(queued) => queued.answer().await,
+            Work::Flow(flow) => flow.answer().await,
+        }
+    }
+
+    /// Whether the answer's timing is that of one batch.
+    pub fn is_one_execution(&self) -> bool {
+        matches!(self.work, Work::Queued(_))
+    }
+
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// When the model accepted it.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if let Work::Queued(queued) = &mut self.work
+            && let Some(failure) = queued.uncounted()
+        {
+            self.version.engine.stats().failed(failure, 1, self.since.elapsed());
+        }
+    }
+}

@@ -1,0 +1,84 @@
+"""Writes inputs for the fuzz targets to start from: ``python seeds.py DIRECTORY``."""
+
+import gzip
+import json
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from infermesh.proto.inference import grpc_service_pb2 as pb
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+HEADERS, END_STREAM_AND_HEADERS = 1, 5
+
+
+def messages() -> Iterator[bytes]:
+    """Requests to the models of ``fuzzing.rs``: raw, by value, in shared memory, with parameters."""
+    raw = pb.ModelInferRequest(model_name="m", model_version="1", id="id")
+    raw.inputs.add(name="x", datatype="FP32", shape=[2, 2])
+    raw.outputs.add(name="y").parameters["classification"].int64_param = 3
+    raw.parameters["timeout"].int64_param = 5
+    raw.parameters["priority"].uint64_param = 1
+    raw.parameters["sequence_id"].string_param = "s"
+    raw.parameters["sequence_start"].bool_param = True
+    raw.raw_input_contents.append(bytes(16))
+    yield raw.SerializeToString()
+
+    words = pb.ModelInferRequest(model_name="m")
+    tensor = words.inputs.add(name="x", datatype="BYTES", shape=[1, 2])
+    tensor.contents.bytes_contents.extend([b"one", b""])
+    yield words.SerializeToString()
+
+    two = pb.ModelInferRequest(model_name="m")
+    two.inputs.add(name="x", datatype="BOOL", shape=[2]).contents.bool_contents.extend([True, False])
+    two.inputs.add(name="z", datatype="INT64", shape=[1, 2]).contents.int64_contents.extend([1, -1])
+    yield two.SerializeToString()
+
+    shared = pb.ModelInferRequest(model_name="m")
+    parameters = shared.inputs.add(name="x", datatype="FP32", shape=[2]).parameters
+    parameters["shared_memory_region"].string_param = "region"
+    parameters["shared_memory_byte_size"].int64_param = 8
+    parameters["shared_memory_offset"].int64_param = 1
+    yield shared.SerializeToString()
+
+
+def bodies() -> Iterator[bytes]:
+    """HTTP bodies, with the length of their JSON part in front."""
+    binary = {"name": "x", "datatype": "FP32", "shape": [1, 2], "parameters": {"binary_data_size": 8}}
+    values = {"name": "x", "datatype": "BYTES", "shape": [1, 2], "data": ["a", "\u00fc"]}
+    output = {"name": "y", "parameters": {"binary_data": True, "classification": 2}}
+    for inputs, tail in (([binary], bytes(8)), ([values], b"")):
+        text = json.dumps({"id": "1", "inputs": inputs, "outputs": [output]}).encode()
+        yield len(text).to_bytes(2, "little") + text + tail
+    nested = {"name": "x", "datatype": "FP32", "shape": [2], "data": [[1.5e3, "NaN"]]}
+    text = json.dumps({"inputs": [nested], "parameters": {"timeout": 1}}).encode()
+    yield len(text).to_bytes(2, "little") + text
+    yield b"\0\0/v2/models/m%20/versions/1/infer"
+
+
+def connections() -> Iterator[bytes]:
+    """The start of HTTP/2 connections whose authority is a path; the first byte is how much one read gives."""
+    indexed = b"\x41\x0a%2Ftmp%2Fs1"
+    named = b"\x40\x0a:authority\x0a%2Ftmp%2Fs1"
+    for block in (indexed, b"\x82\x87\x84" + named):
+        header = len(block).to_bytes(3, "big") + bytes([HEADERS, END_STREAM_AND_HEADERS, 0, 0, 0, 1])
+        settings = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+        for step in (0, 200):
+            yield bytes([step]) + PREFACE + settings + header + block
+
+
+def main() -> None:
+    """Write each target's seeds into a directory of its own."""
+    requests = list(messages())
+    compressed = [gzip.compress(requests[0], mtime=0), zlib.compress(requests[1])]
+    targets = {"grpc": [*requests, *compressed], "http": list(bodies()), "frames": list(connections())}
+    for target, seeds in targets.items():
+        directory = Path(sys.argv[1]) / target
+        directory.mkdir(parents=True, exist_ok=True)
+        for index, seed in enumerate(seeds):
+            (directory / f"seed-{index}").write_bytes(seed)
+
+
+if __name__ == "__main__":
+    main()

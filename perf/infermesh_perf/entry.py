@@ -1,0 +1,33 @@
+"""What the commands of this package have in common: how they end."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import typer
+from infermesh.errors import ConfigurationError, InfermeshError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+
+def run(app: typer.Typer, name: str) -> NoReturn:
+    """Runs a command and exits: 0 done, 1 failed, 2 usage or setup."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        app(prog_name=name)
+    except InfermeshError as error:
+        typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
+        typer.echo(str(error), err=True)
+        if error.hint:
+            typer.echo(f"Hint: {error.hint}", err=True)
+        sys.exit(EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_FAILED)
+    sys.exit(0)
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the signature of a handler
+    # As an exception, so that the servers are ended on the way out.
+    sys.exit(128 + number)

@@ -1,0 +1,1 @@
+"""Model repositories on S3-compatible storage: what is served is a copy on this machine."""

@@ -1,0 +1,39 @@
+"""Requests and configurations of models that serve sequences."""
+
+from infermesh.proto.inference import grpc_service_pb2 as pb
+
+from support.client import ints, outputs, request
+
+#: What a ``TALLY`` model takes and gives.
+TALLY_PORTS = """
+backend: "python"
+input { name: "x" data_type: TYPE_INT32 dims: 1 }
+output { name: "sum" data_type: TYPE_INT32 dims: 1 }
+"""
+
+#: What it is told about each row.
+CONTROLS = """
+  control_input { name: "START" control { kind: CONTROL_SEQUENCE_START bool_false_true: [ false, true ] } }
+  control_input { name: "END" control { kind: CONTROL_SEQUENCE_END bool_false_true: [ false, true ] } }
+  control_input { name: "READY" control { kind: CONTROL_SEQUENCE_READY int32_false_true: [ 0, 1 ] } }
+  control_input { name: "ID" control { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 } }
+"""
+
+
+def step(
+    model: str, sequence: int | str, value: int, *, start: bool = False, end: bool = False, id_: str = ""
+) -> pb.ModelInferRequest:
+    """One request of a sequence."""
+    message = request(model, id_=id_, x=ints([value]))
+    if isinstance(sequence, int):
+        message.parameters["sequence_id"].int64_param = sequence
+    else:
+        message.parameters["sequence_id"].string_param = sequence
+    message.parameters["sequence_start"].bool_param = start
+    message.parameters["sequence_end"].bool_param = end
+    return message
+
+
+def total(response: pb.ModelInferResponse) -> int:
+    """The sum that a model answers."""
+    return int(outputs(response)["sum"][0, 0])
