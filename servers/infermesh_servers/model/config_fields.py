@@ -89,7 +89,7 @@ IGNORED: dict[str, str] = {
     "batch_input": f"no input is made up for ragged batches: {_ONE_SHAPE}",
     "batch_output": f"outputs are divided by rows: {_ONE_SHAPE}",
     "optimization.priority": "models share the cores evenly; instances and threads per model divide them",
-    "optimization.cuda.busy_wait_events": "a thread that waits for the device sleeps or spins as CUDA decides",
+    "optimization.cuda.busy_wait_events": "a thread that waits for the device does it as CUDA decides",
     "optimization.cuda.graph_spec": "graphs are captured for the sizes in the parameter allowed_batch_sizes",
     "optimization.cuda.output_copy_stream": "every instance copies on a stream of its own; leave it out",
     "optimization.gather_kernel_buffer_threshold": _TENSORRT,

@@ -1,8 +1,9 @@
 """Makes the libraries that ONNX Runtime's CUDA provider needs known to the process.
 
-The provider's library names CUDA's and cuDNN's, and the system looks for them in its own folders only. Wheels put
-them elsewhere: NVIDIA's under ``nvidia/``, PyTorch's under ``torch/lib``, TensorRT's under ``tensorrt_libs``. A
-library that is loaded already is found by its name, so each is loaded first, in the order of their needs.
+The provider's library names CUDA's and cuDNN's, and the system looks for them in its own folders only.
+Wheels put them elsewhere: NVIDIA's under ``nvidia/``, PyTorch's under ``torch/lib``, TensorRT's under
+``tensorrt_libs``. A library that is loaded already is found by its name, so each is loaded first, in the
+order of their needs.
 """
 
 import ctypes
@@ -39,9 +40,9 @@ def may_use_gpu(config: ModelConfig) -> bool:
 def preload(library: Path, folders: Iterable[Path] | None = None) -> list[str]:
     """Load what the provider beside ``library`` needs from ``folders``, of the installed wheels if None.
 
-    Returns the names of the libraries that were loaded: none without a driver, as they are of no use then. What
-    is not there is left to the system to find, and to
-    ONNX Runtime to complain about. Loading what is loaded already does nothing.
+    Returns the names of the libraries that were loaded: none without a driver, as they are of no use then.
+    What is not there is left to the system to find, and to ONNX Runtime to complain about. Loading what is
+    loaded already does nothing.
     """
     if folders is None and not _has_driver():
         return []
@@ -53,7 +54,7 @@ def preload(library: Path, folders: Iterable[Path] | None = None) -> list[str]:
             try:
                 ctypes.CDLL(str(file), mode=os.RTLD_NOW | os.RTLD_GLOBAL)
             except OSError:
-                # Made for another machine, or in need of what is not there: another wheel may have one that fits.
+                # For another machine, or in need of what is not there: another wheel may have one that fits.
                 continue
             loaded.append(file.name)
             break
@@ -61,7 +62,7 @@ def preload(library: Path, folders: Iterable[Path] | None = None) -> list[str]:
 
 
 def explain(error: str, library: Path) -> str:
-    """Return what to do about a provider's library that could not be loaded; empty if that is not what happened."""
+    """Return what to do about a library that could not be loaded; empty if that is not what happened."""
     match = re.search(r"(lib[\w.+-]+\.so[\d.]*): cannot open shared object file", error)
     if match is None:
         return ""
@@ -73,8 +74,8 @@ def explain(error: str, library: Path) -> str:
     major = _cuda_major(library)
     version = f" {major}" if major else ""
     return (
-        f"{missing} was found neither in the wheels of NVIDIA or PyTorch nor by the system; this ONNX Runtime is "
-        f"built for CUDA{version}: pip install 'onnxruntime-gpu[cuda,cudnn]', or set LD_LIBRARY_PATH"
+        f"{missing} was found neither in the wheels of NVIDIA or PyTorch nor by the system. This "
+        f"ONNX Runtime is built for CUDA{version}: pip install 'onnxruntime-gpu[cuda,cudnn]', or set LD_LIBRARY_PATH"
     )
 
 
