@@ -30,7 +30,10 @@ def test_a_model(rest: Rest) -> None:
     config = rest.get("/v2/models/add/config").json
     assert config["name"] == "add"
     assert config["output"][0]["data_type"] == "TYPE_FP32"
-    for path in ("/v2/models/absent", "/v2/models/absent/config", "/v2/models/absent/ready"):
+    answer = rest.get("/v2/models/absent/ready")
+    assert answer.status == 400
+    assert answer.error == "Model version not ready: Request for unknown model: 'absent' is not found"
+    for path in ("/v2/models/absent", "/v2/models/absent/config"):
         answer = rest.get(path)
         assert answer.status == 404
         assert "'absent' is not found" in answer.error
@@ -105,5 +108,5 @@ def test_not_ready_is_a_status(serve: Serve, repository: Repository) -> None:
     with Rest(server.http_port) as rest:
         assert rest.get("/v2/health/live").status == 200
         answer = rest.get("/v2/health/ready")
-        assert (answer.status, answer.error) == (503, "the server is not ready")
-        assert rest.get("/v2/models/broken/versions/1/ready").status == 503
+        assert (answer.status, answer.error) == (400, "the server is not ready")
+        assert rest.get("/v2/models/broken/versions/1/ready").status == 400

@@ -75,7 +75,8 @@ def explain(error: str, library: Path) -> str:
     version = f" {major}" if major else ""
     return (
         f"{missing} was found neither in the wheels of NVIDIA or PyTorch nor by the system. This "
-        f"ONNX Runtime is built for CUDA{version}: pip install 'onnxruntime-gpu[cuda,cudnn]', or set LD_LIBRARY_PATH"
+        f"ONNX Runtime is built for CUDA{version}: pip install 'onnxruntime-gpu[cuda,cudnn]', "
+        "or set LD_LIBRARY_PATH"
     )
 
 

@@ -49,10 +49,12 @@ pub fn complete(mut config: ModelConfig, session: &Session) -> Result<ModelConfi
         )));
     }
     for input in &config.input {
-        check("input", &input.name, input.data_type, &input.dims, &session.inputs, batched)?;
+        let dims = input.reshape.as_ref().map_or(&input.dims, |reshape| &reshape.shape);
+        check("input", &input.name, input.data_type, dims, &session.inputs, batched)?;
     }
     for output in &config.output {
-        check("output", &output.name, output.data_type, &output.dims, &session.outputs, batched)?;
+        let dims = output.reshape.as_ref().map_or(&output.dims, |reshape| &reshape.shape);
+        check("output", &output.name, output.data_type, dims, &session.outputs, batched)?;
     }
     for Hidden { name, datatype, dims } in &inputs {
         check("input", name, datatype.to_config() as i32, dims, &session.inputs, batched)?;

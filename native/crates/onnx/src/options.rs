@@ -73,12 +73,11 @@ impl Options {
             // SAFETY: the options are valid, here and below; the environment has a pool of threads.
             return self.api.check(unsafe { (table.DisablePerSessionThreads)(self.raw) });
         }
+        let (create, join) = (Some(create_thread as _), Some(join_thread as _));
         // SAFETY: as above; both functions are static.
-        self.api
-            // SAFETY: the options are valid; both functions live as long as the process.
-            .check(unsafe { (table.SessionOptionsSetCustomCreateThreadFn)(self.raw, Some(create_thread)) })?;
+        self.api.check(unsafe { (table.SessionOptionsSetCustomCreateThreadFn)(self.raw, create) })?;
         // SAFETY: as above.
-        self.api.check(unsafe { (table.SessionOptionsSetCustomJoinThreadFn)(self.raw, Some(join_thread)) })
+        self.api.check(unsafe { (table.SessionOptionsSetCustomJoinThreadFn)(self.raw, join) })
     }
 
     fn graph_level(&self, config: &ModelConfig) -> Result<(), Error> {

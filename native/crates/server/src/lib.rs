@@ -32,6 +32,7 @@ mod policy;
 mod queued;
 mod reflection;
 mod registry;
+mod reshape;
 mod route;
 mod sequence;
 mod server;

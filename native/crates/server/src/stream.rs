@@ -87,7 +87,7 @@ pub async fn serve(
             End::Done(Ok(Event::Message(Err(error)))) => break Err(error),
             End::Done(Ok(Event::Draining)) => {
                 reading = false;
-                end = Err(shutting_down());
+                end = Err(shutting_down("GRPC"));
             }
             End::Done(Ok(Event::Answer(None))) => {}
             End::Done(Ok(Event::Answer(Some(answer)))) => {

@@ -1,7 +1,6 @@
 //! Receives a request's body, within limits of size and time.
 
-use super::errors::shutting_down;
-use crate::{buffers::Buffer, thread::Local};
+use crate::{buffers::Buffer, route::shutting_down, thread::Local};
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
@@ -54,7 +53,7 @@ async fn next(local: &Local, body: &mut Incoming) -> Result<Option<Bytes>, Error
         let frame = tokio::select! {
             biased;
             frame = body.frame() => frame,
-            _ = draining.wait_for(|draining| *draining) => return Err(shutting_down()),
+            _ = draining.wait_for(|draining| *draining) => return Err(shutting_down("HTTP")),
             () = sleep(PAUSE_LIMIT) => return Err(cut_short("the client sends nothing")),
         };
         match frame {

@@ -1,7 +1,7 @@
 //! One HTTP/1.1 connection: its limits, its requests, its end.
 
 use super::{answer::Answer, errors};
-use crate::{connection::FAREWELL, thread::Local};
+use crate::{connection::FAREWELL, route::shutting_down, thread::Local};
 use http::{HeaderValue, header};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -38,7 +38,7 @@ where
             let (local, mark) = (local.clone(), mark.clone());
             async move {
                 let mut answer = if local.shared.is_draining() {
-                    errors::answer(errors::shutting_down())
+                    errors::answer(shutting_down("HTTP"))
                 } else {
                     answer(local.clone(), request).await
                 };

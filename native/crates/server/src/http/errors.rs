@@ -21,7 +21,3 @@ pub fn status(code: Code) -> StatusCode {
         Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
     }
 }
-
-pub fn shutting_down() -> Error {
-    Error::new(Code::Unavailable, "the server is shutting down and has stopped accepting new requests")
-}
