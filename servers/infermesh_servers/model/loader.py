@@ -61,6 +61,9 @@ class Registry(Protocol):
     def load_ensemble(self, version: int, config: bytes, classes: ClassNames) -> None:
         """Serve one version that other models compute."""
 
+    def set_load_duration(self, name: str, version: int, seconds: float) -> None:
+        """Say how long it took to load a version, for the metrics."""
+
     def unload(self, name: str, version: int) -> bool:
         """Stop serving a version, or listing it; False if it is unknown."""
 
@@ -124,11 +127,13 @@ class Loader:
             max_batch_size=config.max_batch_size,
             instances=instance_count(config),
         )
+        duration = time.monotonic_ns() - started
+        self._registry.set_load_duration(entry.name, version.number, duration / 1e9)
         _log.info(
             "Loaded %s version %d",
             entry.name,
             version.number,
-            extra=_fields("model-loaded", outcome, event__duration=time.monotonic_ns() - started),
+            extra=_fields("model-loaded", outcome, event__duration=duration),
         )
         return outcome
 
