@@ -116,6 +116,10 @@ class NotingServer:
         self.labels[name] = labels
         return True
 
+    def set_load_duration(self, name: str, version: int, seconds: float) -> None:
+        assert (name, version) in self.served
+        assert seconds > 0
+
     def set_unavailable(self, name: str, version: int, reason: str) -> None:
         self.unavailable[name, version] = reason
 

@@ -67,6 +67,23 @@ class Model:
         return {"y": batch["x"], "z": -batch["x"]}
 """
 
+#: Answers its input, and logs each row.
+TALKATIVE = """
+import logging
+
+log = logging.getLogger("mine")
+
+
+class Model:
+    inputs = {"x": ("INT32", [1])}
+    outputs = {"y": ("INT32", [1])}
+    max_batch_size = 8
+
+    def infer(self, batch):
+        log.info("rows: %s", batch["x"].ravel().tolist(), extra={"ecs": {"event.action": "mine"}})
+        return {"y": batch["x"]}
+"""
+
 #: One row in, text out: the reverse of it.
 REVERSE = """
 import numpy as np

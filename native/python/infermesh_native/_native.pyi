@@ -132,6 +132,9 @@ class Server:
         somebody watches already.
         """
 
+    def set_load_duration(self, name: str, version: int, seconds: float) -> None:
+        """Say how long it took to load a version, for the metrics."""
+
     def set_ready(self, ready: bool) -> None:
         """What ServerReady and the health service report from now on."""
 

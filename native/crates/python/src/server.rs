@@ -139,6 +139,13 @@ impl Server {
         py.detach(|| self.0.registry().set_labels(name, labels))
     }
 
+    fn set_load_duration(&self, name: &str, version: i64, seconds: f64) {
+        // Gone again by now, perhaps.
+        if let Ok(found) = self.0.registry().find(name, &version.to_string()) {
+            found.engine.stats().loaded(self::seconds(seconds));
+        }
+    }
+
     fn set_ready(&self, ready: bool) {
         self.0.registry().set_ready(ready);
     }
