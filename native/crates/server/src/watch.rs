@@ -44,8 +44,10 @@ impl Origin {
         if !shared.traces.rules.is_on() && !shared.log.accesses() {
             return None;
         }
-        let state = headers.get_all("tracestate").into_iter().filter_map(|value| value.to_str().ok());
-        let parent = headers.get("traceparent").and_then(|value| Parent::parse(value.as_bytes(), state));
+        let parent = headers.get("traceparent").and_then(|value| {
+            let state = headers.get_all("tracestate").into_iter().filter_map(|value| value.to_str().ok());
+            Parent::parse(value.as_bytes(), state)
+        });
         Some(Self { received: Instant::now(), parent, edge: edge() })
     }
 
