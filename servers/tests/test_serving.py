@@ -218,6 +218,29 @@ def test_broken_models_never_stop_the_rest(repository: Path, manager: Manager, s
     assert not manager.all_ready()
 
 
+def test_a_model_of_triton_s_python_backend_is_told_what_to_do(
+    repository: Path, manager: Manager, server: NotingServer
+) -> None:
+    write(repository, "a/1/model.py", "import triton_python_backend_utils as pb_utils")
+    manager.refresh()
+    assert "a Python model is a class Model here" in server.unavailable["a", 1]
+
+
+def test_a_version_that_cannot_replace_another_leaves_it_in_service(
+    repository: Path, manager: Manager, server: NotingServer
+) -> None:
+    manager.refresh()
+    write(repository, "digits/2/model.onnx", "broken")
+    manager.refresh()
+    manager.refresh()
+    assert ("digits", 1) in server.served
+    assert ("digits", 2) in server.unavailable
+    assert manager.all_ready()
+    write(repository, "digits/2/model.onnx", "mended")
+    manager.refresh()
+    assert {version for name, version in server.served if name == "digits"} == {2}
+
+
 def test_a_refresh_follows_the_repository(repository: Path, manager: Manager, server: NotingServer) -> None:
     manager.refresh()
     write(repository, "digits/2/model.onnx")

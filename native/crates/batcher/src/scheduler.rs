@@ -555,7 +555,7 @@ impl Shared {
         let outcome = trace::during(batch, || {
             catch_unwind(AssertUnwindSafe(|| {
                 let rows = batch[0].rows;
-                let inputs = instance.scratch.gather(batch, &self.signature.inputs, rows);
+                let inputs = instance.scratch.gather(batch, &self.signature.inputs, rows, &*instance.backend);
                 decoupled::stream(&mut *instance.backend, &inputs, &answers.parts, &self.stats)
             }))
             .unwrap_or_else(|_| Err(Error::internal("the backend panicked")))
@@ -593,7 +593,7 @@ impl Shared {
         started: Instant,
     ) -> Result<(Vec<smallvec::SmallVec<[Tensor; 2]>>, Phases), Error> {
         let padded = self.signature.buckets.fit(rows);
-        let inputs = instance.scratch.gather(batch, &self.signature.inputs, padded);
+        let inputs = instance.scratch.gather(batch, &self.signature.inputs, padded, &*instance.backend);
         let gathered = Instant::now();
         let outputs = instance.backend.run(&inputs)?;
         let ran = Instant::now();
