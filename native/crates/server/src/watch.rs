@@ -44,8 +44,10 @@ impl Origin {
         if !shared.traces.rules.is_on() && !shared.log.accesses() {
             return None;
         }
-        let state = headers.get_all("tracestate").into_iter().filter_map(|value| value.to_str().ok());
-        let parent = headers.get("traceparent").and_then(|value| Parent::parse(value.as_bytes(), state));
+        let parent = headers.get("traceparent").and_then(|value| {
+            let state = headers.get_all("tracestate").into_iter().filter_map(|value| value.to_str().ok());
+            Parent::parse(value.as_bytes(), state)
+        });
         Some(Self { received: Instant::now(), parent, edge: edge() })
     }
 
@@ -171,7 +173,7 @@ impl Watched {
                 ("http.request.method", "POST".into()),
                 ("http.route", (*route).into()),
                 ("url.path", path.clone().into()),
-                ("http.response.status_code", u64::from(code.map_or(200, http::status_of)).into()),
+                ("http.response.status_code", u64::from(outcome.err().map_or(200, http::status_of)).into()),
             ],
         };
         attributes.push(("infermesh.model.name", self.model.clone().into()));

@@ -6,11 +6,14 @@ line is made from them (``infermesh_servers.model.command``). Nothing heavy is i
 
 from dataclasses import dataclass
 
+from infermesh_servers.model.options.connection import ConnectionOptions
+from infermesh_servers.model.options.limits import LimitOptions
 from infermesh_servers.model.options.listen import ListenOptions
 from infermesh_servers.model.options.log import LogOptions
 from infermesh_servers.model.options.process import ProcessOptions
 from infermesh_servers.model.options.repository import EVERY_MODEL, ModelControlMode, RepositoryOptions
 from infermesh_servers.model.options.shared_memory import SharedMemoryOptions
+from infermesh_servers.model.options.tls import TlsOptions
 from infermesh_servers.model.options.tracing import TraceOptions
 
 __all__ = ["EVERY_MODEL", "ModelControlMode", "ServeOptions"]
@@ -18,7 +21,15 @@ __all__ = ["EVERY_MODEL", "ModelControlMode", "ServeOptions"]
 
 @dataclass(frozen=True, kw_only=True)
 class ServeOptions(
-    ProcessOptions, TraceOptions, LogOptions, SharedMemoryOptions, ListenOptions, RepositoryOptions
+    ProcessOptions,
+    TraceOptions,
+    LogOptions,
+    SharedMemoryOptions,
+    LimitOptions,
+    ConnectionOptions,
+    TlsOptions,
+    ListenOptions,
+    RepositoryOptions,
 ):
     """The command line of ``infermesh serve``; see its help for each field."""
 
@@ -26,4 +37,5 @@ class ServeOptions(
         """Raise ConfigurationError for options that do not fit together."""
         RepositoryOptions.check(self)
         ListenOptions.check(self)
+        TlsOptions.check(self)
         TraceOptions.check(self)

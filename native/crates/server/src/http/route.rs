@@ -6,7 +6,7 @@ use super::{
     path::{Aspect, Route},
     settings, shared_memory,
 };
-use crate::{describe, statistics, thread::Local};
+use crate::{budget::Hold, describe, statistics, thread::Local};
 use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use bytes::Bytes;
 use hyper::{Method, Request, StatusCode, body::Incoming};
@@ -47,7 +47,8 @@ async fn handle(local: &Local, route: Route, request: Request<Incoming>) -> Resu
     }
     let (head, body) = request.into_parts();
     // Read even where it says nothing, so that the connection can be used again.
-    let body = body::receive(local, &head.headers, body).await?;
+    let mut hold = Hold::none(&local.purse);
+    let body = body::receive(local, &head.headers, body, &mut hold).await?;
     let body = if head.method == Method::POST { body } else { Bytes::new() };
     Box::pin(about(local, route, body)).await
 }
