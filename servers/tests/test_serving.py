@@ -47,18 +47,18 @@ class NotingServer:
         self.drains_in_time = True
         self.log_ended = threading.Event()
 
-    def listen_tcp(self, host: str, port: int) -> tuple[str, int]:
+    def listen_tcp(self, host: str, port: int, _tls: object = None) -> tuple[str, int]:
         if port == 1:
             raise OSError(98, "Address already in use")
         return host, port or 50_000
 
-    def listen_http(self, host: str, port: int) -> tuple[str, int]:
+    def listen_http(self, host: str, port: int, _tls: object = None) -> tuple[str, int]:
         if port == 1:
             raise OSError(98, "Address already in use")
         self.settings["http"] = (host, port)
         return host, port or 50_001
 
-    def listen_metrics(self, host: str, port: int) -> tuple[str, int]:
+    def listen_metrics(self, host: str, port: int, _tls: object = None) -> tuple[str, int]:
         if port == 1:
             raise OSError(98, "Address already in use")
         self.settings["metrics"] = (host, port)

@@ -67,6 +67,8 @@ def test_a_new_connection_is_refused(gated: Server, gate: Gate) -> None:
         held = client.start(request("gated", x=ints([1])))
         gate.next_batch()
         with Connection(port) as other:
+            # A connection whose handshake is not over is closed without a word.
+            assert other.ping()
             gated.terminate()
             other.wait_goaway()
             with pytest.raises(ConnectionRefusedError):

@@ -87,7 +87,7 @@ def test_models_come_and_go(controlled: Server) -> None:
         answer = rest.post("/v2/repository/models/broken/load", {})
         assert answer.status == 500
         assert "failed to load 'broken'" in answer.error
-        assert rest.post("/v2/repository/models/scale/load", {"parameters": {"config": "{}"}}).status == 400
+        assert rest.post("/v2/repository/models/scale/load", {"parameters": {"config": "{"}}).status == 400
         index = {model["name"]: model["state"] for model in client.get_model_repository_index()}
         assert index == {"scale": "READY", "broken": "UNAVAILABLE"}
         assert [it["name"] for it in rest.post("/v2/repository/index", {"ready": True}).json] == ["scale"]
