@@ -3,10 +3,11 @@
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 
 import pytest
-from infermesh.logs import LogFormat, configure, ecs
+from infermesh.logs import LogFormat, Selection, configure, ecs, in_traces
 
 
 @pytest.fixture(autouse=True)
@@ -54,3 +55,38 @@ def test_text_is_the_sentence_alone_and_marks_what_is_wrong() -> None:
     logging.getLogger("somewhere").info("all is well")
     logging.getLogger("somewhere").warning("less so")
     assert stream.getvalue() == "all is well\nWarning: less so\n"
+
+
+def test_a_line_names_the_traces_that_it_belongs_to() -> None:
+    stream = io.StringIO()
+    configure(LogFormat.JSON, {}, stream)
+    log = logging.getLogger("somewhere")
+    with in_traces([("t1", "s1")]):
+        log.info("one")
+        log.info("own", extra={"ecs": {"trace.id": "t9"}})
+    with in_traces([("t1", "s1"), ("t2", "s2"), ("t1", "s3")]):
+        log.info("several")
+    log.info("none")
+    one, own, several, none = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (one["trace.id"], one["span.id"]) == ("t1", "s1")
+    assert own["trace.id"] == "t9"
+    assert (several["trace.ids"], "trace.id" in several) == (["t1", "t2"], False)
+    assert not {"trace.id", "trace.ids"} & set(none)
+
+
+def test_what_is_written_may_change() -> None:
+    stream = io.StringIO()
+    output = configure(LogFormat.TEXT, {}, stream)
+    log = logging.getLogger("somewhere")
+    log.debug("too much")
+    output.select(Selection(info=False, verbose=1))
+    log.debug("detail")
+    log.info("hidden")
+    output.select(Selection(error=False))
+    log.error("hidden, too")
+    log.info("shown")
+    output.write_as(LogFormat.ISO8601)
+    log.info("when")
+    detail, shown, when = stream.getvalue().splitlines()
+    assert (detail, shown) == ("detail", "shown")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z when", when)

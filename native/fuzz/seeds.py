@@ -58,7 +58,7 @@ def bodies() -> Iterator[bytes]:
 
 
 def connections() -> Iterator[bytes]:
-    """The start of HTTP/2 connections whose authority is a path; the first byte is how much one read gives."""
+    """The start of HTTP/2 connections whose authority is a path; the first byte is what one read gives."""
     indexed = b"\x41\x0a%2Ftmp%2Fs1"
     named = b"\x40\x0a:authority\x0a%2Ftmp%2Fs1"
     for block in (indexed, b"\x82\x87\x84" + named):

@@ -63,7 +63,7 @@ optimization {
   input_pinned_memory { enable: true }
   eager_batching: true
 }
-parameters { key: "cudnn_conv_algo_search" value: { string_value: "1" } }
+parameters { key: "TF_NUM_INTRA_THREADS" value: { string_value: "1" } }
 parameters { key: "intra_op_thread_count" value: { string_value: "1" } }
 cc_model_filenames { key: "8.0" value: "model_80.onnx" }
 metric_tags { key: "team" value: "vision" }
@@ -78,9 +78,8 @@ WARNED = [
     (13, "instance_group.passive"),
     (13, "instance_group.host_policy"),
     (16, "optimization.priority"),
-    (17, "optimization.input_pinned_memory"),
     (18, "optimization.eager_batching"),
-    (20, "parameters: cudnn_conv_algo_search"),
+    (20, "parameters: TF_NUM_INTRA_THREADS"),
     (22, "cc_model_filenames"),
     (23, "metric_tags"),
     (24, "model_repository_agents"),

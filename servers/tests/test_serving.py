@@ -47,18 +47,18 @@ class NotingServer:
         self.drains_in_time = True
         self.log_ended = threading.Event()
 
-    def listen_tcp(self, host: str, port: int) -> tuple[str, int]:
+    def listen_tcp(self, host: str, port: int, _tls: object = None) -> tuple[str, int]:
         if port == 1:
             raise OSError(98, "Address already in use")
         return host, port or 50_000
 
-    def listen_http(self, host: str, port: int) -> tuple[str, int]:
+    def listen_http(self, host: str, port: int, _tls: object = None) -> tuple[str, int]:
         if port == 1:
             raise OSError(98, "Address already in use")
         self.settings["http"] = (host, port)
         return host, port or 50_001
 
-    def listen_metrics(self, host: str, port: int) -> tuple[str, int]:
+    def listen_metrics(self, host: str, port: int, _tls: object = None) -> tuple[str, int]:
         if port == 1:
             raise OSError(98, "Address already in use")
         self.settings["metrics"] = (host, port)
@@ -115,6 +115,10 @@ class NotingServer:
     def set_labels(self, name: str, labels: dict[str, int]) -> bool:
         self.labels[name] = labels
         return True
+
+    def set_load_duration(self, name: str, version: int, seconds: float) -> None:
+        assert (name, version) in self.served
+        assert seconds > 0
 
     def set_unavailable(self, name: str, version: int, reason: str) -> None:
         self.unavailable[name, version] = reason
@@ -212,6 +216,29 @@ def test_broken_models_never_stop_the_rest(repository: Path, manager: Manager, s
     assert "e/1/model.py:1: SyntaxError" in server.unavailable["e", 1]
     assert server.unavailable["f", 1].endswith("f/1/model.onnx: found no such file")
     assert not manager.all_ready()
+
+
+def test_a_model_of_triton_s_python_backend_is_told_what_to_do(
+    repository: Path, manager: Manager, server: NotingServer
+) -> None:
+    write(repository, "a/1/model.py", "import triton_python_backend_utils as pb_utils")
+    manager.refresh()
+    assert "a Python model is a class Model here" in server.unavailable["a", 1]
+
+
+def test_a_version_that_cannot_replace_another_leaves_it_in_service(
+    repository: Path, manager: Manager, server: NotingServer
+) -> None:
+    manager.refresh()
+    write(repository, "digits/2/model.onnx", "broken")
+    manager.refresh()
+    manager.refresh()
+    assert ("digits", 1) in server.served
+    assert ("digits", 2) in server.unavailable
+    assert manager.all_ready()
+    write(repository, "digits/2/model.onnx", "mended")
+    manager.refresh()
+    assert {version for name, version in server.served if name == "digits"} == {2}
 
 
 def test_a_refresh_follows_the_repository(repository: Path, manager: Manager, server: NotingServer) -> None:

@@ -65,13 +65,6 @@ def test_unknown_paths_are_unimplemented(connection: Connection, path: str) -> N
     assert answer.grpc_message
 
 
-def test_an_extension_that_is_not_served_is_named(connection: Connection) -> None:
-    stream = connection.grpc("/inference.GRPCInferenceService/SystemSharedMemoryStatus", b"")
-    answer = connection.response(stream)
-    assert answer.grpc_status == grpc.StatusCode.UNIMPLEMENTED
-    assert "SystemSharedMemoryStatus" in answer.grpc_message
-
-
 @pytest.mark.parametrize(
     "opening",
     [

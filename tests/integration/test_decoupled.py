@@ -1,13 +1,15 @@
 """Decoupled Python models: any number of answers to a request, each sent as soon as it is there."""
 
+import asyncio
 import queue
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
+import tritonclient.grpc.aio as triton_aio
 from infermesh.proto.inference import grpc_service_pb2 as pb
 from support import onnx_models
 from support.client import SECONDS, Client, floats, ints, outputs, refused, request
@@ -184,6 +186,26 @@ def test_tritonclient_reads_until_the_end(zoo: Server) -> None:
             found.append(int(result.as_numpy("y")[0, 0]))
         client.stop_stream()
     assert found == [7, 8, 9]
+
+
+def test_tritonclient_reads_asynchronously(zoo: Server) -> None:
+    async def requests() -> AsyncIterator[dict[str, Any]]:
+        for id_ in ("a", "b"):
+            tensor = triton.InferInput("x", [1, 4], "INT32")
+            tensor.set_data_from_numpy(ints((1, 2, 3, -1)))
+            yield {"model_name": "each", "inputs": [tensor], "request_id": id_}
+
+    async def read() -> list[tuple[str, list[int] | None]]:
+        async with triton_aio.InferenceServerClient(zoo.target) as client:
+            return [
+                (result.get_response().id, result.as_numpy("y")[0].tolist()) if error is None else ("", None)
+                async for result, error in client.stream_infer(requests(), stream_timeout=SECONDS)
+            ]
+
+    found = asyncio.run(read())
+    for id_ in ("a", "b"):
+        assert [row for given, row in found if given == id_] == [[1], [2], [3]]
+    assert found.count(("", None)) == 2
 
 
 class Endless:

@@ -30,7 +30,10 @@ def test_a_model(rest: Rest) -> None:
     config = rest.get("/v2/models/add/config").json
     assert config["name"] == "add"
     assert config["output"][0]["data_type"] == "TYPE_FP32"
-    for path in ("/v2/models/absent", "/v2/models/absent/config", "/v2/models/absent/ready"):
+    answer = rest.get("/v2/models/absent/ready")
+    assert answer.status == 400
+    assert answer.error == "Model version not ready: Request for unknown model: 'absent' is not found"
+    for path in ("/v2/models/absent", "/v2/models/absent/config"):
         answer = rest.get(path)
         assert answer.status == 404
         assert "'absent' is not found" in answer.error
@@ -84,7 +87,7 @@ def test_models_come_and_go(controlled: Server) -> None:
         answer = rest.post("/v2/repository/models/broken/load", {})
         assert answer.status == 500
         assert "failed to load 'broken'" in answer.error
-        assert rest.post("/v2/repository/models/scale/load", {"parameters": {"config": "{}"}}).status == 400
+        assert rest.post("/v2/repository/models/scale/load", {"parameters": {"config": "{"}}).status == 400
         index = {model["name"]: model["state"] for model in client.get_model_repository_index()}
         assert index == {"scale": "READY", "broken": "UNAVAILABLE"}
         assert [it["name"] for it in rest.post("/v2/repository/index", {"ready": True}).json] == ["scale"]
@@ -105,5 +108,5 @@ def test_not_ready_is_a_status(serve: Serve, repository: Repository) -> None:
     with Rest(server.http_port) as rest:
         assert rest.get("/v2/health/live").status == 200
         answer = rest.get("/v2/health/ready")
-        assert (answer.status, answer.error) == (503, "the server is not ready")
-        assert rest.get("/v2/models/broken/versions/1/ready").status == 503
+        assert (answer.status, answer.error) == (400, "the server is not ready")
+        assert rest.get("/v2/models/broken/versions/1/ready").status == 400

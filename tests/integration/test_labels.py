@@ -92,7 +92,7 @@ def test_every_path_over_http_takes_a_label(server: Server) -> None:
         answer = rest.post(f"{path}/infer", json_request("FP32", [1, 4], [1, 1, 1, 1]))
         assert answer.json["model_version"] == "3"
         assert answer.json["outputs"][0]["data"] == [3, 3, 3, 3]
-        assert rest.get("/v2/models/scale/versions/beta/ready").status == 404
+        assert rest.get("/v2/models/scale/versions/beta").status == 404
     with triton_client(server.http_port) as http:
         assert http.is_model_ready("scale", "canary")
 

@@ -58,6 +58,7 @@ def test_what_models_did(serve: Serve, repository: Repository) -> None:
     server.wait_ready()
     before = scrape(server.metrics_port)
     assert {value for (name, _), value in before.items() if name.startswith("nv_inference")} == {0}
+    assert value(before, "nv_model_load_duration_secs", "scale") > 0
     with Client(server.target) as client:
         for _ in range(2):
             client.infer(request("scale", x=floats(3, 4)))

@@ -9,7 +9,7 @@ from support.client import Client, refused
 from support.gate import Gate
 from support.python_models import TALLY
 from support.repository import Repository
-from support.sequences import CONTROLS, TALLY_PORTS, step, total
+from support.sequences import CONTROLS, PATIENT, TALLY_PORTS, step, total
 from support.server import Serve, Server
 
 Start = Callable[[str], Client]
@@ -48,7 +48,7 @@ def begin(client: Client, gate: Gate, sequence: int = 1) -> Any:
 
 
 def test_a_sequence_stays_at_its_row_and_gaps_are_not_ready(start: Start, gate: Gate) -> None:
-    client = start(sequences(3))
+    client = start(sequences(3, PATIENT))
     calls = [begin(client, gate)]
     calls += [client.start(step("tally", sequence, 10 * sequence, start=True)) for sequence in (2, 3)]
     client.fence()
@@ -65,7 +65,7 @@ def test_a_sequence_stays_at_its_row_and_gaps_are_not_ready(start: Start, gate: 
 
 
 def test_the_oldest_come_first_and_without_gaps(start: Start, gate: Gate) -> None:
-    client = start(sequences(2, "oldest { max_candidate_sequences: 4 }"))
+    client = start(sequences(2, f"{PATIENT} oldest {{ max_candidate_sequences: 4 }}"))
     begin(client, gate)
     for sequence in (4, 3, 2):
         client.start(step("tally", sequence, sequence, start=True))
@@ -78,7 +78,7 @@ def test_the_oldest_come_first_and_without_gaps(start: Start, gate: Gate) -> Non
 
 
 def test_who_finds_no_slot_waits_for_an_end(start: Start, gate: Gate) -> None:
-    client = start(sequences(1, "max_sequence_idle_microseconds: 60000000"))
+    client = start(sequences(1, PATIENT))
     begin(client, gate)
     calls = [client.start(step("tally", sequence, sequence, start=True)) for sequence in (2, 3)]
     client.fence()
@@ -112,7 +112,7 @@ def test_who_finds_no_slot_gets_that_of_an_idle_sequence(start: Start, gate: Gat
 
 
 def test_an_instance_keeps_its_sequences(start: Start, gate: Gate) -> None:
-    client = start(sequences(2, more="instance_group { count: 2 }"))
+    client = start(sequences(2, PATIENT, "instance_group { count: 2 }"))
     gate.open()
     homes: dict[int, set[int]] = {}
     for turn in range(4):
@@ -126,7 +126,7 @@ def test_an_instance_keeps_its_sequences(start: Start, gate: Gate) -> None:
 
 
 def test_a_sequence_ends_with_a_request_that_is_given_up(start: Start, gate: Gate) -> None:
-    client = start(sequences(1))
+    client = start(sequences(1, PATIENT))
     begin(client, gate)
     given_up = client.start(step("tally", 1, 1))
     client.fence()
@@ -142,7 +142,7 @@ def test_a_sequence_ends_with_a_request_that_is_given_up(start: Start, gate: Gat
 
 
 def test_a_request_says_how_long_it_waits_for_a_slot(start: Start, gate: Gate) -> None:
-    client = start(sequences(1, "max_sequence_idle_microseconds: 60000000"))
+    client = start(sequences(1, PATIENT))
     begin(client, gate)
     message = step("tally", 2, 2, start=True)
     message.parameters["timeout"].int64_param = 100_000
@@ -152,8 +152,7 @@ def test_a_request_says_how_long_it_waits_for_a_slot(start: Start, gate: Gate) -
 
 
 def test_a_drain_answers_whoever_waits_for_a_slot(serve: Serve, repository: Repository, gate: Gate) -> None:
-    idle = "max_sequence_idle_microseconds: 60000000"
-    repository.python("tally", TALLY, config=gate.config + TALLY_PORTS + sequences(1, idle))
+    repository.python("tally", TALLY, config=gate.config + TALLY_PORTS + sequences(1, PATIENT))
     server = serve()
     server.wait_ready()
     with Client(server.target) as client:

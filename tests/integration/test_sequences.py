@@ -8,20 +8,22 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
-import tritonclient.http as triton_http
 from infermesh.proto.inference import grpc_service_pb2 as pb
 from support import onnx_models
 from support.client import SECONDS, Client, ints, outputs, refused, request
-from support.python_models import TALLY
+from support.python_models import NAMED, TALLY
 from support.repository import Repository
-from support.rest import HTTP, Rest, json_request, triton_client
-from support.sequences import CONTROLS, TALLY_PORTS, step, total
+from support.rest import HTTP, Rest, json_request
+from support.sequences import CONTROLS, PATIENT, TALLY_PORTS, step, total
 from support.server import Server, serving
+from support.triton_clients import KINDS
+from support.triton_clients import triton as triton_of
 
 #: Implicit state.
 ACCUMULATOR = """
 max_batch_size: 4
 sequence_batching {{
+  max_sequence_idle_microseconds: 60000000
   {more}
   control_input {{ name: "START" control {{ kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] }} }}
   control_input {{ name: "READY" control {{ kind: CONTROL_SEQUENCE_READY int32_false_true: [ 0, 1 ] }} }}
@@ -32,6 +34,21 @@ sequence_batching {{
   }}
 }}
 {end}
+"""
+
+
+#: Names for ids, text for state, which is also an output.
+NAMED_CONFIG = f"""
+backend: "python"
+max_batch_size: 2
+input {{ name: "x" data_type: TYPE_STRING dims: 1 }}
+output {{ name: "name" data_type: TYPE_STRING dims: 1 }}
+output {{ name: "text" data_type: TYPE_STRING dims: 1 }}
+sequence_batching {{
+  {PATIENT}
+  control_input {{ name: "ID" control {{ kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_STRING }} }}
+  state {{ input_name: "was" output_name: "text" data_type: TYPE_STRING dims: 1 }}
+}}
 """
 
 
@@ -55,8 +72,9 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     seen = 'output { name: "is" data_type: TYPE_INT32 dims: 1 }\n'
     repository.onnx("seen", model, config=accumulator(end=seen))
     repository.python(
-        "tally", TALLY, config=f"{TALLY_PORTS} max_batch_size: 4 sequence_batching {{ {CONTROLS} }}"
+        "tally", TALLY, config=f"{TALLY_PORTS} max_batch_size: 4 sequence_batching {{ {PATIENT} {CONTROLS} }}"
     )
+    repository.python("named", NAMED, config=NAMED_CONFIG)
     repository.onnx("plain", onnx_models.identity("INT32", ("n", 1)))
     with serving(repository.root, "--grpc-address", "127.0.0.1", "--grpc-port", "0", *HTTP) as server:
         yield server
@@ -117,14 +135,21 @@ def test_tritonclient_streams_a_sequence(zoo: Server) -> None:
     assert found == [103, 104, 108, 109, 114]
 
 
-def test_tritonclient_over_http(zoo: Server) -> None:
-    with triton_client(zoo.http_port) as client:
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("sequence", [77, 2**63 - 1])
+def test_every_tritonclient_sends_a_sequence(zoo: Server, kind: str, sequence: int) -> None:
+    with triton_of(kind, zoo) as client:
         found = []
         for turn, value in enumerate([3, 1, 4]):
-            tensor = triton_http.InferInput("x", [1, 1], "INT32")
+            tensor = client.input("x", [1, 1], "INT32")
             tensor.set_data_from_numpy(ints([value]))
-            answer = client.infer(
-                "tally", [tensor], sequence_id=77, sequence_start=turn == 0, sequence_end=turn == 2
+            answer = client.call(
+                "infer",
+                "tally",
+                [tensor],
+                sequence_id=sequence,
+                sequence_start=turn == 0,
+                sequence_end=turn == 2,
             )
             found.append(int(answer.as_numpy("sum")[0, 0]))
     assert found == [3, 4, 8]
@@ -247,6 +272,33 @@ def test_http_refuses_in_the_same_words(zoo: Server) -> None:
         answer = rest.post("/v2/models/direct/infer", body)
     assert answer.status == 400
     assert "sequence 12 to model 'direct' must specify the START flag" in answer.error
+
+
+def spoken(name: str | int, text: str, *, start: bool = False) -> pb.ModelInferRequest:
+    """A request of a sequence of texts."""
+    message = request("named", x=np.array([[text.encode()]], dtype=object))
+    if isinstance(name, str):
+        message.parameters["sequence_id"].string_param = name
+    else:
+        message.parameters["sequence_id"].uint64_param = name
+    message.parameters["sequence_start"].bool_param = start
+    return message
+
+
+def test_sequences_have_names_and_texts(client: Client) -> None:
+    for name in ("anna", "bo"):
+        found = outputs(client.infer(spoken(name, f"I am {name}", start=True)))
+        assert (found["name"].tolist(), found["text"].tolist()) == (
+            [[name.encode()]],
+            [[f"I am {name}".encode()]],
+        )
+    # The second stands in the second row; the first has nothing to say meanwhile.
+    for more in (", you", " see"):
+        client.infer(spoken("bo", more))
+    assert outputs(client.infer(spoken("anna", "!")))["text"].tolist() == [[b"I am anna!"]]
+    assert outputs(client.infer(spoken("bo", "?")))["text"].tolist() == [[b"I am bo, you see?"]]
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "correlation ID in request is not a string"):
+        client.infer(spoken(7, "who?", start=True))
 
 
 def test_a_failure_in_the_middle_leaves_sequence_and_state(client: Client) -> None:

@@ -1,16 +1,19 @@
 """Traces: W3C context in, OTLP out, through a collector that decodes what it gets."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import grpc
+import numpy as np
 import pytest
 import tritonclient.grpc as triton
 from infermesh.proto.inference import grpc_service_pb2 as pb
 from support import onnx_models
 from support.client import Client, floats, ints, outputs, refused, request
-from support.collector import SERVER, Collector, collecting
+from support.collector import SERVER, Collector, Span, collecting
+from support.ensembles import chain, put_ensemble
 from support.gate import Gate
-from support.python_models import EACH, GATED, MOODY
+from support.python_models import EACH, GATED, MOODY, TALKATIVE
 from support.repository import Repository
 from support.rest import HTTP, Rest, json_request
 from support.server import Serve, Server
@@ -183,6 +186,83 @@ def test_what_fails_is_traced(collector: Collector, serve: Serve, repository: Re
     assert (unknown.failed, unknown.attributes["rpc.grpc.status_code"]) == (False, 5)
     record = server.wait_for("inference-failed")
     assert (record["trace.id"], record["span.id"]) == (TRACE, failed.id)
+
+
+def test_the_steps_of_ensembles(collector: Collector, serve: Serve, repository: Repository) -> None:
+    repository.onnx("double", onnx_models.scale(2.0))
+    repository.onnx("triple", onnx_models.scale(3.0))
+    put_ensemble(repository, "sixfold", chain("double", "triple"))
+    put_ensemble(repository, "twelvefold", chain("sixfold", "double"))
+    server = traced(serve, collector)
+    with Client(server.target) as client:
+        infer(client, request("twelvefold", x=floats(1, 4)), traceparent=context(sampled=True))
+    # The request; a step that is an ensemble; three that are models, each with its queue and compute.
+    spans = {span.id: span for span in collector.wait_for(11)}
+    assert {span.trace for span in spans.values()} == {TRACE}
+
+    def path(span: Span) -> str:
+        outer = spans.get(span.parent)
+        own = span.attributes.get("infermesh.model.name", span.name)
+        return own if outer is None else f"{path(outer)}/{own}"
+
+    models = {
+        "twelvefold/sixfold": 1,
+        "twelvefold/sixfold/double": 1,
+        "twelvefold/sixfold/triple": 1,
+        "twelvefold/double": 1,
+    }
+    leaves = {f"{model}/{part}": 1 for model in list(models)[1:] for part in ("queue", "compute")}
+    assert Counter(map(path, spans.values())) == {"twelvefold": 1, **models, **leaves}
+    for span in spans.values():
+        if (outer := spans.get(span.parent)) is not None:
+            assert outer.start <= span.start <= span.end <= outer.end
+
+
+def test_what_a_model_logs_names_its_trace(
+    collector: Collector, serve: Serve, repository: Repository
+) -> None:
+    repository.python(
+        "talkative", TALKATIVE, config="dynamic_batching { max_queue_delay_microseconds: 10000000 }"
+    )
+    server = traced(serve, collector)
+    other = TRACE[::-1]
+    with Client(server.target) as client:
+        for traces in ((), (TRACE,), (TRACE, other)):
+            # The last one fills the batch.
+            last = 8 - len(traces)
+            calls = [
+                client.inference.ModelInfer.future(
+                    request("talkative", x=ints([index])),
+                    timeout=20,
+                    metadata=(("traceparent", context(sampled=True, trace=trace)),),
+                )
+                for index, trace in enumerate(traces)
+            ]
+            client.fence()
+            client.infer(request("talkative", x=ints(*([row] for row in range(last)))))
+            for call in calls:
+                call.result()
+    none, one, two = (record for record in server.records if record.get("event.action") == "mine")
+    assert not {"trace.id", "trace.ids"} & set(none)
+    assert one["trace.id"] == TRACE
+    assert two["trace.ids"] == [TRACE, other]
+
+
+def test_a_fault_in_onnx_runtime_is_logged(
+    collector: Collector, serve: Serve, repository: Repository
+) -> None:
+    repository.onnx("table", onnx_models.refuses_zero())
+    server = traced(serve, collector)
+    with Client(server.target) as client:
+        client.infer(request("table", x=np.array([[-1]])))
+        metadata = (("traceparent", context(sampled=True)),)
+        with refused(grpc.StatusCode.INTERNAL):
+            client.inference.ModelInfer(request("table", x=np.array([[0]])), timeout=20, metadata=metadata)
+    record = server.wait_for("inference-failed")
+    assert (record["log.level"], record["log.logger"]) == ("error", "infermesh.native")
+    assert (record["infermesh.model.name"], record["infermesh.model.version"]) == ("table", "1")
+    assert record["trace.id"] == TRACE
+    assert "Gather" in record["message"]
 
 
 def test_a_request_that_was_given_up(

@@ -66,7 +66,9 @@ class Connection:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.responses: dict[int, Response] = {}
+        self.own_port: int = self.socket.getsockname()[1]
         self.goaway: int | None = None
+        self.goaway_reason = ""
         self.closed = False
         self._seconds = seconds
         self._next_stream = 1
@@ -181,6 +183,7 @@ class Connection:
                 self.frame(PING, ACK, 0, payload)
             case 7:
                 self.goaway = struct.unpack_from(">I", payload, 4)[0]
+                self.goaway_reason = payload[8:].decode()
             case 3 if response is not None:
                 response.reset = struct.unpack(">I", payload)[0]
             case 0 if response is not None:

@@ -67,6 +67,23 @@ class Model:
         return {"y": batch["x"], "z": -batch["x"]}
 """
 
+#: Answers its input, and logs each row.
+TALKATIVE = """
+import logging
+
+log = logging.getLogger("mine")
+
+
+class Model:
+    inputs = {"x": ("INT32", [1])}
+    outputs = {"y": ("INT32", [1])}
+    max_batch_size = 8
+
+    def infer(self, batch):
+        log.info("rows: %s", batch["x"].ravel().tolist(), extra={"ecs": {"event.action": "mine"}})
+        return {"y": batch["x"]}
+"""
+
 #: One row in, text out: the reverse of it.
 REVERSE = """
 import numpy as np
@@ -170,6 +187,17 @@ class Model:
         return {"y": batch["x"], "rows": np.full_like(batch["x"], len(batch["x"]))}
 """
 
+#: Answers the name of the sequence, and keeps its text in the server: what came before, and this.
+NAMED = """
+import numpy as np
+
+
+class Model:
+    def infer(self, batch):
+        text = np.array([[was + now] for (was,), (now,) in zip(batch["was"], batch["x"])], dtype=object)
+        return {"name": batch["ID"], "text": text}
+"""
+
 #: Adds up what each sequence sends, by its id, and reports each batch to the test's gate. -1 raises.
 TALLY = """
 import json
@@ -203,4 +231,22 @@ class Model:
             if batch["END"][row, 0]:
                 del self.sums[of]
         return {"sum": sums}
+"""
+
+#: Takes as long for every batch, one row each, as its configuration says.
+STEADY = """
+import time
+
+
+class Model:
+    inputs = {"x": ("INT32", [1])}
+    outputs = {"y": ("INT32", [1])}
+    max_batch_size = 1
+
+    def __init__(self, context):
+        self.seconds = float(context.parameters["seconds"])
+
+    def infer(self, batch):
+        time.sleep(self.seconds)
+        return {"y": batch["x"]}
 """

@@ -11,6 +11,9 @@ input { name: "x" data_type: TYPE_INT32 dims: 1 }
 output { name: "sum" data_type: TYPE_INT32 dims: 1 }
 """
 
+#: No pause of a busy machine ends a sequence.
+PATIENT = "max_sequence_idle_microseconds: 60000000"
+
 #: What it is told about each row.
 CONTROLS = """
   control_input { name: "START" control { kind: CONTROL_SEQUENCE_START bool_false_true: [ false, true ] } }

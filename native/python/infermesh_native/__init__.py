@@ -4,9 +4,28 @@ Python hands over whole models and settings; a request is received, batched, exe
 model configuration crosses the boundary as a serialised ``inference.ModelConfig``, so both share one schema.
 """
 
-from infermesh_native._native import ONNX_PARAMETERS, FatalError, ModelError, Server, __version__
+from infermesh_native._native import (
+    ONNX_PARAMETERS,
+    FatalError,
+    Limits,
+    ModelError,
+    Rules,
+    Server,
+    Tls,
+    __version__,
+)
 
 #: One tensor as the python backend sees it: name, datatype, shape, little-endian row-major bytes.
 Tensor = tuple[str, str, tuple[int, ...], memoryview]
 
-__all__ = ["ONNX_PARAMETERS", "FatalError", "ModelError", "Server", "Tensor", "__version__"]
+__all__ = [
+    "ONNX_PARAMETERS",
+    "FatalError",
+    "Limits",
+    "ModelError",
+    "Rules",
+    "Server",
+    "Tensor",
+    "Tls",
+    "__version__",
+]

@@ -3,7 +3,7 @@ from typing import final
 
 from infermesh_native import Tensor
 
-__all__ = ["ONNX_PARAMETERS", "FatalError", "ModelError", "Server", "__version__"]
+__all__ = ["ONNX_PARAMETERS", "FatalError", "Limits", "ModelError", "Rules", "Server", "Tls", "__version__"]
 
 __version__: str
 
@@ -15,6 +15,45 @@ class FatalError(Exception):
 
 class ModelError(Exception):
     """A model could not be loaded; the message says what was found and what was expected."""
+
+@final
+class Tls:
+    """Certificates of a listener, from files in PEM; once it is used, files that change are taken anew."""
+
+    def __new__(cls, *, certificate: str, key: str, protocol: str, authorities: str | None = None) -> Tls:
+        """Read and check the files; with ``authorities``, clients need a certificate from one of them.
+
+        ``protocol`` is agreed on by ALPN: ``h2`` or ``http/1.1``. Raises ValueError that names the file, what
+        is wrong with it and what to do.
+        """
+
+@final
+class Limits:
+    """How much clients may ask for at once."""
+
+    def __new__(
+        cls, *, max_message_bytes: int, max_input_bytes: int, max_connections: int, memory_budget_bytes: int
+    ) -> Limits:
+        """Sizes of one gRPC message and of one HTTP body; connections; memory for all requests under way."""
+
+@final
+class Rules:
+    """The life of gRPC connections, in gRPC's terms."""
+
+    def __new__(
+        cls,
+        *,
+        max_age: float | None,
+        max_age_grace: float | None,
+        keepalive_time: float,
+        keepalive_timeout: float,
+        keepalive_permit_without_calls: bool,
+        max_pings_without_data: int,
+        min_ping_interval: float,
+        max_ping_strikes: int,
+        write_timeout: float,
+    ) -> Rules:
+        """Times are in seconds, None is for ever. Raises ValueError for a time that is none."""
 
 @final
 class Server:
@@ -30,9 +69,10 @@ class Server:
         version: str,
         name: str = "infermesh",
         io_threads: int = 0,
-        max_message_bytes: int = 2_147_483_647,
         allow_client_shm: bool = True,
         response_cache_bytes: int = 0,
+        limits: Limits | None = None,
+        rules: Rules | None = None,
     ) -> Server:
         """Start the network threads (0: one per core). No socket is opened yet.
 
@@ -41,16 +81,16 @@ class Server:
         Raises ModelError if the system refuses a thread.
         """
 
-    def listen_tcp(self, host: str, port: int) -> tuple[str, int]:
-        """Bind and serve gRPC; port 0 picks a free one. Returns the bound address.
+    def listen_tcp(self, host: str, port: int, tls: Tls | None = None) -> tuple[str, int]:
+        """Bind and serve gRPC, over TLS if it is given; port 0 picks a free one. Returns the bound address.
 
         Raises OSError if the address cannot be bound.
         """
 
-    def listen_http(self, host: str, port: int) -> tuple[str, int]:
+    def listen_http(self, host: str, port: int, tls: Tls | None = None) -> tuple[str, int]:
         """As ``listen_tcp``, for the v2 protocol over HTTP: JSON, and tensors in binary beside it."""
 
-    def listen_metrics(self, host: str, port: int) -> tuple[str, int]:
+    def listen_metrics(self, host: str, port: int, tls: Tls | None = None) -> tuple[str, int]:
         """As ``listen_tcp``, for Prometheus: ``GET /metrics``."""
 
     def listen_unix(self, path: str) -> None:
@@ -132,6 +172,9 @@ class Server:
         It is called in a thread of the server's, when the version is out of service. Raises RuntimeError if
         somebody watches already.
         """
+
+    def set_load_duration(self, name: str, version: int, seconds: float) -> None:
+        """Say how long it took to load a version, for the metrics."""
 
     def set_ready(self, ready: bool) -> None:
         """What ServerReady and the health service report from now on."""

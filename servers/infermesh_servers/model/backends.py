@@ -71,7 +71,10 @@ def model_file_name(config: ModelConfig | None, backend: str) -> str:
 
 
 def instance_count(config: ModelConfig) -> int:
-    """Return how many instances a configuration asks for: a group without a count is one, as is no group."""
+    """Return how many instances a configuration asks for.
+
+    A group without a count is one, as is no group; one with GPUs has so many on each.
+    """
     if config.HasField("ensemble_scheduling"):
         return 0
-    return sum(group.count or 1 for group in config.instance_group) or 1
+    return sum((group.count or 1) * (len(group.gpus) or 1) for group in config.instance_group) or 1

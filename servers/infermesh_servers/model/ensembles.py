@@ -51,19 +51,19 @@ def members_first(names: AbstractSet[str], entries: Mapping[str, ModelEntry]) ->
     """Return models in an order in which every ensemble comes after its members; circles in any order."""
     ordered: dict[str, None] = {}
     visited: set[str] = set()
-
-    def visit(name: str) -> None:
-        if name in visited or name not in entries:
-            return
-        visited.add(name)
-        for member in member_names(entries[name].config):
-            visit(member)
-        if name in names:
-            ordered[name] = None
-
     for name in sorted(names):
-        visit(name)
-    return list(ordered)
+        _visit(name, entries, visited, ordered)
+    return [name for name in ordered if name in names]
+
+
+def _visit(name: str, entries: Mapping[str, ModelEntry], visited: set[str], ordered: dict[str, None]) -> None:
+    # No function within a function: one that calls itself would keep the entries, and what they keep, alive.
+    if name in visited or name not in entries:
+        return
+    visited.add(name)
+    for member in member_names(entries[name].config):
+        _visit(member, entries, visited, ordered)
+    ordered[name] = None
 
 
 def unmet(config: ModelConfig, ready: Mapping[str, AbstractSet[int]]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from infermesh.logs import ecs
 from infermesh.proto.inference.model_config_pb2 import ModelConfig
 
+from infermesh_servers.model import gpu_libraries
 from infermesh_servers.model.backends import ENSEMBLE, ONNXRUNTIME, instance_count
 from infermesh_servers.model.class_names import read_class_names
 from infermesh_servers.model.labels import describe
@@ -59,6 +60,9 @@ class Registry(Protocol):
 
     def load_ensemble(self, version: int, config: bytes, classes: ClassNames) -> None:
         """Serve one version that other models compute."""
+
+    def set_load_duration(self, name: str, version: int, seconds: float) -> None:
+        """Say how long it took to load a version, for the metrics."""
 
     def unload(self, name: str, version: int) -> bool:
         """Stop serving a version, or listing it; False if it is unknown."""
@@ -131,11 +135,13 @@ class Loader:
                 entry.name,
                 extra=ecs("model-warning", infermesh__model__name=entry.name),
             )
+        duration = time.monotonic_ns() - started
+        self._registry.set_load_duration(entry.name, version.number, duration / 1e9)
         _log.info(
             "Loaded %s version %d",
             entry.name,
             version.number,
-            extra=_fields("model-loaded", outcome, event__duration=time.monotonic_ns() - started),
+            extra=_fields("model-loaded", outcome, event__duration=duration),
         )
         return outcome
 
@@ -187,14 +193,7 @@ class Loader:
             raise FileNotFoundError(f"{version.file}: found no such file")
         directory, classes = str(entry.directory), read_class_names(config, entry.directory)
         if entry.backend == ONNXRUNTIME:
-            completed = self._registry.load_onnx(
-                version.number,
-                str(version.file),
-                config.SerializeToString(),
-                str(self._library()),
-                directory,
-                classes,
-            )
+            completed = self._load_onnx(version, config, directory, classes)
         else:
             # numpy takes memory and a tenth of a second, and a server of ONNX models never needs it.
             from infermesh_servers.model.python_backend import load_instances
@@ -206,6 +205,26 @@ class Loader:
                 version.number, config.SerializeToString(), calls, directory, classes
             )
         return ModelConfig.FromString(completed)
+
+    def _load_onnx(
+        self, version: ModelVersion, config: ModelConfig, directory: str, classes: ClassNames
+    ) -> bytes:
+        library = self._library()
+        if gpu_libraries.has_cuda(library) and gpu_libraries.may_use_gpu(config):
+            gpu_libraries.preload(library)
+        try:
+            return self._registry.load_onnx(
+                version.number,
+                str(version.file),
+                config.SerializeToString(),
+                str(library),
+                directory,
+                classes,
+            )
+        except Exception as error:
+            if remedy := gpu_libraries.explain(str(error), library):
+                raise RuntimeError(f"{error}: {remedy}") from error
+            raise
 
 
 def _reason(error: BaseException, entry: ModelEntry) -> str:

@@ -66,7 +66,7 @@ class Manager:
             new = {member: found for member, found in members.items() if not self._has_ready(member)}
             self._implied = (self._implied | new.keys()) - {name}
             new[name] = entry
-            known = {model: versions for model, versions in self._known().items() if model in new}
+            known = {model: set(self._outcomes[model]) for model in new if model in self._outcomes}
             return self._carry_out(plan({}, new, known), {**self._seen, **new})
 
     def unload(self, name: str, *, dependents: bool = False) -> bool:
@@ -163,7 +163,9 @@ class Manager:
     def _carry_out(self, steps: Plan, found: Mapping[str, ModelEntry]) -> list[Outcome]:
         """Load, then turn the labels over, then unload: no request finds a gap."""
         steps = compose(steps, found)
-        replaced = {name for name in self._outcomes if self._has_ready(name)}
+        concerned = {entry.name for entry, _ in (*steps.load, *steps.compose)}
+        concerned |= {entry.name for entry in steps.broken}
+        replaced = {name for name in concerned if self._has_ready(name)}
         outcomes = [self._refuse(entry) for entry in steps.broken]
         for entry, version in steps.load:
             if self._stop():
@@ -179,9 +181,14 @@ class Manager:
         self._warn(loaded)
         failed = {outcome.name for outcome in outcomes if outcome.state is not State.READY} & replaced
         changed = {entry.name for entry in loaded}
-        changed |= {name for name, entry in found.items() if self._seen.get(name) != entry}
+        # Most entries are the objects of the last time, which is quicker to see than that they are equal.
+        seen = ((name, entry, self._seen.get(name)) for name, entry in found.items())
+        changed |= {name for name, entry, before in seen if before is not entry and before != entry}
         # Without what it keeps: that is kept for versions that are served.
-        self._seen = {name: replace(entry, keeps=None) for name, entry in found.items()}
+        self._seen = {
+            name: entry if entry.keeps is None else replace(entry, keeps=None)
+            for name, entry in found.items()
+        }
         for name in sorted(changed - failed):
             self._label(found[name])
         for name, number in steps.unload:

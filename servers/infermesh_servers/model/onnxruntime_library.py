@@ -21,7 +21,7 @@ def find_library(package: str = "onnxruntime") -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise ConfigurationError(
             "ONNX Runtime is not installed",
-            hint="install onnxruntime, or onnxruntime-gpu for NVIDIA GPUs, beside infermesh-servers",
+            hint="pip install infermesh-servers[cpu], or infermesh-servers[gpu] for NVIDIA GPUs",
         )
     folders = [Path(location) / "capi" for location in spec.submodule_search_locations]
     found = [

@@ -10,8 +10,9 @@ from infermesh.errors import ConfigurationError, InfermeshError
 from infermesh.logs import LogFormat, Output, ecs
 from infermesh.otlp.resource import resource
 
-from infermesh_servers.model import tracing
+from infermesh_servers.model import connections, tracing
 from infermesh_servers.model.breakdown import Breakdowns
+from infermesh_servers.model.connections import Certificates
 from infermesh_servers.model.control import RepositoryControl
 from infermesh_servers.model.listeners import listen
 from infermesh_servers.model.loader import Loader, Outcome, State
@@ -51,18 +52,22 @@ def run(options: ServeOptions) -> None:
         tracing_config.resource,
     )
     output = _open_log(options, {name: attributes[name] for name in ("service.name", "service.version")})
+    # As early, for the same reason.
+    certificates = Certificates.load(options)
     server = infermesh_native.Server(
         version=service_version,
         io_threads=options.io_threads,
         allow_client_shm=options.allow_client_shm,
         response_cache_bytes=options.response_cache_bytes,
+        limits=connections.limits(options),
+        rules=connections.rules(options),
     )
     log_settings = LogSettings(output, options.log_file, server.set_access_log)
     server.allow_log_settings(log_settings.change)
     with NativeLog(server):
         exporter = tracing.start(server, tracing_config, attributes)
         try:
-            _serve(options, repository, server, shutdown, output.format)
+            _serve(options, certificates, repository, server, shutdown, output.format)
         finally:
             exporter.stop(_FLUSH_SECONDS)
 
@@ -78,12 +83,13 @@ def _open_log(options: ServeOptions, service: Mapping[str, str]) -> Output:
 
 def _serve(
     options: ServeOptions,
+    certificates: Certificates,
     repository: Repository,
     server: infermesh_native.Server,
     shutdown: Shutdown,
     log_format: LogFormat,
 ) -> None:
-    listeners = listen(server, options)
+    listeners = listen(server, options, certificates)
 
     loader = Loader(server, find_library, caches=options.response_cache_bytes > 0)
     manager = Manager(repository, loader, stop=lambda: shutdown.requested)

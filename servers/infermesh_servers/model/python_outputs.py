@@ -43,7 +43,15 @@ class Outputs:
             for state in config.sequence_batching.state
             if state.output_name not in declared
         ]
-        outputs = [(output.name, output.data_type, output.dims) for output in config.output]
+        # The model's own shape, where clients see another.
+        outputs = [
+            (
+                output.name,
+                output.data_type,
+                output.reshape.shape if output.HasField("reshape") else output.dims,
+            )
+            for output in config.output
+        ]
         self._specs = tuple(
             OutputSpec(name, wire_name(data_type), tuple(dims)) for name, data_type, dims in outputs + states
         )

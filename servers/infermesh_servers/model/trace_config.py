@@ -67,8 +67,8 @@ def _parse(flags: Sequence[str]) -> tuple[dict[str, str], dict[str, str], dict[s
     resource: dict[str, str] = {}
     for flag in flags:
         scope, separator, rest = flag.partition(",")
-        # A comma may also be part of a value.
-        mode, setting = (scope, rest) if separator and "=" not in scope else ("", flag)
+        # A comma may also be part of a value; one in front of everything names no mode.
+        mode, setting = (scope or "?", rest) if separator and "=" not in scope else ("", flag)
         name, separator, value = setting.partition("=")
         if not separator or not name or not value:
             _refuse(flag, "<setting>=<value> or opentelemetry,<setting>=<value>")

@@ -18,6 +18,11 @@ pub struct TensorView<'a> {
     pub data: &'a [u8],
 }
 
+/// Memory of the host in which a batch's inputs are put together, aligned for any element type.
+pub trait Memory: Send {
+    fn bytes(&mut self) -> &mut [u8];
+}
+
 /// One instance of a model. It runs one batch at a time.
 pub trait Backend: Send {
     /// Executes a batch: inputs and outputs in the order of the model's signature.
@@ -36,6 +41,11 @@ pub trait Backend: Send {
     /// Whether `run` may be called on a network thread: it never waits for anything but its own arithmetic.
     fn may_run_inline(&self) -> bool {
         false
+    }
+
+    /// Memory of at least this size from which it takes inputs with less effort; `None` where any will do.
+    fn memory(&self, _bytes: usize) -> Option<Box<dyn Memory>> {
+        None
     }
 
     /// How far it is run in before it serves. Asked on the thread that will run it.

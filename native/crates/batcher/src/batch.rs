@@ -1,18 +1,18 @@
 //! Puts requests' tensors together for a backend and takes its outputs apart again.
 
-use crate::{Request, Tensor, TensorView};
+use crate::{Backend, Request, Tensor, TensorView, backend::Memory};
 use bytes::Bytes;
 use infermesh_wire::{DataType, Error, datatype::elements};
 use smallvec::SmallVec;
 
 /// Reusable input memory of one instance, aligned for any element type.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Scratch {
-    buffers: Vec<Vec<u128>>,
+    buffers: Vec<Box<dyn Memory>>,
 }
 
 impl Scratch {
-    /// The batch's inputs, `rows` of them. A lone request's tensors are used where they are; several are copied once,
+    /// The batch's inputs, `rows` of them, for `backend`. A lone request's tensors are used where they are; several are copied once,
     /// side by side. Rows beyond the batch's own are copies of its last one: values that some caller sent, on which
     /// the model behaves as it does on any, where zeros might divide by zero or be no valid string.
     pub fn gather<'a>(
@@ -20,9 +20,10 @@ impl Scratch {
         batch: &'a [Request],
         datatypes: &[DataType],
         rows: usize,
+        backend: &dyn Backend,
     ) -> Vec<TensorView<'a>> {
         let surplus = rows - batch.iter().map(|request| request.rows).sum::<usize>();
-        self.buffers.resize_with(datatypes.len(), Vec::new);
+        self.buffers.resize_with(datatypes.len(), || Box::new(Words(Vec::new())));
         self.buffers
             .iter_mut()
             .zip(datatypes)
@@ -41,7 +42,7 @@ impl Scratch {
                 if batch.len() > 1 || surplus > 0 {
                     shape[0] = rows as i64;
                 }
-                let copied = bytes_of(buffer, own + filler.len() * surplus);
+                let copied = grown(buffer, own + filler.len() * surplus, backend);
                 let mut rest = &mut copied[..];
                 for request in batch {
                     let data = &request.inputs[input].data;
@@ -74,13 +75,23 @@ fn is_aligned(data: &Bytes, datatype: DataType) -> bool {
     data.as_ptr().addr().is_multiple_of(datatype.size().unwrap_or(1))
 }
 
-fn bytes_of(buffer: &mut Vec<u128>, size: usize) -> &mut [u8] {
-    let words = size.div_ceil(size_of::<u128>());
-    if buffer.len() < words {
-        buffer.resize(words, 0);
+/// The first `size` bytes, in larger memory if need be.
+fn grown<'a>(buffer: &'a mut Box<dyn Memory>, size: usize, backend: &dyn Backend) -> &'a mut [u8] {
+    if buffer.bytes().len() < size {
+        let words = || Box::new(Words(vec![0; size.div_ceil(size_of::<u128>())]));
+        *buffer = backend.memory(size).unwrap_or_else(|| words());
     }
-    // SAFETY: the buffer holds at least `size` initialised bytes, u8 has no alignment, and the borrow is exclusive.
-    unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast(), size) }
+    &mut buffer.bytes()[..size]
+}
+
+/// Ordinary memory.
+struct Words(Vec<u128>);
+
+impl Memory for Words {
+    fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: the words are initialised, u8 has no alignment, and the borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), size_of_val(&self.0[..])) }
+    }
 }
 
 /// Each request's own rows, in the order of the batch; slices of the outputs, not copies. Rows behind them, with which
@@ -178,11 +189,44 @@ mod tests {
         Request::new(inputs, rows, Instant::now(), Mailbox::for_this_thread()).0
     }
 
+    /// Any memory will do.
+    struct Plain;
+
+    impl Backend for Plain {
+        fn run(&mut self, _: &[TensorView<'_>]) -> Result<Vec<Tensor>, Error> {
+            unreachable!("nothing is run here")
+        }
+    }
+
+    /// Has memory of its own, with something in it.
+    struct Own;
+
+    impl Backend for Own {
+        fn run(&mut self, _: &[TensorView<'_>]) -> Result<Vec<Tensor>, Error> {
+            unreachable!("nothing is run here")
+        }
+
+        fn memory(&self, bytes: usize) -> Option<Box<dyn Memory>> {
+            Some(Box::new(Words(vec![u128::MAX; bytes])))
+        }
+    }
+
+    #[test]
+    fn inputs_are_put_together_in_the_backends_own_memory() {
+        let batch = [request(1, Bytes::from_static(&[1; 2])), request(1, Bytes::from_static(&[2; 2]))];
+        let mut scratch = Scratch::default();
+        let first = scratch.gather(&batch, &[DataType::Uint8], 2, &Own)[0].data.as_ptr();
+        let views = scratch.gather(&batch, &[DataType::Uint8], 2, &Own);
+        assert_eq!((views[0].data, views[0].data.as_ptr()), (&[1, 1, 2, 2][..], first));
+        // So that it is known to be that memory.
+        assert_eq!(scratch.buffers[0].bytes()[4..6], [255, 255]);
+    }
+
     #[test]
     fn a_lone_aligned_request_is_not_copied() {
         let batch = [request(1, Bytes::from_owner(AlignedBytes([7; 8])))];
         let mut scratch = Scratch::default();
-        let views = scratch.gather(&batch, &[DataType::Fp32], 1);
+        let views = scratch.gather(&batch, &[DataType::Fp32], 1, &Plain);
         assert_eq!(views[0].data.as_ptr(), batch[0].inputs[0].data.as_ptr());
     }
 
@@ -199,7 +243,7 @@ mod tests {
         let received = Bytes::from_owner(AlignedBytes([0, 1, 2, 3, 4, 5, 6, 7]));
         let batch = [request(1, received.slice(1..5))];
         let mut scratch = Scratch::default();
-        let views = scratch.gather(&batch, &[DataType::Fp32], 1);
+        let views = scratch.gather(&batch, &[DataType::Fp32], 1, &Plain);
         assert_eq!(views[0].data, [1, 2, 3, 4]);
         assert!(views[0].data.as_ptr().addr().is_multiple_of(4));
     }
@@ -208,7 +252,7 @@ mod tests {
     fn rows_come_back_to_their_requests() {
         let batch = [request(1, Bytes::from_static(&[1; 2])), request(2, Bytes::from_static(&[2; 4]))];
         let mut scratch = Scratch::default();
-        let views = scratch.gather(&batch, &[DataType::Uint8], 3);
+        let views = scratch.gather(&batch, &[DataType::Uint8], 3, &Plain);
         assert_eq!((views[0].data, &views[0].shape[..]), (&[1, 1, 2, 2, 2, 2][..], &[3, 2][..]));
         let output = Tensor { shape: views[0].shape.clone(), data: Bytes::copy_from_slice(views[0].data) };
         let shares = split(&batch, &[output], &[DataType::Uint8], 3).unwrap();
@@ -232,7 +276,7 @@ mod tests {
     fn a_batch_is_filled_up_with_its_last_row() {
         let batch = [request(1, Bytes::from_static(&[1; 2])), request(2, Bytes::from_static(&[2, 2, 3, 4]))];
         let mut scratch = Scratch::default();
-        let views = scratch.gather(&batch, &[DataType::Uint8], 5);
+        let views = scratch.gather(&batch, &[DataType::Uint8], 5, &Plain);
         assert_eq!((views[0].data, &views[0].shape[..]), (&[1, 1, 2, 2, 3, 4, 3, 4, 3, 4][..], &[5, 2][..]));
         let output = Tensor { shape: views[0].shape.clone(), data: Bytes::copy_from_slice(views[0].data) };
         let shares = split(&batch, &[output], &[DataType::Uint8], 5).unwrap();
@@ -243,7 +287,7 @@ mod tests {
     fn a_lone_request_that_is_filled_up_gets_its_own_rows() {
         let batch = [request(1, Bytes::from_static(&[7, 8]))];
         let mut scratch = Scratch::default();
-        let views = scratch.gather(&batch, &[DataType::Uint8], 4);
+        let views = scratch.gather(&batch, &[DataType::Uint8], 4, &Plain);
         assert_eq!((views[0].data, &views[0].shape[..]), (&[7, 8, 7, 8, 7, 8, 7, 8][..], &[4, 2][..]));
         let output = Tensor { shape: views[0].shape.clone(), data: Bytes::copy_from_slice(views[0].data) };
         let shares = split(&batch, &[output], &[DataType::Uint8], 4).unwrap();
@@ -257,7 +301,7 @@ mod tests {
         let data = Bytes::from_static(b"\x01\0\0\0a\0\0\0\0\x02\0\0\0bc\x01\0\0\0d");
         let batch = [request(2, data.clone())];
         let mut scratch = Scratch::default();
-        let views = scratch.gather(&batch, &[DataType::Bytes], 3);
+        let views = scratch.gather(&batch, &[DataType::Bytes], 3, &Plain);
         assert_eq!(views[0].shape[..], [3, 2]);
         assert_eq!(views[0].data[..data.len()], data);
         assert_eq!(&views[0].data[data.len()..], b"\x02\0\0\0bc\x01\0\0\0d");

@@ -81,6 +81,8 @@ impl Failure {
 
 #[derive(Debug, Clone, Default)]
 pub struct Counters {
+    /// How long it took to load the version, once that is known.
+    pub load: Option<Duration>,
     /// When the last batch was answered.
     pub last: Option<Instant>,
     /// Rows.
@@ -120,6 +122,10 @@ pub struct Stats(Mutex<Counters>);
 impl Stats {
     pub fn snapshot(&self) -> Counters {
         self.lock().clone()
+    }
+
+    pub fn loaded(&self, took: Duration) {
+        self.lock().load = Some(took);
     }
 
     /// One batch that ran: `rows` in all. `stays` are those of its requests that somebody still waited for.

@@ -1,9 +1,10 @@
 //! The C library, opened once per process.
 
-use crate::said;
+use crate::{fault, said};
 use infermesh_wire::Error;
-use ort_sys::{ORT_API_VERSION, OrtApi, OrtApiBase, OrtEnv, OrtLoggingLevel, OrtStatusPtr};
+use ort_sys::{ORT_API_VERSION, OrtApi, OrtApiBase, OrtEnv, OrtErrorCode, OrtLoggingLevel, OrtStatusPtr};
 use std::{
+    error::Error as _,
     ffi::{CStr, CString},
     path::Path,
     ptr,
@@ -40,8 +41,10 @@ impl Api {
     fn load(path: &Path) -> Result<Self, Error> {
         let shown = path.display();
         // SAFETY: loading runs the library's initialisers; the path names an installed ONNX Runtime.
-        let library = unsafe { libloading::Library::new(path) }
-            .map_err(|error| Error::internal(format!("cannot open ONNX Runtime at {shown}: {error}")))?;
+        let library = unsafe { libloading::Library::new(path) }.map_err(|error| {
+            let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            Error::internal(format!("cannot open ONNX Runtime at {shown}: {cause}"))
+        })?;
         let library = Box::leak(Box::new(library));
         // SAFETY: the symbol has this signature in every release of ONNX Runtime.
         let base = unsafe {
@@ -90,14 +93,40 @@ impl Api {
 
     /// Turns a status into a result; INTERNAL with ONNX Runtime's own words.
     pub fn check(&self, status: OrtStatusPtr) -> Result<(), Error> {
+        self.read(status).map_or(Ok(()), |(_, message)| Err(Error::internal(message)))
+    }
+
+    /// The same, of a call that used a GPU: where the device is lost, the error is fatal.
+    pub fn check_on_gpu(&self, status: OrtStatusPtr) -> Result<(), Error> {
+        self.read(status).map_or(Ok(()), |(code, message)| Err(fault::error(code, &message)))
+    }
+
+    /// Providers that this build of ONNX Runtime has, by its names.
+    pub fn providers(&self) -> Result<Vec<String>, Error> {
+        let (mut names, mut count) = (ptr::null_mut(), 0);
+        // SAFETY: out-pointers are valid for the call.
+        self.check(unsafe { (self.table.GetAvailableProviders)(&mut names, &mut count) })?;
+        let found = (0..count as usize)
+            // SAFETY: so many C strings, which live until released below.
+            .map(|index| unsafe { CStr::from_ptr(*names.add(index)) }.to_string_lossy().into_owned())
+            .collect();
+        // SAFETY: ours, released once.
+        self.check(unsafe { (self.table.ReleaseAvailableProviders)(names, count) })?;
+        Ok(found)
+    }
+
+    /// What went wrong, if anything did. Releases the status.
+    fn read(&self, status: OrtStatusPtr) -> Option<(OrtErrorCode, String)> {
         if status.0.is_null() {
-            return Ok(());
+            return None;
         }
-        // SAFETY: a non-null status is valid until released, and its message with it.
+        // SAFETY: a non-null status is valid until released.
+        let code = unsafe { (self.table.GetErrorCode)(status.0) };
+        // SAFETY: its message is valid as long as it.
         let message =
             unsafe { CStr::from_ptr((self.table.GetErrorMessage)(status.0)) }.to_string_lossy().into_owned();
         // SAFETY: the status is ours and not used again.
         unsafe { (self.table.ReleaseStatus)(status.0) };
-        Err(Error::internal(message))
+        Some((code, message))
     }
 }

@@ -4,7 +4,11 @@ use crate::{
     api::Api,
     background,
     describe::{arrange, complete},
+    gpu,
     options::Options,
+    placement::{Place, Placement, decide, placements},
+    providers::cuda::wants_graphs,
+    run_options::RunOptions,
     session::Session,
 };
 use infermesh_batcher::{Backend, RunIn, Tensor, TensorView};
@@ -22,34 +26,109 @@ pub struct Loaded {
 
 /// Loads a model file and completes what its configuration leaves out.
 ///
-/// Instances share one session: ONNX Runtime runs it from several threads, and the weights are held once.
-/// Fails with what is wrong with the file or the configuration.
-pub fn load(library: &Path, path: &Path, config: ModelConfig) -> Result<Loaded, Error> {
+/// Instances in one place share one session: ONNX Runtime runs it from several threads, and the weights are held once.
+/// With CUDA graphs each has its own, since a session captures for one thread.
+/// Fails with what is wrong with the file or the configuration, or with what this machine lacks for it.
+pub fn load(library: &Path, path: &Path, mut config: ModelConfig) -> Result<Loaded, Error> {
     // Here, as it starts the threads that all models share.
     let api = Api::open(library)?;
-    let (config, session) = background::run(|| {
-        let options = Options::from_config(api, &config)?;
-        let mut session = Session::load(api, path, &options)?;
-        let config = complete(config, &session)?;
-        arrange(&mut session, &config)?;
-        Ok((config, Arc::new(session)))
-    })?;
-    let count: i32 = config.instance_group.iter().map(|group| group.count.max(1)).sum();
-    let instances = (0..count)
-        .map(|index| Box::new(Instance { session: session.clone(), first: index == 0 }) as Box<dyn Backend>)
-        .collect();
-    Ok(Loaded { config, instances })
+    config.instance_group = decide(&config, &api)?;
+    let placements = placements(&config.instance_group);
+    if wants_graphs(&config) && placements.iter().all(|placement| placement.place == Place::Cpu) {
+        return Err(Error::invalid(
+            "optimization.cuda.graphs asks for CUDA graphs, but no instance is on a GPU (instance_group.kind: KIND_GPU)",
+        ));
+    }
+    background::run(|| {
+        let (config, sessions) = Sessions::start(api, path, config, &placements)?;
+        let instances = instances(&config, &placements, sessions)?;
+        Ok(Loaded { config, instances })
+    })
 }
 
+fn instances(
+    config: &ModelConfig,
+    placements: &[Placement],
+    mut sessions: Sessions<'_>,
+) -> Result<Vec<Box<dyn Backend>>, Error> {
+    let options = Arc::new(RunOptions::new(sessions.api, config)?);
+    let graphs = wants_graphs(config);
+    let mut instances: Vec<Box<dyn Backend>> = Vec::new();
+    for placement in placements {
+        for index in 0..placement.count {
+            let session = sessions.at(placement.place, config)?;
+            instances.push(match placement.place {
+                Place::Cpu => Box::new(Instance { session, options: options.clone(), first: index == 0 }),
+                Place::Gpu(device) => Box::new(gpu::Instance::new(&session, config, device, graphs)?),
+            });
+            if graphs {
+                sessions.forget(placement.place);
+            }
+        }
+    }
+    Ok(instances)
+}
+
+/// The sessions of a model, one for each place.
+struct Sessions<'a> {
+    api: Api,
+    path: &'a Path,
+    /// As it was given: what is completed is of no concern to a session.
+    given: ModelConfig,
+    made: Vec<(Place, Arc<Session>)>,
+}
+
+impl<'a> Sessions<'a> {
+    /// Makes the first session, and completes the configuration from what the model says in it.
+    fn start(
+        api: Api,
+        path: &'a Path,
+        given: ModelConfig,
+        placements: &[Placement],
+    ) -> Result<(ModelConfig, Self), Error> {
+        let place = placements.first().map_or(Place::Cpu, |placement| placement.place);
+        let mut sessions = Self { api, path, given, made: Vec::new() };
+        let mut session = sessions.make(place)?;
+        let config = complete(sessions.given.clone(), &session)?;
+        arrange(&mut session, &config)?;
+        sessions.made.push((place, Arc::new(session)));
+        Ok((config, sessions))
+    }
+
+    fn at(&mut self, place: Place, config: &ModelConfig) -> Result<Arc<Session>, Error> {
+        if let Some((_, session)) = self.made.iter().find(|(made, _)| *made == place) {
+            return Ok(session.clone());
+        }
+        let mut session = self.make(place)?;
+        arrange(&mut session, config)?;
+        let session = Arc::new(session);
+        self.made.push((place, session.clone()));
+        Ok(session)
+    }
+
+    fn make(&self, place: Place) -> Result<Session, Error> {
+        let _turn = matches!(place, Place::Gpu(_)).then(gpu::turn::to_create);
+        let options = Options::from_config(self.api, &self.given, place)?;
+        Session::load(self.api, self.path, &options)
+    }
+
+    /// The next one at this place is new.
+    fn forget(&mut self, place: Place) {
+        self.made.retain(|(made, _)| *made != place || place == Place::Cpu);
+    }
+}
+
+/// One on the processor.
 struct Instance {
     session: Arc<Session>,
+    options: Arc<RunOptions>,
     /// Of those that share the session.
     first: bool,
 }
 
 impl Backend for Instance {
     fn run(&mut self, inputs: &[TensorView<'_>]) -> Result<Vec<Tensor>, Error> {
-        self.session.run(inputs)
+        self.session.run(&self.options, inputs)
     }
 
     fn may_run_inline(&self) -> bool {

@@ -1,12 +1,18 @@
 //! What a model file says about itself, written into its configuration.
 
-use crate::session::{Port, Session};
-use infermesh_batcher::sequence::{Hidden, hidden_inputs, hidden_outputs};
+use crate::{
+    gpu::fixed,
+    providers::cuda::wants_graphs,
+    session::{Port, Session},
+};
+use infermesh_batcher::{
+    buckets::powers_of_two,
+    sequence::{Hidden, hidden_inputs, hidden_outputs},
+};
 use infermesh_wire::{
     DataType, Error,
     proto::inference::{
-        ModelConfig, ModelDynamicBatching, ModelInput, ModelInstanceGroup, ModelOutput, model_config,
-        model_instance_group::Kind,
+        ModelConfig, ModelDynamicBatching, ModelInput, ModelOutput, ModelParameter, model_config,
     },
 };
 
@@ -16,7 +22,7 @@ const DEFAULT_MAX_BATCH_SIZE: i32 = 64;
 /// What Triton calls such a model.
 const PLATFORM: &str = "onnxruntime_onnx";
 
-/// Fills in inputs, outputs, batch size, batching and instances where the configuration is silent, and checks what it
+/// Fills in inputs, outputs, batch size, batching and sizes where the configuration is silent, and checks what it
 /// does say against the model. Fails with INVALID_ARGUMENT naming the tensor, what was found and what is expected.
 pub fn complete(mut config: ModelConfig, session: &Session) -> Result<ModelConfig, Error> {
     if config.model_transaction_policy.is_some_and(|policy| policy.decoupled) {
@@ -43,10 +49,12 @@ pub fn complete(mut config: ModelConfig, session: &Session) -> Result<ModelConfi
         )));
     }
     for input in &config.input {
-        check("input", &input.name, input.data_type, &input.dims, &session.inputs, batched)?;
+        let dims = input.reshape.as_ref().map_or(&input.dims, |reshape| &reshape.shape);
+        check("input", &input.name, input.data_type, dims, &session.inputs, batched)?;
     }
     for output in &config.output {
-        check("output", &output.name, output.data_type, &output.dims, &session.outputs, batched)?;
+        let dims = output.reshape.as_ref().map_or(&output.dims, |reshape| &reshape.shape);
+        check("output", &output.name, output.data_type, dims, &session.outputs, batched)?;
     }
     for Hidden { name, datatype, dims } in &inputs {
         check("input", name, datatype.to_config() as i32, dims, &session.inputs, batched)?;
@@ -94,15 +102,24 @@ pub fn complete(mut config: ModelConfig, session: &Session) -> Result<ModelConfi
     if config.platform.is_empty() {
         config.platform = PLATFORM.to_owned();
     }
-    if config.instance_group.is_empty() {
-        config.instance_group.push(ModelInstanceGroup {
-            name: config.name.clone(),
-            kind: Kind::Cpu as i32,
-            count: 1,
-            ..Default::default()
-        });
+    if wants_graphs(&config) {
+        allow_sizes(&mut config, session)?;
     }
     Ok(config)
+}
+
+/// CUDA graphs are captured for fixed sizes: batches are filled up to these.
+fn allow_sizes(config: &mut ModelConfig, session: &Session) -> Result<(), Error> {
+    for port in session.inputs.iter().chain(&session.outputs) {
+        fixed(port, 1)?;
+    }
+    if config.max_batch_size > 0 {
+        let sizes = powers_of_two(config.max_batch_size as usize);
+        let text = sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+        let parameters = &mut config.parameters;
+        parameters.entry("allowed_batch_sizes".into()).or_insert(ModelParameter { string_value: text });
+    }
+    Ok(())
 }
 
 /// Puts the session's tensors in the order in which the batcher passes them: the configuration's, then those that

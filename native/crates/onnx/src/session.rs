@@ -3,7 +3,8 @@
 use crate::{
     api::Api,
     options::Options,
-    value::{HostMemory, Value, datatype, dimensions},
+    run_options::RunOptions,
+    value::{MemoryInfo, Value, datatype, dimensions},
 };
 use infermesh_batcher::{Tensor, TensorView};
 use infermesh_wire::{DataType, Error, Shape};
@@ -24,13 +25,13 @@ pub struct Port {
 }
 
 pub struct Session {
-    api: Api,
-    raw: *mut OrtSession,
-    memory: HostMemory,
+    pub api: Api,
+    pub raw: *mut OrtSession,
+    pub host: MemoryInfo,
     pub inputs: Vec<Port>,
     pub outputs: Vec<Port>,
-    input_names: Names,
-    output_names: Names,
+    pub input_names: Names,
+    pub output_names: Names,
 }
 
 // SAFETY: ONNX Runtime documents Run as safe to call from several threads on one session.
@@ -39,9 +40,9 @@ unsafe impl Send for Session {}
 unsafe impl Sync for Session {}
 
 /// C strings and the array of their addresses, as Run wants them.
-struct Names {
+pub struct Names {
     _owned: Vec<CString>,
-    pointers: Vec<*const c_char>,
+    pub pointers: Vec<*const c_char>,
 }
 
 impl Names {
@@ -68,7 +69,7 @@ impl Session {
         let mut session = Self {
             api,
             raw,
-            memory: HostMemory::new(api)?,
+            host: MemoryInfo::of_host(api)?,
             inputs: Vec::new(),
             outputs: Vec::new(),
             input_names: Names::of(&[])?,
@@ -82,11 +83,11 @@ impl Session {
     }
 
     /// One execution; inputs in the order of `inputs`, outputs in that of `outputs`.
-    pub fn run(&self, inputs: &[TensorView<'_>]) -> Result<Vec<Tensor>, Error> {
+    pub fn run(&self, options: &RunOptions, inputs: &[TensorView<'_>]) -> Result<Vec<Tensor>, Error> {
         let values = inputs
             .iter()
             .zip(&self.inputs)
-            .map(|(view, port)| Value::of_view(self.api, &self.memory, view, port.datatype))
+            .map(|(view, port)| Value::of_view(self.api, &self.host, view, port.datatype))
             .collect::<Result<Vec<_>, _>>()?;
         let pointers: Vec<_> = values.iter().map(|value| value.raw.cast_const()).collect();
         let mut outputs = vec![ptr::null_mut(); self.outputs.len()];
@@ -95,7 +96,7 @@ impl Session {
         self.api.check(unsafe {
             (self.api.table.Run)(
                 self.raw,
-                ptr::null(),
+                options.raw,
                 self.input_names.pointers.as_ptr(),
                 pointers.as_ptr(),
                 pointers.len(),

@@ -8,7 +8,7 @@ use ort_sys::{
     ONNXTensorElementDataType as Element, OrtAllocatorType, OrtMemType, OrtMemoryInfo,
     OrtTensorTypeAndShapeInfo, OrtValue,
 };
-use std::ptr;
+use std::{ffi::c_void, ptr};
 
 /// The protocol's name for an element type; `None` for those that v2 cannot carry.
 pub fn datatype(element: Element) -> Option<DataType> {
@@ -52,36 +52,51 @@ pub fn element(datatype: DataType) -> Element {
     }
 }
 
-/// Where the host's memory is, in ONNX Runtime's terms.
-pub struct HostMemory {
+/// Where memory is, in ONNX Runtime's terms.
+pub struct MemoryInfo {
     api: Api,
-    info: *mut OrtMemoryInfo,
+    pub raw: *mut OrtMemoryInfo,
 }
 
 // SAFETY: an OrtMemoryInfo is an immutable description.
-unsafe impl Send for HostMemory {}
+unsafe impl Send for MemoryInfo {}
 // SAFETY: as above.
-unsafe impl Sync for HostMemory {}
+unsafe impl Sync for MemoryInfo {}
 
-impl HostMemory {
-    pub fn new(api: Api) -> Result<Self, Error> {
-        let mut info = ptr::null_mut();
+impl MemoryInfo {
+    pub fn of_host(api: Api) -> Result<Self, Error> {
+        let mut raw = ptr::null_mut();
         // SAFETY: the out-pointer is valid for the call.
         api.check(unsafe {
             (api.table.CreateCpuMemoryInfo)(
                 OrtAllocatorType::OrtArenaAllocator,
                 OrtMemType::OrtMemTypeDefault,
-                &mut info,
+                &mut raw,
             )
         })?;
-        Ok(Self { api, info })
+        Ok(Self { api, raw })
+    }
+
+    pub fn of_gpu(api: Api, device: i32) -> Result<Self, Error> {
+        let mut raw = ptr::null_mut();
+        // SAFETY: the name is a C string, the out-pointer is valid for the call.
+        api.check(unsafe {
+            (api.table.CreateMemoryInfo)(
+                c"Cuda".as_ptr(),
+                OrtAllocatorType::OrtDeviceAllocator,
+                device,
+                OrtMemType::OrtMemTypeDefault,
+                &mut raw,
+            )
+        })?;
+        Ok(Self { api, raw })
     }
 }
 
-impl Drop for HostMemory {
+impl Drop for MemoryInfo {
     fn drop(&mut self) {
         // SAFETY: ours, released once.
-        unsafe { (self.api.table.ReleaseMemoryInfo)(self.info) }
+        unsafe { (self.api.table.ReleaseMemoryInfo)(self.raw) }
     }
 }
 
@@ -115,23 +130,36 @@ impl Value {
     /// An input. Fixed-size elements stay where they are, so `view` must outlive the value's use; strings are copied.
     pub fn of_view(
         api: Api,
-        memory: &HostMemory,
+        host: &MemoryInfo,
         view: &TensorView<'_>,
         datatype: DataType,
     ) -> Result<Self, Error> {
         if datatype == DataType::Bytes {
             return Self::of_strings(api, view);
         }
+        let start = view.data.as_ptr().cast_mut().cast();
+        Self::over(api, host, start, view.data.len(), &view.shape, datatype)
+    }
+
+    /// A tensor of fixed-size elements in memory of somebody else's, which must outlive the value's use: on the device
+    /// where `memory` is one. ONNX Runtime checks that `bytes` is enough for the shape, and writes to outputs only.
+    pub fn over(
+        api: Api,
+        memory: &MemoryInfo,
+        start: *mut c_void,
+        bytes: usize,
+        shape: &[i64],
+        datatype: DataType,
+    ) -> Result<Self, Error> {
         let mut raw = ptr::null_mut();
-        // SAFETY: shape and data are valid for their lengths; ONNX Runtime does not write to inputs. It checks that
-        // the length fits the shape.
+        // SAFETY: the shape is valid for its length; nothing is read or written before the value is used.
         api.check(unsafe {
             (api.table.CreateTensorWithDataAsOrtValue)(
-                memory.info,
-                view.data.as_ptr().cast_mut().cast(),
-                view.data.len(),
-                view.shape.as_ptr(),
-                view.shape.len(),
+                memory.raw,
+                start,
+                bytes,
+                shape.as_ptr(),
+                shape.len(),
                 element(datatype),
                 &mut raw,
             )
@@ -174,9 +202,7 @@ impl Value {
         let data = match datatype.size() {
             None => self.strings(count)?,
             Some(size) => {
-                let mut start = ptr::null_mut();
-                // SAFETY: the value is a tensor of fixed-size elements, its buffer lives as long as the value.
-                self.api.check(unsafe { (self.api.table.GetTensorMutableData)(self.raw, &mut start) })?;
+                let start = self.start()?;
                 match count * size {
                     0 => Bytes::new(),
                     length => {
@@ -188,7 +214,16 @@ impl Value {
         Ok(Tensor { shape, data })
     }
 
-    fn shape(&self) -> Result<(Shape, usize), Error> {
+    /// Where the elements of a tensor of fixed-size ones begin, on the host or on a device; as long as the value lives.
+    pub fn start(&self) -> Result<*mut c_void, Error> {
+        let mut start = ptr::null_mut();
+        // SAFETY: the value is a tensor of fixed-size elements, the out-pointer is valid for the call.
+        self.api.check(unsafe { (self.api.table.GetTensorMutableData)(self.raw, &mut start) })?;
+        Ok(start)
+    }
+
+    /// The shape, and how many elements that is.
+    pub fn shape(&self) -> Result<(Shape, usize), Error> {
         let table = self.api.table;
         let mut info = ptr::null_mut();
         // SAFETY: the value is valid; the out-pointer receives an object that the guard releases.

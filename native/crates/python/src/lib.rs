@@ -2,6 +2,7 @@
 
 mod backend;
 mod breakdown;
+mod connections;
 mod control;
 mod log;
 mod server;
@@ -25,7 +26,11 @@ pyo3::create_exception!(
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use super::{FatalError, ModelError, server::Server};
+    use super::{
+        FatalError, ModelError,
+        connections::{Limits, Rules, Tls},
+        server::Server,
+    };
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

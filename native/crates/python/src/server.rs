@@ -4,6 +4,7 @@ use crate::{
     ModelError,
     backend::{Ports, PythonBackend},
     breakdown,
+    connections::{Limits, Rules, Tls},
     control::PythonControl,
     log::{self, PythonLogControl},
 };
@@ -33,28 +34,35 @@ pub struct Server(infermesh_server::Server);
 #[pymethods]
 impl Server {
     #[new]
-    #[pyo3(signature = (*, version, name = "infermesh", io_threads = 0, max_message_bytes = 2_147_483_647, allow_client_shm = true, response_cache_bytes = 0))]
+    #[pyo3(signature = (*, version, name = "infermesh", io_threads = 0, allow_client_shm = true, response_cache_bytes = 0, limits = None, rules = None))]
     fn new(
         version: String,
         name: &str,
         io_threads: usize,
-        max_message_bytes: usize,
         allow_client_shm: bool,
         response_cache_bytes: usize,
+        limits: Option<Limits>,
+        rules: Option<Rules>,
     ) -> PyResult<Self> {
+        let limits = limits.unwrap_or_default();
         let settings = Settings {
             name: name.to_owned(),
             version,
             io_threads,
-            max_message_bytes,
-            allow_client_shm,
             response_cache_bytes,
+            max_message_bytes: limits.max_message_bytes,
+            max_input_bytes: limits.max_input_bytes,
+            max_connections: limits.max_connections,
+            memory_budget_bytes: limits.memory_budget_bytes,
+            rules: rules.unwrap_or_default().0,
+            allow_client_shm,
         };
         Ok(Self(infermesh_server::Server::start(settings).map_err(model_error)?))
     }
 
-    fn listen_tcp(&self, host: &str, port: u16) -> PyResult<(String, u16)> {
-        let address = self.0.listen_tcp(host, port).map_err(os_error)?;
+    #[pyo3(signature = (host, port, tls = None))]
+    fn listen_tcp(&self, host: &str, port: u16, tls: Option<&Tls>) -> PyResult<(String, u16)> {
+        let address = self.0.listen_tcp(host, port, tls.map(Tls::shared)).map_err(os_error)?;
         Ok((address.ip().to_string(), address.port()))
     }
 
@@ -62,13 +70,15 @@ impl Server {
         self.0.listen_unix(&path).map_err(os_error)
     }
 
-    fn listen_http(&self, host: &str, port: u16) -> PyResult<(String, u16)> {
-        let address = self.0.listen_http(host, port).map_err(os_error)?;
+    #[pyo3(signature = (host, port, tls = None))]
+    fn listen_http(&self, host: &str, port: u16, tls: Option<&Tls>) -> PyResult<(String, u16)> {
+        let address = self.0.listen_http(host, port, tls.map(Tls::shared)).map_err(os_error)?;
         Ok((address.ip().to_string(), address.port()))
     }
 
-    fn listen_metrics(&self, host: &str, port: u16) -> PyResult<(String, u16)> {
-        let address = self.0.listen_metrics(host, port).map_err(os_error)?;
+    #[pyo3(signature = (host, port, tls = None))]
+    fn listen_metrics(&self, host: &str, port: u16, tls: Option<&Tls>) -> PyResult<(String, u16)> {
+        let address = self.0.listen_metrics(host, port, tls.map(Tls::shared)).map_err(os_error)?;
         Ok((address.ip().to_string(), address.port()))
     }
 
@@ -144,6 +154,13 @@ impl Server {
 
     fn set_labels(&self, py: Python<'_>, name: &str, labels: BTreeMap<String, i64>) -> bool {
         py.detach(|| self.0.registry().set_labels(name, labels))
+    }
+
+    fn set_load_duration(&self, name: &str, version: i64, seconds: f64) {
+        // Gone again by now, perhaps.
+        if let Ok(found) = self.0.registry().find(name, &version.to_string()) {
+            found.engine.stats().loaded(self::seconds(seconds));
+        }
     }
 
     fn set_ready(&self, ready: bool) {

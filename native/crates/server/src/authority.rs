@@ -5,6 +5,10 @@
 //! Nothing here looks at the authority, so its offending characters are replaced where they are: the length stays,
 //! and with it the frame's and the state of header compression.
 
+use crate::{
+    frames::{FRAME_HEADER, HEADERS, Header, PADDED, PREFACE, WITH_PRIORITY},
+    huffman,
+};
 use bytes::{Buf, BytesMut};
 use std::{
     io,
@@ -14,12 +18,6 @@ use std::{
     task::{Context, Poll, ready},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-const PREFACE: usize = 24;
-const FRAME_HEADER: usize = 9;
-const HEADERS: u8 = 1;
-const PADDED: u8 = 0x8;
-const PRIORITY: u8 = 0x20;
 
 /// `:authority` in HPACK's static table.
 const AUTHORITY: usize = 1;
@@ -52,21 +50,20 @@ impl<T> Lenient<T> {
             if self.opaque > 0 || self.received.len() < FRAME_HEADER {
                 return;
             }
-            let [a, b, c, kind, flags, ..] = self.received[..] else { return };
-            let length = u32::from_be_bytes([0, a, b, c]) as usize;
-            if kind == HEADERS && length <= LONGEST {
+            let Some(header) = self.received.first_chunk().map(Header::parse) else { return };
+            let length = header.length;
+            if header.kind == HEADERS && length <= LONGEST {
                 if self.received.len() < FRAME_HEADER + length {
                     return;
                 }
                 let payload = &mut self.received[FRAME_HEADER..FRAME_HEADER + length];
-                let skipped = usize::from(flags & PADDED > 0) + 5 * usize::from(flags & PRIORITY > 0);
+                let skipped = usize::from(header.has(PADDED)) + 5 * usize::from(header.has(WITH_PRIORITY));
                 if let Some(block) = payload.get_mut(skipped..)
-                    && let Some(value) = authority(block)
+                    && let Some((is_huffman, value)) = authority(block)
                 {
-                    for byte in &mut block[value] {
-                        if !byte.is_ascii_alphanumeric() && !b".-_~:[]@".contains(byte) {
-                            *byte = b'-';
-                        }
+                    match is_huffman {
+                        true => huffman::replace(&mut block[value]),
+                        false => replace(&mut block[value]),
                     }
                 }
             }
@@ -75,8 +72,16 @@ impl<T> Lenient<T> {
     }
 }
 
-/// Where the literal value of `:authority` lies in a header block; `None` if there is none or it is Huffman-coded.
-fn authority(block: &[u8]) -> Option<Range<usize>> {
+fn replace(value: &mut [u8]) {
+    for byte in value {
+        if !byte.is_ascii_alphanumeric() && !b".-_~:[]@".contains(byte) {
+            *byte = b'-';
+        }
+    }
+}
+
+/// Where the value of `:authority` lies in a header block, and whether it is Huffman-coded; `None` if there is none.
+fn authority(block: &[u8]) -> Option<(bool, Range<usize>)> {
     let mut at = 0;
     while at < block.len() {
         // Representations as in RFC 7541, section 6.
@@ -96,7 +101,7 @@ fn authority(block: &[u8]) -> Option<Range<usize>> {
         };
         let (is_huffman, value) = string(block, &mut at)?;
         if is_authority {
-            return (!is_huffman).then_some(at - value.len()..at);
+            return Some((is_huffman, at - value.len()..at));
         }
     }
     None
@@ -233,7 +238,7 @@ mod tests {
             frame(4, 0, &[]),
             frame(HEADERS, 4, &indexed),
             frame(0, 1, b"%2F is data"),
-            frame(HEADERS, 4 | PRIORITY, &[&[0; 5][..], &named].concat()),
+            frame(HEADERS, 4 | WITH_PRIORITY, &[&[0; 5][..], &named].concat()),
         ]
         .concat()
     }
@@ -245,6 +250,28 @@ mod tests {
             assert_eq!(through(&conversation(b"/tmp/s"), step), conversation(b"-tmp-s"));
             assert_eq!(through(&conversation(b"localhost:1"), step), conversation(b"localhost:1"));
         }
+    }
+
+    #[test]
+    fn a_huffman_coded_path_becomes_a_name() {
+        // "%2Ftmp%2Fs" and "-2Ftmp-2Fs" in the code of RFC 7541, appendix B.
+        let coded = |dash: u32| {
+            let codes =
+                [(dash, 6), (2, 5), (97, 7), (9, 5), (41, 6), (43, 6), (dash, 6), (2, 5), (97, 7), (8, 5)];
+            let mut bits: Vec<u8> = Vec::new();
+            for (code, length) in codes {
+                bits.extend((0..length).rev().map(|at| (code >> at & 1) as u8));
+            }
+            bits.resize(bits.len().next_multiple_of(8), 1);
+            let bytes: Vec<u8> =
+                bits.chunks(8).map(|byte| byte.iter().fold(0, |all, bit| all << 1 | bit)).collect();
+            let value = [&[0x80 | bytes.len() as u8], &bytes[..]].concat();
+            let block = [&[0x83, 0x86, 0x41][..], &value, &[0x84]].concat();
+            [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(HEADERS, 4, &block)].concat()
+        };
+        assert_eq!(through(&coded(0x15), 9), coded(0x16));
+        assert_eq!(through(&coded(0x18), 9), coded(0x16));
+        assert_eq!(through(&coded(0x16), 9), coded(0x16));
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! One gRPC call over an HTTP/2 stream: messages in, messages and a status out.
 
-use crate::buffers::Buffer;
+use crate::{
+    budget::Hold,
+    buffers::Buffer,
+    tally::{Tally, Unsent},
+};
 use bytes::{Buf, Bytes};
 use h2::{RecvStream, SendStream, server::SendResponse};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header::CONTENT_TYPE};
@@ -13,29 +17,38 @@ use std::{
     future::{Future, poll_fn},
     io::IoSlice,
     pin::pin,
+    rc::Rc,
     task::Poll,
     time::{Duration, Instant},
 };
+use tokio::time::timeout;
 
 const GRPC_STATUS: &str = "grpc-status";
 const GRPC_MESSAGE: &str = "grpc-message";
 
+/// The rest of a message that has begun comes within this time, piece by piece.
+const PAUSE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Memory that is accounted for at once for a message in several pieces.
+const FIRST_HOLD: usize = 4 << 20;
+
 /// A message on its way out, in the pieces it was written in.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Body {
     pieces: Pieces,
     first: usize,
+    unsent: Option<Unsent>,
 }
 
 impl From<Pieces> for Body {
     fn from(pieces: Pieces) -> Self {
-        Self { pieces, first: 0 }
+        Self { pieces, first: 0, unsent: None }
     }
 }
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self { pieces: Pieces::from_iter([bytes]), first: 0 }
+        Self { pieces: Pieces::from_iter([bytes]), first: 0, unsent: None }
     }
 }
 
@@ -80,6 +93,7 @@ pub struct Call {
     method: Method,
     body: RecvStream,
     respond: SendResponse<Body>,
+    tally: Rc<Tally>,
 }
 
 /// How a call's work ended.
@@ -90,7 +104,7 @@ pub enum End<T> {
 }
 
 impl Call {
-    pub fn new(request: Request<RecvStream>, respond: SendResponse<Body>) -> Self {
+    pub fn new(request: Request<RecvStream>, respond: SendResponse<Body>, tally: Rc<Tally>) -> Self {
         let (parts, body) = request.into_parts();
         Self {
             uri: parts.uri,
@@ -99,6 +113,7 @@ impl Call {
             method: parts.method,
             body,
             respond,
+            tally,
         }
     }
 
@@ -123,7 +138,8 @@ impl Call {
 
     /// The messages that arrive, and where to answer. Fails with UNIMPLEMENTED for an unknown compression.
     pub fn open(self, limit: usize) -> Result<(Messages, Reply), (Error, Reply)> {
-        let reply = Reply { respond: self.respond, stream: None, deadline: self.deadline };
+        let hold = Hold::none(&self.tally.purse);
+        let reply = Reply { respond: self.respond, stream: None, deadline: self.deadline, tally: self.tally };
         let encoding = match self.headers.get("grpc-encoding").map(|value| value.to_str()) {
             None => Ok(Encoding::Identity),
             Some(Ok(name)) => Encoding::parse(name),
@@ -131,7 +147,8 @@ impl Call {
         };
         match encoding {
             Ok(encoding) => {
-                Ok((Messages { body: self.body, encoding, limit, rest: Bytes::new(), partial: None }, reply))
+                let (rest, partial) = (Bytes::new(), None);
+                Ok((Messages { body: self.body, encoding, limit, rest, partial, hold }, reply))
             }
             Err(error) => Err((error, reply)),
         }
@@ -146,9 +163,16 @@ pub struct Messages {
     /// Received, not yet consumed.
     rest: Bytes,
     partial: Option<Partial>,
+    /// The memory of the message that was taken last.
+    hold: Hold,
 }
 
 impl Messages {
+    /// The memory of the message that was taken last, to be kept until it is answered; else it counts until the next.
+    pub fn take_hold(&mut self) -> Hold {
+        self.hold.take()
+    }
+
     /// The one message of a unary call.
     pub async fn only(&mut self) -> Result<Bytes, Error> {
         let message = self.next().await?.ok_or_else(|| Error::invalid("the request has no message"))?;
@@ -161,19 +185,25 @@ impl Messages {
     /// The next message, `None` at the end. A message that arrived in one frame is a slice of it. Every wait leaves
     /// what was received in `self`: a caller that stops waiting may ask again.
     ///
-    /// Fails with INVALID_ARGUMENT (malformed or cut short), RESOURCE_EXHAUSTED (over the limit) or CANCELLED.
+    /// Fails with INVALID_ARGUMENT (malformed or cut short), RESOURCE_EXHAUSTED (over the limit, or no memory is left)
+    /// or CANCELLED.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         let partial = match self.partial.take() {
             Some(partial) => partial,
             None => {
                 let Some((flag, length)) = self.prefix().await? else { return Ok(None) };
+                self.hold.release();
+                self.hold.check(length)?;
                 if length <= self.rest.len() {
+                    self.hold.grow(length)?;
                     let message = self.rest.split_to(length);
                     return self.inflated(flag, message).map(Some);
                 }
                 let mut buffer = Buffer::new(length);
                 buffer.extend_from_slice(&std::mem::take(&mut self.rest));
-                Partial { flag, length, buffer }
+                let held = buffer.len();
+                self.hold.grow(held)?;
+                Partial { flag, length, buffer, held }
             }
         };
         let Partial { flag, buffer, .. } = self.assemble(partial).await?;
@@ -200,7 +230,13 @@ impl Messages {
     async fn assemble(&mut self, partial: Partial) -> Result<Partial, Error> {
         let kept = self.partial.insert(partial);
         while kept.buffer.len() < kept.length {
-            let Some(mut chunk) = receive(&mut self.body).await? else {
+            let Ok(received) = timeout(PAUSE_LIMIT, receive(&mut self.body)).await else {
+                return Err(Error::new(
+                    Code::Cancelled,
+                    "the request was not received whole: the client sends nothing",
+                ));
+            };
+            let Some(mut chunk) = received? else {
                 return Err(Error::invalid(format!(
                     "the request ends within a message: got {} of {} bytes",
                     kept.buffer.len(),
@@ -208,16 +244,26 @@ impl Messages {
                 )));
             };
             let here = chunk.split_to(chunk.len().min(kept.length - kept.buffer.len()));
+            if kept.buffer.len() + here.len() > kept.held {
+                // As the buffer grows: by doubling, up to what was announced.
+                let more = here.len().max(kept.held).max(FIRST_HOLD).min(kept.length - kept.held);
+                self.hold.grow(more)?;
+                kept.held += more;
+            }
             kept.buffer.extend_from_slice(&here);
             self.rest = chunk;
         }
         self.partial.take().ok_or_else(|| Error::internal("a message vanished while it was received"))
     }
 
-    fn inflated(&self, flag: u8, message: Bytes) -> Result<Bytes, Error> {
+    fn inflated(&mut self, flag: u8, message: Bytes) -> Result<Bytes, Error> {
         match flag {
             0 => Ok(message),
-            1 => self.encoding.decompress(&message, self.limit),
+            1 => {
+                let inflated = self.encoding.decompress(&message, self.limit)?;
+                self.hold.grow(inflated.len())?;
+                Ok(inflated)
+            }
             _ => Err(Error::invalid(format!(
                 "the request is not gRPC: compressed-flag {flag} is neither 0 nor 1"
             ))),
@@ -230,6 +276,8 @@ struct Partial {
     flag: u8,
     length: usize,
     buffer: Buffer,
+    /// Bytes that are accounted for.
+    held: usize,
 }
 
 async fn receive(body: &mut RecvStream) -> Result<Option<Bytes>, Error> {
@@ -251,6 +299,7 @@ pub struct Reply {
     respond: SendResponse<Body>,
     stream: Option<SendStream<Body>>,
     deadline: Option<Instant>,
+    tally: Rc<Tally>,
 }
 
 impl Reply {
@@ -293,14 +342,16 @@ impl Reply {
     }
 
     /// Sends one message now, whatever the client's window; for unary calls, which have one.
-    fn send(&mut self, body: Body) {
+    fn send(&mut self, mut body: Body) {
+        body.unsent = Some(Unsent::new(&self.tally, body.remaining()));
         if let Some(stream) = self.headers() {
             let _ = stream.send_data(body, false);
         }
     }
 
     /// Sends one message of a stream once the client has read what was sent before. False if the client is gone.
-    pub async fn send_when_read(&mut self, body: Body) -> bool {
+    pub async fn send_when_read(&mut self, mut body: Body) -> bool {
+        let tally = self.tally.clone();
         let Some(stream) = self.headers() else { return false };
         stream.reserve_capacity(body.remaining().clamp(1, 16 << 10));
         while stream.capacity() == 0 {
@@ -309,6 +360,7 @@ impl Reply {
                 Some(Err(_)) | None => return false,
             }
         }
+        body.unsent = Some(Unsent::new(&tally, body.remaining()));
         stream.send_data(body, false).is_ok()
     }
 

@@ -62,8 +62,8 @@ pub async fn watch(local: &Local, mut messages: Messages, mut reply: Reply) {
         let change = reply
             .guard(async {
                 tokio::select! {
-                    changed = ready.changed(), if known => changed.map_err(|_| shutting_down()),
-                    _ = draining.wait_for(|draining| *draining) => Err(shutting_down()),
+                    changed = ready.changed(), if known => changed.map_err(|_| shutting_down("GRPC")),
+                    _ = draining.wait_for(|draining| *draining) => Err(shutting_down("GRPC")),
                 }
             })
             .await;

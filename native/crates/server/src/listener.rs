@@ -1,6 +1,9 @@
 //! Sockets that accept, and hand each connection to the next network thread.
 
-use crate::thread::{Accepted, Protocol, Stream};
+use crate::{
+    thread::{Accepted, Protocol, Shared, Stream},
+    tls::Tls,
+};
 use socket2::{Domain, Socket, Type};
 use std::{
     io,
@@ -10,8 +13,9 @@ use std::{
         net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
+    sync::Arc,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -54,14 +58,35 @@ pub fn bind_unix(path: &Path) -> io::Result<Listener> {
     Ok(Listener::Unix(UnixListener::bind(path)?, path.to_owned()))
 }
 
+/// What connections of a listener have in common.
+pub struct Endpoint {
+    pub protocol: Protocol,
+    pub tls: Option<Arc<Tls>>,
+    /// The threads that take connections in turn.
+    pub threads: Vec<mpsc::UnboundedSender<Accepted>>,
+    pub shared: Arc<Shared>,
+}
+
+impl Endpoint {
+    fn hand_over(&self, thread: &mpsc::UnboundedSender<Accepted>, stream: Stream, peer: String) {
+        // Whoever watches the server can connect at any time.
+        let counts = self.protocol != Protocol::Metrics;
+        if counts && self.shared.connections.receiver_count() >= self.shared.max_connections {
+            let most = self.shared.max_connections;
+            let said = format!(
+                "{peer} was refused: there are {most} connections, as many as --max-connections allows"
+            );
+            self.shared.complain("connection-refused", said, &peer);
+            return;
+        }
+        let _ = thread.send(Accepted { stream, protocol: self.protocol, tls: self.tls.clone(), peer });
+    }
+}
+
 impl Listener {
     /// Accepts until the server drains, then closes the socket. Runs on a tokio runtime.
-    pub async fn run(
-        self,
-        protocol: Protocol,
-        threads: Vec<mpsc::UnboundedSender<Accepted>>,
-        mut draining: watch::Receiver<bool>,
-    ) {
+    pub async fn run(self, endpoint: Endpoint) {
+        let mut draining = endpoint.shared.draining.subscribe();
         let accept = async {
             match &self {
                 Self::Tcp(listener) => {
@@ -69,19 +94,19 @@ impl Listener {
                         listener.try_clone()?,
                         TcpListener::set_nonblocking,
                     )?)?;
-                    for thread in threads.iter().cycle() {
-                        let stream = retrying(|| listener.accept()).await.0.into_std()?;
-                        let _ = thread.send(Accepted { stream: Stream::Tcp(stream), protocol });
+                    for thread in endpoint.threads.iter().cycle() {
+                        let (stream, peer) = retrying(|| listener.accept()).await;
+                        endpoint.hand_over(thread, Stream::Tcp(stream.into_std()?), peer.to_string());
                     }
                 }
-                Self::Unix(listener, _) => {
+                Self::Unix(listener, path) => {
                     let listener = tokio::net::UnixListener::from_std(nonblocking(
                         listener.try_clone()?,
                         UnixListener::set_nonblocking,
                     )?)?;
-                    for thread in threads.iter().cycle() {
+                    for thread in endpoint.threads.iter().cycle() {
                         let stream = retrying(|| listener.accept()).await.0.into_std()?;
-                        let _ = thread.send(Accepted { stream: Stream::Unix(stream), protocol });
+                        endpoint.hand_over(thread, Stream::Unix(stream), format!("unix:{}", path.display()));
                     }
                 }
             }

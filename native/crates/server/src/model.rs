@@ -1,7 +1,7 @@
 //! One version of a model, as the request path sees it.
 
 use crate::{
-    buckets::buckets, engine::Engine, ensemble::Ensemble, policy::policy, registry::Registry,
+    buckets::buckets, engine::Engine, ensemble::Ensemble, policy::policy, registry::Registry, reshape,
     warm_up::rehearsals,
 };
 use infermesh_batcher::{
@@ -67,6 +67,7 @@ impl Version {
             let buckets = buckets(config)?;
             let rehearsals = rehearsals(config, &all_inputs, &buckets, directory)?;
             let signature = Signature { inputs: types(&all_inputs), outputs: types(&all_outputs), buckets };
+            let backends = reshape::wrap(config, backends)?;
             let policy = Policy { sequences: Plan::from_config(config, directory)?, ..policy(config)? };
             Scheduler::start(&config.name, policy, signature, backends, rehearsals, on_fatal)
                 .map(Engine::Scheduler)

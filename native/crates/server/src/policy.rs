@@ -149,6 +149,23 @@ mod tests {
     }
 
     #[test]
+    fn what_needs_one_answer_is_refused_for_decoupled_models() {
+        use infermesh_wire::proto::inference::{ModelParameter, ModelTransactionPolicy};
+        let decoupled = ModelConfig {
+            model_transaction_policy: Some(ModelTransactionPolicy { decoupled: true }),
+            ..Default::default()
+        };
+        assert!(policy(&decoupled).is_ok());
+        let parameters = [("slo_ms".to_owned(), ModelParameter { string_value: "5".into() })].into();
+        let error = policy(&ModelConfig { parameters, ..decoupled.clone() }).unwrap_err();
+        assert!(error.message.starts_with("slo_ms is for"), "{error}");
+        let dynamic = ModelDynamicBatching { preserve_ordering: true, ..Default::default() };
+        let scheduling_choice = Some(SchedulingChoice::DynamicBatching(dynamic));
+        let error = policy(&ModelConfig { scheduling_choice, ..decoupled }).unwrap_err();
+        assert!(error.message.starts_with("preserve_ordering is for"), "{error}");
+    }
+
+    #[test]
     fn what_cannot_be_is_named() {
         let levels = |priority_levels, default_priority_level| ModelDynamicBatching {
             priority_levels,

@@ -118,7 +118,7 @@ pub async fn serve(local: &Local, mut messages: Messages, mut reply: Reply) {
             .guard(async {
                 tokio::select! {
                     message = messages.next() => message,
-                    _ = draining.wait_for(|draining| *draining) => Err(shutting_down()),
+                    _ = draining.wait_for(|draining| *draining) => Err(shutting_down("GRPC")),
                 }
             })
             .await;

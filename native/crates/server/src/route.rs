@@ -19,8 +19,10 @@ pub const INFERENCE: &str = "inference.GRPCInferenceService";
 /// Of the paths of its methods.
 const PREFIX: &str = "/inference.GRPCInferenceService/";
 
-pub fn shutting_down() -> Error {
-    Error::new(Code::Unavailable, "GRPC server is shutting down and has stopped accepting new requests.")
+/// What is said to requests that come too late; `edge` is GRPC or HTTP.
+pub fn shutting_down(edge: &str) -> Error {
+    let message = format!("{edge} server is shutting down and has stopped accepting new requests.");
+    Error::new(Code::Unavailable, message)
 }
 
 /// Answers one call, whatever it is.
@@ -41,7 +43,7 @@ pub async fn handle(local: Rc<Local>, call: Call) {
         Err((error, reply)) => return reply.close(Err(error)),
     };
     if local.shared.is_draining() {
-        return reply.close(Err(shutting_down()));
+        return reply.close(Err(shutting_down("GRPC")));
     }
     let Some((service, method)) = path.strip_prefix('/').and_then(|path| path.rsplit_once('/')) else {
         return reply.close(Err(unknown(path)));

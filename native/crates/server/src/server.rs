@@ -2,16 +2,20 @@
 
 use crate::{
     breakdown::{Breakdown, on_fatal},
+    budget::Budget,
     cache::Cache,
+    complaints::Complaints,
     faults,
-    listener::{self, Listener},
+    listener::{self, Endpoint, Listener},
     metrics::Machine,
     model::Version,
     reflection::Index,
     registry::{Control, Registry},
+    rules::Rules,
     settings::LogControl,
     shared_memory::Regions,
     thread::{NetworkThread, Protocol, Shared},
+    tls::Tls,
 };
 use infermesh_batcher::{Backend, Scheduler};
 use infermesh_telemetry::{Log, Traces};
@@ -36,8 +40,15 @@ pub struct Settings {
     pub version: String,
     /// 0: one per core.
     pub io_threads: usize,
-    /// Larger messages are refused with RESOURCE_EXHAUSTED.
+    /// Larger gRPC messages and HTTP bodies are refused with RESOURCE_EXHAUSTED.
     pub max_message_bytes: usize,
+    pub max_input_bytes: usize,
+    /// Connections for inference beyond these are closed at once.
+    pub max_connections: usize,
+    /// Memory for requests under way and their answers: what comes beyond 95 % is refused with RESOURCE_EXHAUSTED.
+    pub memory_budget_bytes: usize,
+    /// Of gRPC connections.
+    pub rules: Rules,
     /// Whether clients may have their tensors in shared memory.
     pub allow_client_shm: bool,
     /// Memory for answers that are given again; 0: none is.
@@ -60,6 +71,11 @@ impl Server {
             name: settings.name,
             version: settings.version,
             max_message_bytes: settings.max_message_bytes,
+            max_input_bytes: settings.max_input_bytes,
+            max_connections: settings.max_connections,
+            rules: settings.rules,
+            budget: Arc::new(Budget::new(settings.memory_budget_bytes)),
+            complaints: Complaints::default(),
             registry: Registry::default(),
             control: OnceLock::new(),
             log_control: OnceLock::new(),
@@ -94,35 +110,46 @@ impl Server {
     }
 
     /// Binds and serves gRPC. Returns the bound address.
-    pub fn listen_tcp(&self, host: &str, port: u16) -> io::Result<SocketAddr> {
-        self.listen(host, port, Protocol::Grpc)
+    pub fn listen_tcp(&self, host: &str, port: u16, tls: Option<Arc<Tls>>) -> io::Result<SocketAddr> {
+        self.listen(host, port, Protocol::Grpc, tls)
     }
 
     /// Binds and serves gRPC on a unix socket.
     pub fn listen_unix(&self, path: &Path) -> io::Result<()> {
-        self.accept(listener::bind_unix(path)?, Protocol::Grpc);
+        self.accept(listener::bind_unix(path)?, Protocol::Grpc, None);
         Ok(())
     }
 
     /// Binds and serves the v2 protocol over HTTP. Returns the bound address.
-    pub fn listen_http(&self, host: &str, port: u16) -> io::Result<SocketAddr> {
-        self.listen(host, port, Protocol::Rest)
+    pub fn listen_http(&self, host: &str, port: u16, tls: Option<Arc<Tls>>) -> io::Result<SocketAddr> {
+        self.listen(host, port, Protocol::Rest, tls)
     }
 
     /// Binds and serves `/metrics`. Returns the bound address.
-    pub fn listen_metrics(&self, host: &str, port: u16) -> io::Result<SocketAddr> {
-        self.listen(host, port, Protocol::Metrics)
+    pub fn listen_metrics(&self, host: &str, port: u16, tls: Option<Arc<Tls>>) -> io::Result<SocketAddr> {
+        self.listen(host, port, Protocol::Metrics, tls)
     }
 
-    fn listen(&self, host: &str, port: u16, protocol: Protocol) -> io::Result<SocketAddr> {
+    fn listen(
+        &self,
+        host: &str,
+        port: u16,
+        protocol: Protocol,
+        tls: Option<Arc<Tls>>,
+    ) -> io::Result<SocketAddr> {
         let (listener, address) = listener::bind_tcp(host, port)?;
-        self.accept(listener, protocol);
+        if let Some(tls) = &tls {
+            let follow = tls.clone().follow(self.shared.log.clone(), self.shared.draining.subscribe());
+            self.control.spawn(follow);
+        }
+        self.accept(listener, protocol, tls);
         Ok(address)
     }
 
-    fn accept(&self, listener: Listener, protocol: Protocol) {
-        let inboxes = self.lock_threads().iter().map(|thread| thread.inbox.clone()).collect();
-        self.control.spawn(listener.run(protocol, inboxes, self.shared.draining.subscribe()));
+    fn accept(&self, listener: Listener, protocol: Protocol, tls: Option<Arc<Tls>>) {
+        let threads = self.lock_threads().iter().map(|thread| thread.inbox.clone()).collect();
+        let shared = self.shared.clone();
+        self.control.spawn(listener.run(Endpoint { protocol, tls, threads, shared }));
     }
 
     pub fn registry(&self) -> &Registry {

@@ -3,6 +3,7 @@
 //! A decoupled model's answers are sent as they come, between all others.
 
 use crate::{
+    budget::Hold,
     call::{Body, End, Messages, Reply},
     decoupled::{self, Answers, FINAL_RESPONSE, final_response},
     infer::{self, Done, Pending, Terms},
@@ -76,10 +77,11 @@ pub async fn serve(
             End::Gone => return,
             End::Done(Err(error)) => break Err(error),
             End::Done(Ok(Event::Message(Ok(Some(message))))) => {
+                let hold = messages.take_hold();
                 match accept(local, &message, deadline, origin.as_ref()) {
-                    Ok(Accepted::Many(answers)) => decoupled.push(Box::pin(each(answers))),
-                    Ok(Accepted::One(one)) => under_way.push_back(answer(Ok(one))),
-                    Err(refused) => under_way.push_back(answer(Err(refused))),
+                    Ok(Accepted::Many(answers)) => decoupled.push(Box::pin(each(answers, hold))),
+                    Ok(Accepted::One(one)) => under_way.push_back(answer(Ok(one), hold)),
+                    Err(refused) => under_way.push_back(answer(Err(refused), hold)),
                 }
             }
             End::Done(Ok(Event::Message(Ok(None)))) => reading = false,
@@ -87,7 +89,7 @@ pub async fn serve(
             End::Done(Ok(Event::Message(Err(error)))) => break Err(error),
             End::Done(Ok(Event::Draining)) => {
                 reading = false;
-                end = Err(shutting_down());
+                end = Err(shutting_down("GRPC"));
             }
             End::Done(Ok(Event::Answer(None))) => {}
             End::Done(Ok(Event::Answer(Some(answer)))) => {
@@ -156,8 +158,9 @@ fn accept(
     }
 }
 
-/// The answer to a request of a model that gives one.
-async fn answer(accepted: Result<One, (Error, String)>) -> Streamed {
+/// The answer to a request of a model that gives one. What the request holds, it holds until then.
+async fn answer(accepted: Result<One, (Error, String)>, hold: Hold) -> Streamed {
+    let _hold = hold;
     let One { pending, marked, watch } = accepted?;
     let id = pending.id().to_owned();
     let outcome = pending.answer().await;
@@ -167,11 +170,11 @@ async fn answer(accepted: Result<One, (Error, String)>) -> Streamed {
     Ok(done.write_streamed(&parameters).into())
 }
 
-/// The answers to a request of a decoupled model.
-fn each(answers: Answers) -> impl stream::Stream<Item = Streamed> {
-    stream::unfold(answers, async |mut answers| {
+/// The answers to a request of a decoupled model. What the request holds, it holds until the last.
+fn each(answers: Answers, hold: Hold) -> impl stream::Stream<Item = Streamed> {
+    stream::unfold((answers, hold), async |(mut answers, hold)| {
         let answer = answers.next().await?.map_err(|error| (error, answers.id().to_owned()));
-        Some((answer, answers))
+        Some((answer, (answers, hold)))
     })
 }
 

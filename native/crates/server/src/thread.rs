@@ -1,13 +1,17 @@
 //! A network thread: a single-threaded runtime with its connections, and what they share.
 
 use crate::{
+    budget::{Budget, Purse},
     cache::Cache,
+    complaints::Complaints,
     connection,
     metrics::Machine,
     reflection::Index,
     registry::{Control, Registry},
+    rules::Rules,
     settings::LogControl,
     shared_memory::Regions,
+    tls::Tls,
 };
 use infermesh_batcher::Mailbox;
 use infermesh_telemetry::{Log, Traces};
@@ -18,6 +22,7 @@ use std::{
     rc::Rc,
     sync::{Arc, OnceLock},
     thread::{self, JoinHandle},
+    time::Instant,
 };
 use tokio::{
     runtime,
@@ -29,7 +34,15 @@ use tokio::{
 pub struct Shared {
     pub name: String,
     pub version: String,
+    /// Of a gRPC message.
     pub max_message_bytes: usize,
+    /// Of an HTTP body.
+    pub max_input_bytes: usize,
+    /// Beyond these, connections for inference are refused.
+    pub max_connections: usize,
+    pub rules: Rules,
+    pub budget: Arc<Budget>,
+    pub complaints: Complaints,
     pub registry: Registry,
     pub control: OnceLock<Arc<dyn Control>>,
     pub log_control: OnceLock<Arc<dyn LogControl>>,
@@ -50,6 +63,14 @@ impl Shared {
     pub fn is_draining(&self) -> bool {
         *self.draining.borrow()
     }
+
+    /// Tells the operator about a peer, unless there has been enough of that lately.
+    pub fn complain(&self, action: &'static str, said: String, peer: &str) {
+        if let Some(withheld) = self.complaints.next(Instant::now()) {
+            let fields = [("client.address", peer.into()), ("infermesh.log.withheld", withheld.into())];
+            self.log.warning(action, said, fields);
+        }
+    }
 }
 
 /// What a request on this thread needs; not shared with other threads.
@@ -57,6 +78,7 @@ impl Shared {
 pub struct Local {
     pub shared: Arc<Shared>,
     pub mailbox: Arc<Mailbox>,
+    pub purse: Rc<Purse>,
 }
 
 /// What is spoken on a listener's connections.
@@ -78,6 +100,9 @@ pub enum Stream {
 pub struct Accepted {
     pub stream: Stream,
     pub protocol: Protocol,
+    pub tls: Option<Arc<Tls>>,
+    /// Who connected, for people.
+    pub peer: String,
 }
 
 pub struct NetworkThread {
@@ -99,7 +124,8 @@ impl NetworkThread {
                 runtime.block_on(tasks.run_until(async {
                     let mailbox = Mailbox::for_this_thread();
                     spawn_local(mailbox.clone().deliver());
-                    let local = Rc::new(Local { shared, mailbox });
+                    let purse = Purse::new(shared.budget.clone());
+                    let local = Rc::new(Local { shared, mailbox, purse });
                     while let Some(accepted) = arrivals.recv().await {
                         connection::spawn(local.clone(), accepted);
                     }

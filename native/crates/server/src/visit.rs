@@ -43,7 +43,7 @@ enum Work {
     Queued(Queued),
     Flow(Box<Flow>),
     /// Found in the cache; `None` once it is given.
-    Known(Option<Answer>),
+    Known(Option<Box<Answer>>),
 }
 
 /// What the cache has not; dropped without an answer, nobody will look for it there.
@@ -69,7 +69,7 @@ impl Visit {
             None => None,
             Some(Ok(answer)) => {
                 version.engine.stats().hit(since.elapsed());
-                return Ok(Self { version, since, work: Work::Known(Some(answer)), miss: None });
+                return Ok(Self { version, since, work: Work::Known(Some(Box::new(answer))), miss: None });
             }
             Some(Err(miss)) => Some(Box::new(miss)),
         };
@@ -96,7 +96,10 @@ impl Visit {
         let answer = match &mut self.work {
             Work::Queued(queued) => queued.answer().await,
             Work::Flow(flow) => flow.answer().await,
-            Work::Known(answer) => answer.take().ok_or_else(|| Error::internal("an answer was given twice")),
+            Work::Known(answer) => answer
+                .take()
+                .map(|answer| *answer)
+                .ok_or_else(|| Error::internal("an answer was given twice")),
         }?;
         if let Some(Miss { cache, key, looked }) = self.miss.take().map(|miss| *miss) {
             let begun = Instant::now();

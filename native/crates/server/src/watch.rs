@@ -5,11 +5,12 @@ use crate::{
     http,
     route::INFERENCE,
     thread::{Local, Shared},
+    visit::Visit,
 };
 use ::http::HeaderMap;
-use infermesh_batcher::{Timing, TraceIds, stats::Phases};
+use infermesh_batcher::{Answer, Timing, TraceIds, stats::Phases};
 use infermesh_telemetry::{
-    Parent, Span, Value,
+    Parent, Span, Traces, Value,
     context::{span_id, trace_id},
     span::Kind,
 };
@@ -43,8 +44,10 @@ impl Origin {
         if !shared.traces.rules.is_on() && !shared.log.accesses() {
             return None;
         }
-        let state = headers.get_all("tracestate").into_iter().filter_map(|value| value.to_str().ok());
-        let parent = headers.get("traceparent").and_then(|value| Parent::parse(value.as_bytes(), state));
+        let parent = headers.get("traceparent").and_then(|value| {
+            let state = headers.get_all("tracestate").into_iter().filter_map(|value| value.to_str().ok());
+            Parent::parse(value.as_bytes(), state)
+        });
         Some(Self { received: Instant::now(), parent, edge: edge() })
     }
 
@@ -170,7 +173,7 @@ impl Watched {
                 ("http.request.method", "POST".into()),
                 ("http.route", (*route).into()),
                 ("url.path", path.clone().into()),
-                ("http.response.status_code", u64::from(code.map_or(200, http::status_of)).into()),
+                ("http.response.status_code", u64::from(outcome.err().map_or(200, http::status_of)).into()),
             ],
         };
         attributes.push(("infermesh.model.name", self.model.clone().into()));
@@ -210,6 +213,47 @@ impl Watched {
         }
         self.shared.log.info("inference", message, fields);
     }
+}
+
+/// A span of its own within this one.
+pub fn within(outer: TraceIds) -> TraceIds {
+    TraceIds { span: span_id(), ..outer }
+}
+
+/// Records the step of an ensemble that was `visit`ed: `own` is its span, `outer` that of the ensemble.
+pub fn tell_step(
+    traces: &Traces,
+    outer: TraceIds,
+    own: TraceIds,
+    visit: &Visit,
+    outcome: Result<&Answer, &Error>,
+) {
+    let version = visit.version();
+    let step = Span {
+        trace: own.trace,
+        id: own.span,
+        parent: outer.span,
+        remote: false,
+        state: String::new(),
+        name: "step".into(),
+        kind: Kind::Internal,
+        start: visit.since(),
+        end: Instant::now(),
+        attributes: vec![
+            ("infermesh.model.name", version.name.clone().into()),
+            ("infermesh.model.version", version.number.to_string().into()),
+        ],
+        events: Vec::new(),
+        error: outcome.err().map(|error| error.message.to_string()),
+    };
+    let mut spans = vec![step];
+    if let Ok(answer) = outcome
+        && visit.is_one_execution()
+    {
+        let inner = model_spans(&spans[0], visit.since(), answer.timing);
+        spans.extend(inner);
+    }
+    traces.post(spans);
 }
 
 /// Queue and compute, within the span of whoever asked for them.

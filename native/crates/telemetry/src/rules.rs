@@ -5,7 +5,7 @@ use infermesh_wire::Error;
 use std::{
     collections::HashMap,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
     },
 };
@@ -51,6 +51,12 @@ struct State {
     models: HashMap<String, Choice>,
     of_server: Arc<Rule>,
     of_models: HashMap<String, Arc<Rule>>,
+}
+
+impl State {
+    fn rule(&self, model: &str) -> &Arc<Rule> {
+        self.of_models.get(model).unwrap_or(&self.of_server)
+    }
 }
 
 impl Default for Rule {
@@ -112,13 +118,17 @@ impl Rules {
 
     /// Whether to trace a request for this model.
     pub fn take(&self, model: &str, parent: Option<&Parent>) -> bool {
-        self.is_on() && self.rule(model).takes(parent)
+        // Used where it is: threads that count references to it would slow each other down.
+        self.is_on() && self.read().rule(model).takes(parent)
     }
 
     /// What holds for a model; the server's for one without settings of its own, and for an empty name.
     pub fn rule(&self, model: &str) -> Arc<Rule> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        state.of_models.get(model).unwrap_or(&state.of_server).clone()
+        self.read().rule(model).clone()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes what holds for a model, or for the server if the name is empty.

@@ -49,11 +49,13 @@ pub struct Error {
     pub message: Cow<'static, str>,
     /// Whether what failed cannot recover within this process: every later use of it would fail too.
     pub fatal: bool,
+    /// Whether what was refused for want of room would be accepted at another time.
+    pub transient: bool,
 }
 
 impl Error {
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), fatal: false }
+        Self { code, message: message.into(), fatal: false, transient: false }
     }
 
     pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
@@ -67,6 +69,11 @@ impl Error {
     /// A failure after which the model cannot be used again, such as that of its device.
     pub fn fatal(message: impl Into<Cow<'static, str>>) -> Self {
         Self { fatal: true, ..Self::internal(message) }
+    }
+
+    /// Too much is under way; nothing was done.
+    pub fn overloaded(message: impl Into<Cow<'static, str>>) -> Self {
+        Self { transient: true, ..Self::new(Code::ResourceExhausted, message) }
     }
 
     /// The caller's own time is up.
@@ -83,7 +90,7 @@ impl Error {
 
     /// Whether the request certainly did not run, so that sending it again can do no harm.
     pub fn retry_is_safe(&self) -> bool {
-        self.code == Code::Unavailable
+        self.code == Code::Unavailable || self.transient
     }
 }
 

@@ -7,11 +7,14 @@ line is made from them (``infermesh_servers.model.command``). Nothing heavy is i
 from dataclasses import dataclass
 
 from infermesh_servers.model.options.cache import CacheOptions
+from infermesh_servers.model.options.connection import ConnectionOptions
+from infermesh_servers.model.options.limits import LimitOptions
 from infermesh_servers.model.options.listen import ListenOptions
 from infermesh_servers.model.options.log import LogOptions
 from infermesh_servers.model.options.process import ProcessOptions
 from infermesh_servers.model.options.repository import EVERY_MODEL, ModelControlMode, RepositoryOptions
 from infermesh_servers.model.options.shared_memory import SharedMemoryOptions
+from infermesh_servers.model.options.tls import TlsOptions
 from infermesh_servers.model.options.tracing import TraceOptions
 
 __all__ = ["EVERY_MODEL", "ModelControlMode", "ServeOptions"]
@@ -24,6 +27,9 @@ class ServeOptions(
     LogOptions,
     SharedMemoryOptions,
     CacheOptions,
+    LimitOptions,
+    ConnectionOptions,
+    TlsOptions,
     ListenOptions,
     RepositoryOptions,
 ):
@@ -33,5 +39,6 @@ class ServeOptions(
         """Raise ConfigurationError for options that do not fit together."""
         RepositoryOptions.check(self)
         ListenOptions.check(self)
+        TlsOptions.check(self)
         TraceOptions.check(self)
         CacheOptions.check(self)

@@ -6,11 +6,15 @@ use crate::Request;
 use infermesh_wire::{Code, Error};
 use std::time::{Duration, Instant};
 
+/// As much of its time a request behind others may be predicted to need. The rest is for what nobody predicts: small
+/// batches, outliers, the way to the caller.
+const SHARE: f64 = 0.85;
+
 impl Queue {
     /// Why a request that would stand behind all of these levels is better refused now, if it is.
     ///
-    /// The prediction counts with its margin against the request, except where nothing is in its way: then only a
-    /// clear miss is a reason.
+    /// The prediction counts against the request with its margin, and what is far ahead must leave some time; except
+    /// where nothing is in its way: then only a clear miss is a reason.
     pub(super) fn will_miss(&self, request: &Request, ahead: &[Level], now: Instant) -> Option<Error> {
         let due = self.due(request);
         let expiry = request.expiry.as_ref().map(|expiry| expiry.at);
@@ -26,7 +30,7 @@ impl Queue {
         let own = rows.saturating_sub(batches * full).max(request.rows);
         let done = start.saturating_add(fit.predict(own)?);
         let nothing_waits = waiting == 0 && self.forecast.has_free_instance();
-        let margin = if nothing_waits { -fit.margin() } else { fit.margin() };
+        let margin = if nothing_waits { -fit.margin() } else { (1.0 + fit.margin()) / SHARE - 1.0 };
         let expiry = expiry.map(|at| Due { at, what: "queue timeout" });
         late(due, done, margin, now).or_else(|| late(expiry, start, margin, now))
     }

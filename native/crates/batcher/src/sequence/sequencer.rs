@@ -89,7 +89,10 @@ impl Sequencer {
             return Err(Error::internal("a request of a sequence has lost it"));
         };
         if self.len >= DEFAULT_MAX_QUEUE_SIZE {
-            return Err(Error::new(Code::Unavailable, "Exceeds maximum queue size"));
+            self.thin_out(now);
+            if self.len >= DEFAULT_MAX_QUEUE_SIZE {
+                return Err(Error::new(Code::Unavailable, "Exceeds maximum queue size"));
+            }
         }
         let place = match self.find(&id, now) {
             Some(place) => place,

@@ -4,7 +4,7 @@ mod bench;
 mod invariants;
 
 use super::*;
-use crate::queue::Next;
+use crate::queue::{DEFAULT_MAX_QUEUE_SIZE, Next};
 use bench::{Bench, IDLE, direct, oldest};
 use infermesh_wire::Code;
 use std::time::Duration;
@@ -170,6 +170,21 @@ fn a_sequence_that_is_given_up_in_the_backlog_takes_no_slot() {
     assert_eq!(bench.run(0), [Some(1)]);
     assert_eq!(bench.run(0), [Some(3)]);
     assert!(bench.push(2, "").is_err());
+}
+
+#[test]
+fn what_was_given_up_takes_no_room_from_who_still_waits() {
+    let mut bench = Bench::new(direct(1), 1);
+    for id in 0..DEFAULT_MAX_QUEUE_SIZE {
+        bench.push(id as u64, "start").unwrap();
+    }
+    let full = bench.push(1 << 20, "start").unwrap_err();
+    assert_eq!((full.code, &*full.message), (Code::Unavailable, "Exceeds maximum queue size"));
+    (1..100).for_each(|push| bench.give_up(push));
+    bench.push(1 << 20, "start").unwrap();
+    assert_eq!(bench.sequencer.pending(), DEFAULT_MAX_QUEUE_SIZE - 99 + 1);
+    assert!(bench.push(1, "").is_err());
+    bench.push(100, "end").unwrap();
 }
 
 #[test]

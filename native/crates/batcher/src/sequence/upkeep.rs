@@ -49,6 +49,19 @@ impl Sequencer {
         }
     }
 
+    /// Forgets the sequences in the backlog that nobody waits for any more.
+    pub(super) fn thin_out(&mut self, now: Instant) {
+        for (key, mut sequence) in std::mem::take(&mut self.backlog) {
+            let cut = sequence.cut(now);
+            self.give_up(cut, now);
+            if !sequence.waiting.is_empty() {
+                self.backlog.insert(key, sequence);
+            } else if matches!(self.places.get(&sequence.id), Some(Place::Backlog(other)) if *other == key) {
+                self.places.remove(&sequence.id);
+            }
+        }
+    }
+
     /// Of requests that can no longer run, those whose callers still wait are told.
     fn give_up(&mut self, cut: Vec<Request>, now: Instant) {
         self.len -= cut.len();

@@ -12,10 +12,11 @@ use crate::{
     thread::Local,
     validate::{Rows, check_shape},
     visit::{Job, Visit},
+    watch,
 };
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use infermesh_batcher::{
-    Answer, Failure, Tensor, Timing,
+    Answer, Failure, Tensor, Timing, TraceIds,
     sequence::Turn,
     stats::{Phases, Stay},
 };
@@ -30,7 +31,7 @@ use std::{
 };
 
 /// A step that its model has answered, or not.
-type Ended = (usize, Visit, Result<Answer, Error>);
+type Ended = (usize, Visit, Option<TraceIds>, Result<Answer, Error>);
 
 /// Dropping it gives up what its steps have under way.
 pub struct Flow {
@@ -96,8 +97,11 @@ impl Flow {
         let Engine::Ensemble(ensemble) = &version.engine else {
             return Err(Error::internal("not an ensemble"));
         };
-        while let Some((index, visit, outcome)) = self.under_way.next().await {
+        while let Some((index, visit, trace, outcome)) = self.under_way.next().await {
             let step = &ensemble.plan.steps[index];
+            if let (Some(outer), Some(own)) = (self.terms.trace, trace) {
+                watch::tell_step(&self.local.shared.traces, outer, own, &visit, outcome.as_ref());
+            }
             let outcome = outcome.map_err(|error| self.within(step, error));
             let passed = outcome.and_then(|answer| {
                 self.keep(step, &visit, answer);
@@ -117,10 +121,11 @@ impl Flow {
             if failure.is_some() || step.inputs.iter().any(|(_, tensor)| self.tensors[*tensor].is_none()) {
                 return true;
             }
-            match self.begin(plan, step) {
+            let trace = self.terms.trace.map(watch::within);
+            match self.begin(plan, step, trace) {
                 Ok(mut visit) => self.under_way.push(Box::pin(async move {
                     let outcome = visit.answer().await;
-                    (index, visit, outcome)
+                    (index, visit, trace, outcome)
                 })),
                 Err(error) => failure = Some(self.within(step, error)),
             }
@@ -130,9 +135,10 @@ impl Flow {
         failure.map_or(Ok(()), Err)
     }
 
-    fn begin(&self, plan: &Plan, step: &Step) -> Result<Visit, Error> {
+    fn begin(&self, plan: &Plan, step: &Step, trace: Option<TraceIds>) -> Result<Visit, Error> {
         let visit = self.local.shared.registry.on(&step.model, &step.version, |member| {
-            let job = self.job(plan, step, &member)?;
+            let mut job = self.job(plan, step, &member)?;
+            job.terms.trace = trace;
             let wanted: SmallVec<[bool; 8]> = member
                 .outputs
                 .iter()

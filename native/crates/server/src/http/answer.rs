@@ -1,5 +1,6 @@
 //! An answer on its way out.
 
+use crate::budget::{Hold, Purse};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
@@ -17,16 +18,16 @@ pub type Answer = Response<Pieces>;
 const PIECE: usize = 128 << 10;
 
 /// Bodies in the buffers they were written in; tensors are not copied.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Pieces {
     rest: VecDeque<Bytes>,
-    under_way: Option<Rc<()>>,
+    under_way: Option<(Rc<()>, Hold)>,
 }
 
 impl Pieces {
-    /// Holds the mark of a request under way until the body has been handed over.
-    pub fn hold(&mut self, mark: Rc<()>) {
-        self.under_way = Some(mark);
+    /// Holds the mark of a request under way, and the memory of the answer, until the body has been handed over.
+    pub fn hold(&mut self, mark: Rc<()>, purse: &Rc<Purse>) {
+        self.under_way = Some((mark, Hold::of(purse, self.remaining() as usize)));
     }
 
     fn remaining(&self) -> u64 {

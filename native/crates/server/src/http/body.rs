@@ -1,7 +1,6 @@
 //! Receives a request's body, within limits of size and time.
 
-use super::errors::shutting_down;
-use crate::{buffers::Buffer, thread::Local};
+use crate::{budget::Hold, buffers::Buffer, route::shutting_down, thread::Local};
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
@@ -20,23 +19,35 @@ const PAUSE_LIMIT: Duration = Duration::from_secs(30);
 ///
 /// Fails with RESOURCE_EXHAUSTED (over the limit), UNIMPLEMENTED (unknown encoding), INVALID_ARGUMENT (not of its
 /// encoding), CANCELLED (cut short) or UNAVAILABLE (the server drains: what is not here whole was not accepted).
-pub async fn receive(local: &Local, headers: &HeaderMap, mut body: Incoming) -> Result<Bytes, Error> {
-    let limit = local.shared.max_message_bytes;
+/// RESOURCE_EXHAUSTED, too, if `hold` cannot hold it.
+pub async fn receive(
+    local: &Local,
+    headers: &HeaderMap,
+    mut body: Incoming,
+    hold: &mut Hold,
+) -> Result<Bytes, Error> {
+    let limit = local.shared.max_input_bytes;
     let encoding = encoding(headers)?;
     let announced = body.size_hint().lower().try_into().unwrap_or(usize::MAX);
     if announced > limit {
         return Err(too_large(announced, limit));
     }
+    hold.check(announced)?;
     let mut whole = match next(local, &mut body).await? {
         None => return Ok(Bytes::new()),
-        Some(first) if body.is_end_stream() => first,
+        Some(first) if body.is_end_stream() => {
+            hold.grow(first.len())?;
+            first
+        }
         Some(first) => {
+            hold.grow(first.len())?;
             let mut buffer = Buffer::new(announced.max(first.len()));
             buffer.extend_from_slice(&first);
             while let Some(chunk) = next(local, &mut body).await? {
                 if buffer.len() + chunk.len() > limit {
                     return Err(too_large(buffer.len() + chunk.len(), limit));
                 }
+                hold.grow(chunk.len())?;
                 buffer.extend_from_slice(&chunk);
             }
             buffer.freeze()
@@ -44,6 +55,7 @@ pub async fn receive(local: &Local, headers: &HeaderMap, mut body: Incoming) -> 
     };
     if encoding != Encoding::Identity {
         whole = encoding.decompress(&whole, limit)?;
+        hold.grow(whole.len())?;
     }
     Ok(whole)
 }
@@ -54,7 +66,7 @@ async fn next(local: &Local, body: &mut Incoming) -> Result<Option<Bytes>, Error
         let frame = tokio::select! {
             biased;
             frame = body.frame() => frame,
-            _ = draining.wait_for(|draining| *draining) => return Err(shutting_down()),
+            _ = draining.wait_for(|draining| *draining) => return Err(shutting_down("HTTP")),
             () = sleep(PAUSE_LIMIT) => return Err(cut_short("the client sends nothing")),
         };
         match frame {

@@ -1,7 +1,7 @@
 //! One HTTP/1.1 connection: its limits, its requests, its end.
 
 use super::{answer::Answer, errors};
-use crate::{connection::FAREWELL, thread::Local};
+use crate::{connection::FAREWELL, patient::Patient, route::shutting_down, thread::Local};
 use http::{HeaderValue, header};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -30,6 +30,7 @@ pub async fn serve<F>(
 where
     F: Future<Output = Answer>,
 {
+    let write_timeout = local.shared.rules.write_timeout;
     // Cloned for every request under way.
     let mark = Rc::new(());
     let service = {
@@ -38,14 +39,14 @@ where
             let (local, mark) = (local.clone(), mark.clone());
             async move {
                 let mut answer = if local.shared.is_draining() {
-                    errors::answer(errors::shutting_down())
+                    errors::answer(shutting_down("HTTP"))
                 } else {
                     answer(local.clone(), request).await
                 };
                 if local.shared.is_draining() {
                     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
-                answer.body_mut().hold(mark);
+                answer.body_mut().hold(mark, &local.purse);
                 Ok::<_, Infallible>(answer)
             }
         })
@@ -57,7 +58,7 @@ where
             .header_read_timeout(HEAD_TIMEOUT)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_BUFFER)
-            .serve_connection(TokioIo::new(io), service)
+            .serve_connection(TokioIo::new(Patient::new(io, write_timeout)), service)
     );
     let mut draining = local.shared.draining.subscribe();
     tokio::select! {

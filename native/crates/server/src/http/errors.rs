@@ -6,22 +6,19 @@ use infermesh_wire::{Code, Error};
 
 /// `{"error": "..."}` with the status that tells a client what to do about it.
 pub fn answer(error: Error) -> Answer {
-    refusal(status(error.code), &error.message)
+    refusal(status(&error), &error.message)
 }
 
 /// As Triton maps them; it has no word for a deadline or for a body that is too large.
-pub fn status(code: Code) -> StatusCode {
-    match code {
+pub fn status(error: &Error) -> StatusCode {
+    match error.code {
         Code::Cancelled | Code::InvalidArgument | Code::AlreadyExists => StatusCode::BAD_REQUEST,
         Code::NotFound => StatusCode::NOT_FOUND,
+        Code::ResourceExhausted if error.transient => StatusCode::TOO_MANY_REQUESTS,
         Code::ResourceExhausted => StatusCode::PAYLOAD_TOO_LARGE,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
     }
-}
-
-pub fn shutting_down() -> Error {
-    Error::new(Code::Unavailable, "the server is shutting down and has stopped accepting new requests")
 }

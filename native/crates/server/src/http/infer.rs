@@ -8,6 +8,7 @@ use super::{
     tensor::{check_has_json_form, from_json, to_json},
 };
 use crate::{
+    budget::Hold,
     call::deadline,
     infer::{Done, Pending, Terms, enqueue},
     model::Version,
@@ -42,7 +43,8 @@ pub async fn serve(
         route: if version.is_empty() { ROUTE } else { VERSION_ROUTE },
     });
     let work = async {
-        let body = body::receive(local, &head.headers, body).await?;
+        let mut hold = Hold::none(&local.purse);
+        let body = body::receive(local, &head.headers, body, &mut hold).await?;
         let watch = Watch::begin(local, origin, model, deadline);
         let terms = Terms { deadline, trace: watch.trace() };
         let outcome = run(local, (model, version), &head.headers, body, terms).await;

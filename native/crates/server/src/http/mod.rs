@@ -25,6 +25,6 @@ pub use metrics::serve as metrics;
 pub use route::serve as rest;
 
 /// The status that an error is answered with.
-pub fn status_of(code: infermesh_wire::Code) -> u16 {
-    errors::status(code).as_u16()
+pub fn status_of(error: &infermesh_wire::Error) -> u16 {
+    errors::status(error).as_u16()
 }

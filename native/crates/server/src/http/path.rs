@@ -8,6 +8,7 @@ pub enum Route {
     Live,
     Ready,
     Server,
+    OpenApi,
     Index,
     Load(String),
     Unload(String),
@@ -55,6 +56,7 @@ impl Route {
             _ => return None,
         };
         match rest {
+            ["openapi.json"] => Some(Self::OpenApi),
             ["health", "live"] => Some(Self::Live),
             ["health", "ready"] => Some(Self::Ready),
             ["repository", "index"] => Some(Self::Index),
@@ -89,7 +91,8 @@ impl Route {
 
 fn shared_memory(kind: Kind, rest: &[&str]) -> Option<Route> {
     let (region, action) = match rest {
-        [action] => ("", action),
+        // A region needs a name to be registered.
+        [action] if *action != "register" => ("", action),
         ["region", name, action] if !name.is_empty() => (*name, action),
         _ => return None,
     };
@@ -161,6 +164,79 @@ mod tests {
         );
         assert_eq!(parse("/v2/systemsharedmemory/region//status"), None);
         assert_eq!(parse("/v2/systemsharedmemory/region/r"), None);
+    }
+
+    /// As the document writes it; without a wildcard, so that a new route is written here, too.
+    fn template(route: &Route) -> String {
+        let kind =
+            |kind: &Kind| if *kind == Kind::System { "systemsharedmemory" } else { "cudasharedmemory" };
+        let path = match route {
+            Route::Live => "health/live".into(),
+            Route::Ready => "health/ready".into(),
+            Route::Server => return "/v2".into(),
+            Route::OpenApi => "openapi.json".into(),
+            Route::Index => "repository/index".into(),
+            Route::Load(_) => "repository/models/{model}/load".into(),
+            Route::Unload(_) => "repository/models/{model}/unload".into(),
+            Route::AllStatistics => "models/stats".into(),
+            Route::Traces(model) if model.is_empty() => "trace/setting".into(),
+            Route::Traces(_) => "models/{model}/trace/setting".into(),
+            Route::Logging => "logging".into(),
+            Route::SharedMemory { kind: of, region, action } => {
+                let action = format!("{action:?}").to_lowercase();
+                let region = if region.is_empty() { "" } else { "/region/{region}" };
+                format!("{}{region}/{action}", kind(of))
+            }
+            Route::Model { version, aspect, .. } => {
+                let version = if version.is_empty() { "" } else { "/versions/{version}" };
+                let aspect = match aspect {
+                    Aspect::Metadata => "",
+                    Aspect::Ready => "/ready",
+                    Aspect::Config => "/config",
+                    Aspect::Statistics => "/stats",
+                    Aspect::Infer => "/infer",
+                };
+                format!("models/{{model}}{version}{aspect}")
+            }
+        };
+        format!("/v2/{path}")
+    }
+
+    fn every_route() -> Vec<Route> {
+        let (name, none) = (|| "x".to_owned(), String::new);
+        let mut all = vec![Route::Live, Route::Ready, Route::Server, Route::OpenApi, Route::Index];
+        all.extend([Route::Load(name()), Route::Unload(name()), Route::AllStatistics, Route::Logging]);
+        all.extend([Route::Traces(none()), Route::Traces(name())]);
+        for version in [none(), name()] {
+            use Aspect::*;
+            let of = |aspect| Route::Model { name: name(), version: version.clone(), aspect };
+            all.extend([Metadata, Ready, Config, Statistics, Infer].map(of));
+        }
+        for kind in [Kind::System, Kind::Cuda] {
+            use Action::*;
+            let of = |region: String, action| Route::SharedMemory { kind, region, action };
+            all.extend([of(none(), Status), of(none(), Unregister)]);
+            all.extend([of(name(), Status), of(name(), Register), of(name(), Unregister)]);
+        }
+        all
+    }
+
+    #[test]
+    fn the_document_has_every_route_and_no_other() {
+        let document: serde_json::Value = serde_json::from_str(crate::http::route::OPENAPI).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        for (path, operations) in paths {
+            let route = Route::parse(&path.replace(['{', '}'], "")).unwrap_or_else(|| panic!("{path}"));
+            assert_eq!(&template(&route), path);
+            for method in route.method().split(", ") {
+                assert!(operations.get(method.to_lowercase()).is_some(), "{method} {path}");
+            }
+            let known = operations.as_object().unwrap().keys().filter(|key| *key != "parameters").count();
+            assert_eq!(known, route.method().split(", ").count(), "{path}");
+        }
+        let mut served: Vec<_> = every_route().iter().map(template).collect();
+        served.sort();
+        assert_eq!(served, paths.keys().cloned().collect::<Vec<_>>());
     }
 
     #[test]

@@ -6,12 +6,12 @@ use super::{
     path::{Aspect, Route},
     settings, shared_memory,
 };
-use crate::{describe, statistics, thread::Local};
+use crate::{budget::Hold, describe, statistics, thread::Local};
 use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use bytes::Bytes;
-use hyper::{Method, Request, body::Incoming};
+use hyper::{Method, Request, StatusCode, body::Incoming};
 use infermesh_wire::{
-    Code, Error,
+    Error,
     proto::inference::{
         ModelConfigRequest, ModelMetadataRequest, ModelRepositoryParameter, ModelStatisticsRequest,
         RepositoryIndexRequest, RepositoryModelLoadRequest, RepositoryModelUnloadRequest,
@@ -21,6 +21,9 @@ use infermesh_wire::{
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{collections::HashMap, rc::Rc};
+
+/// Every path that `Route` knows; a test holds one against the other.
+pub const OPENAPI: &str = include_str!("openapi.json");
 
 /// Answers one request, whatever it is.
 pub async fn serve(local: Rc<Local>, request: Request<Incoming>) -> Answer {
@@ -44,7 +47,8 @@ async fn handle(local: &Local, route: Route, request: Request<Incoming>) -> Resu
     }
     let (head, body) = request.into_parts();
     // Read even where it says nothing, so that the connection can be used again.
-    let body = body::receive(local, &head.headers, body).await?;
+    let mut hold = Hold::none(&local.purse);
+    let body = body::receive(local, &head.headers, body, &mut hold).await?;
     let body = if head.method == Method::POST { body } else { Bytes::new() };
     Box::pin(about(local, route, body)).await
 }
@@ -54,7 +58,9 @@ async fn about(local: &Local, route: Route, body: Bytes) -> Result<Answer, Error
     match route {
         Route::Live => Ok(answer::empty()),
         Route::Ready if describe::server_ready(local).ready => Ok(answer::empty()),
-        Route::Ready => Err(Error::new(Code::Unavailable, "the server is not ready")),
+        // As Triton answers: not "try again", as it would be for an inference.
+        Route::Ready => Ok(answer::refusal(StatusCode::BAD_REQUEST, "the server is not ready")),
+        Route::OpenApi => Ok(answer::typed("application/json", [Bytes::from_static(OPENAPI.as_bytes())])),
         Route::Server => {
             json::of(&describe::server_metadata(local), "ServerMetadataResponse", true).map(answer::json)
         }
@@ -96,8 +102,14 @@ async fn about(local: &Local, route: Route, body: Bytes) -> Result<Answer, Error
 
 fn model(local: &Local, name: String, version: String, aspect: Aspect) -> Result<Answer, Error> {
     match aspect {
-        // gRPC's answer is a yes or a no; a status can say why not.
-        Aspect::Ready | Aspect::Infer => local.shared.registry.find(&name, &version).map(|_| answer::empty()),
+        // gRPC's answer is a yes or a no; here there is room to say why not.
+        Aspect::Ready | Aspect::Infer => match local.shared.registry.find(&name, &version) {
+            Ok(_) => Ok(answer::empty()),
+            Err(error) => {
+                let message = format!("Model version not ready: {error}");
+                Ok(answer::refusal(StatusCode::BAD_REQUEST, &message))
+            }
+        },
         Aspect::Metadata => {
             let metadata = describe::model_metadata(local, ModelMetadataRequest { name, version })?;
             json::of(&metadata, "ModelMetadataResponse", true).map(answer::json)

@@ -136,3 +136,27 @@ fn asked<T: Default>(call: impl FnOnce(*mut T) -> Status) -> Option<T> {
     let mut value = T::default();
     (call(&mut value) == 0).then_some(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_gpu_tells_its_memory_and_nothing_is_said_without_one() {
+        let mut text = Text::default();
+        write(&mut text);
+        let text = String::from(text);
+        let Some(nvml) = &*NVML else {
+            assert_eq!(text, "");
+            return;
+        };
+        for gpu in nvml.gpus() {
+            let (used, total) = (gpu.memory_used.unwrap(), gpu.memory_total.unwrap());
+            assert!(gpu.label.starts_with("gpu_uuid=\"GPU-"), "{}", gpu.label);
+            assert!(0 < total && used <= total, "{used} of {total}");
+            assert!(gpu.utilization.is_some_and(|it| (0.0..=1.0).contains(&it)));
+            assert!(gpu.power_watts.is_some_and(|it| it > 1.0), "{:?}", gpu.power_watts);
+            assert!(text.contains(&format!("nv_gpu_memory_total_bytes{{{}}} {total}\n", gpu.label)));
+        }
+    }
+}

@@ -99,6 +99,8 @@ const CACHE_FAMILIES: [Family; 4] = [
 
 const FAILURES: &str = "nv_inference_request_failure";
 
+const LOAD: &str = "nv_model_load_duration_secs";
+
 /// Name, help, and where it is counted, in nanoseconds.
 type DurationFamily = (&'static str, &'static str, fn(&Counters) -> &Durations);
 type SizeFamily = (&'static str, &'static str, fn(&Counters) -> &Sizes);
@@ -155,6 +157,12 @@ fn write_samples(text: &mut Text, samples: &[Sample]) {
     for sample in samples {
         for (why, count) in Failure::ALL.iter().zip(sample.counters.failures) {
             text.sample(FAILURES, &format!("{},reason=\"{}\"", sample.labels, reason(*why)), count);
+        }
+    }
+    text.family(LOAD, "gauge", "Model load time in seconds");
+    for sample in samples {
+        if let Some(took) = sample.counters.load {
+            text.sample(LOAD, &sample.labels, took.as_secs_f64());
         }
     }
     // A repository may hold a thousand models of which few are asked: the others have no histograms yet.

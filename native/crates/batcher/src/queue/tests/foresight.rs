@@ -33,25 +33,25 @@ fn slo(ms: u64) -> Policy {
 fn a_request_that_would_be_late_is_refused_at_once() {
     let mut bench = taught(dynamic(8, 0));
     bench.queue.started(0, 8, bench.start);
-    // Behind the batch that runs: 10 ms; with three rows of its own: 15 ms.
-    let error = due(&mut bench, 0, 3, 15 * MS).unwrap_err();
+    // Behind the batch that runs: 10 ms; with three rows of its own: 15 ms. Less than 85 % of the time, with 5 %.
+    let error = due(&mut bench, 0, 3, 18 * MS).unwrap_err();
     assert_eq!(error.code, Code::Unavailable);
-    assert_eq!(error.message, "Request would miss its deadline: 15.0 ms are predicted, 15.0 ms are left");
+    assert_eq!(error.message, "Request would miss its deadline: 15.0 ms are predicted, 18.0 ms are left");
     assert!(error.retry_is_safe());
-    due(&mut bench, 0, 3, 16 * MS).unwrap();
+    due(&mut bench, 0, 3, 19 * MS).unwrap();
     // Seven rows make ten with those three: the second batch after the one that runs.
-    assert!(due(&mut bench, 0, 7, 24 * MS).is_err());
-    due(&mut bench, 0, 7, 32 * MS).unwrap();
+    assert!(due(&mut bench, 0, 7, 30 * MS).is_err());
+    due(&mut bench, 0, 7, 40 * MS).unwrap();
     bench.push(0, 8);
 }
 
 #[test]
 fn an_objective_is_everybodys_deadline() {
-    let mut bench = taught(slo(22));
+    let mut bench = taught(slo(26));
     bench.queue.started(0, 8, bench.start);
     bench.place(0, 8, 0, None).unwrap();
     let error = bench.place(0, 1, 0, None).unwrap_err();
-    assert_eq!(error.message, "Request would miss its slo_ms: 23.0 ms are predicted, 22.0 ms are left");
+    assert_eq!(error.message, "Request would miss its slo_ms: 23.0 ms are predicted, 26.0 ms are left");
     // Its own deadline is sooner still.
     let error = due(&mut bench, 0, 1, 5 * MS).unwrap_err();
     assert!(error.message.starts_with("Request would miss its deadline: "), "{error}");
@@ -69,7 +69,7 @@ fn who_would_expire_before_it_starts_need_not_wait_for_it() {
 
 #[test]
 fn only_what_stands_before_a_request_counts() {
-    let mut bench = taught(Policy { levels: vec![LevelPolicy::default(); 2], ..slo(22) });
+    let mut bench = taught(Policy { levels: vec![LevelPolicy::default(); 2], ..slo(26) });
     bench.queue.started(0, 8, bench.start);
     bench.place(0, 8, 2, None).unwrap();
     assert!(bench.place(0, 1, 2, None).is_err());

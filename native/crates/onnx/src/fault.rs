@@ -1,0 +1,70 @@
+//! Which of ONNX Runtime's errors on a GPU are the end of it for this process.
+
+use infermesh_cuda::is_sticky;
+use infermesh_wire::Error;
+use ort_sys::OrtErrorCode;
+
+/// What cuBLAS and cuDNN return when the device has failed beneath them.
+const FAILED_BENEATH: [&str; 3] =
+    ["CUBLAS_STATUS_EXECUTION_FAILED", "CUBLAS_STATUS_MAPPING_ERROR", "CUDNN_STATUS_EXECUTION_FAILED"];
+
+/// Whether the device is lost. Only for what a session on a GPU returned: elsewhere the words may be a caller's.
+pub fn is_fatal(code: OrtErrorCode, message: &str) -> bool {
+    code == OrtErrorCode::ORT_DEVICE_RESET
+        || FAILED_BENEATH.iter().any(|status| message.contains(status))
+        || cuda_failure(message).is_some_and(is_sticky)
+}
+
+/// The number in "CUDA failure 700: an illegal memory access was encountered ; GPU=0 ; ...".
+fn cuda_failure(message: &str) -> Option<i32> {
+    let (_, rest) = message.split_once("CUDA failure ")?;
+    let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
+    rest[..digits].parse().ok()
+}
+
+/// The error as callers may read it: without the host's name and the paths of the build.
+pub fn error(code: OrtErrorCode, message: &str) -> Error {
+    let told = message.split(" ; GPU=").next().unwrap_or_default().trim().to_owned();
+    if is_fatal(code, message) { Error::fatal(told) } else { Error::internal(told) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ILLEGAL: &str = "CUDA failure 700: an illegal memory access was encountered ; GPU=0 ; hostname=h ; \
+                           file=/onnxruntime_src/cuda_call.cc ; line=129 ; expr=cudaStreamSynchronize(stream); ";
+
+    fn fatal(message: &str) -> bool {
+        is_fatal(OrtErrorCode::ORT_FAIL, message)
+    }
+
+    #[test]
+    fn a_lost_device_is_fatal() {
+        assert!(fatal(ILLEGAL));
+        assert!(fatal(
+            "Non-zero status code returned while running Conv node. CUDA failure 719: unspecified"
+        ));
+        assert!(fatal("CUBLAS failure 13: CUBLAS_STATUS_EXECUTION_FAILED ; GPU=0"));
+        assert!(fatal("CUDNN failure 5000: CUDNN_STATUS_EXECUTION_FAILED ; GPU=0"));
+        assert!(is_fatal(OrtErrorCode::ORT_DEVICE_RESET, "the device was reset"));
+    }
+
+    #[test]
+    fn what_passes_is_not() {
+        assert!(!fatal("CUDA failure 2: out of memory ; GPU=0"));
+        assert!(!fatal("Failed to allocate memory for requested buffer of size 700"));
+        assert!(!fatal("BFCArena::AllocateRawInternal Available memory of 700 is smaller than requested"));
+        assert!(!fatal("CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0"));
+        assert!(!fatal("CUDA failure 7000: not a number of CUDA's"));
+        assert!(!fatal("CUDA failure "));
+        assert!(!fatal("Got invalid dimensions for input: x"));
+    }
+
+    #[test]
+    fn callers_do_not_learn_about_the_host() {
+        let error = error(OrtErrorCode::ORT_FAIL, ILLEGAL);
+        assert!(error.fatal);
+        assert_eq!(error.message, "CUDA failure 700: an illegal memory access was encountered");
+    }
+}

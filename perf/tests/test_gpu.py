@@ -1,0 +1,43 @@
+"""The GPU script where there is no GPU, and what it measures with."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from infermesh_perf import gpu_machine
+from infermesh_perf.gpu_cases import CASES, Case
+from infermesh_perf.gpu_load import run
+from infermesh_perf.gpu_server import gpu_server
+from infermesh_perf.models import MODELS, Load
+
+
+def test_a_machine_without_a_gpu_is_told_so(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "infermesh_perf.gpu", "--out", str(tmp_path / "out.json")]
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, env={**os.environ, "PATH": str(tmp_path)}
+    )
+    assert done.returncode == 3, done.stderr
+    assert "nvidia-smi was not found" in done.stderr
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_a_driver_without_a_gpu_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'No devices were found'\nexit 6\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert gpu_machine.absent() == "the NVIDIA driver sees no GPU: No devices were found"
+
+
+def test_every_case_has_a_name_of_its_own() -> None:
+    assert len({case.name for case in CASES}) == len(CASES)
+
+
+def test_the_load_counts_samples_that_were_answered(tmp_path: Path) -> None:
+    model = MODELS["perceptron"]
+    case = Case("small", model, "instance_group { kind: KIND_CPU }\n", Load(rows=4, streams=3), (1,))
+    path = model.save(tmp_path / "files")
+    with gpu_server(tmp_path, {case.name: (path, case.config)}) as port:
+        assert run(port, case, 0.5) > 0
