@@ -95,11 +95,14 @@ impl Queue {
         if request.probe {
             return None;
         }
-        let deadline = request.deadline.map(|at| Due { at, what: "deadline" });
+        let deadline = request.deadline.map(|at| Due { at, what: DEADLINE });
         let slo = self.policy.slo.map(|slo| Due { at: request.enqueued + slo, what: "slo_ms" });
         deadline.into_iter().chain(slo).min_by_key(|due| due.at)
     }
 }
+
+/// The caller's own.
+const DEADLINE: &str = "deadline";
 
 #[derive(Debug, Clone, Copy)]
 struct Due {
@@ -110,6 +113,10 @@ struct Due {
 /// The refusal of what is expected too late, with a margin as a share of the expectation.
 fn late(due: Option<Due>, expected: Duration, margin: f64, now: Instant) -> Option<Error> {
     let due = due?;
+    if due.at <= now && due.what == DEADLINE {
+        // Not a prediction any more.
+        return Some(Error::deadline_exceeded());
+    }
     let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
     let (left, expected) = (ms(due.at.saturating_duration_since(now)), ms(expected));
     if expected * (1.0 + margin) <= left {
