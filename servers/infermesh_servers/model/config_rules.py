@@ -27,7 +27,7 @@ def broken_rules(config: ModelConfig, model_name: str) -> list[BrokenRule]:
         *sequence_rules(config),
         *_serving(config),
         *_parameters(config),
-        *ensemble_rules(config),
+        *ensemble_rules(config, model_name),
     ]
 
 

@@ -14,7 +14,7 @@ _STEPS: Path = ("ensemble_scheduling", 0, "step")
 NEWEST = -1
 
 
-def ensemble_rules(config: ModelConfig) -> Iterator[BrokenRule]:
+def ensemble_rules(config: ModelConfig, model_name: str) -> Iterator[BrokenRule]:
     """Yield every mistake of an ensemble; of any other model, whether it was meant to be one."""
     if not config.HasField("ensemble_scheduling"):
         if config.platform == ENSEMBLE:
@@ -26,7 +26,7 @@ def ensemble_rules(config: ModelConfig) -> Iterator[BrokenRule]:
     yield from _frame(config)
     steps = config.ensemble_scheduling.step
     for index, step in enumerate(steps):
-        yield from _step(config.name, index, step)
+        yield from _step(model_name, index, step)
     yield from _flow(config)
 
 
