@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from infermesh_perf import h2load, machine, report
-from infermesh_perf.entry import run
+from infermesh_perf.entry import command_line, run
 from infermesh_perf.errors import SetupError
 from infermesh_perf.measure import Plan, measure_model, measure_startup
 from infermesh_perf.models import MODELS, Model
@@ -22,12 +22,7 @@ from infermesh_perf.results import Result
 SUBJECT = "infermesh"
 LOG_WIDTH = 160
 
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = command_line()
 
 
 @app.command()

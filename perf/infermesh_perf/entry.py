@@ -1,4 +1,4 @@
-"""What the commands of this package have in common: how they end."""
+"""What the commands of this package have in common: how they read and how they end."""
 
 from __future__ import annotations
 
@@ -12,6 +12,16 @@ from infermesh.errors import ConfigurationError, InfermeshError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+
+
+def command_line() -> typer.Typer:
+    """An application without a command yet, whose help is Markdown."""
+    return typer.Typer(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
 
 
 def run(app: typer.Typer, name: str) -> NoReturn:

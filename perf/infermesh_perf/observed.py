@@ -21,7 +21,7 @@ from rich.console import Console
 from infermesh_perf import collector, h2load, machine
 from infermesh_perf.bodies import frame, infer_request
 from infermesh_perf.compare import Spread, interleave, ratios
-from infermesh_perf.entry import run
+from infermesh_perf.entry import command_line, run
 from infermesh_perf.errors import RunError
 from infermesh_perf.models import MODELS
 from infermesh_perf.peers import Infermesh
@@ -31,12 +31,7 @@ from infermesh_perf.rpc import check_answer
 PLAIN, OBSERVED = "plain", "observed"
 WARM_UP_SECONDS = 1.0
 
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = command_line()
 
 
 @app.command()

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from infermesh_perf import h2load, machine
 from infermesh_perf.compare import Spread, interleave, ratios
-from infermesh_perf.entry import run
+from infermesh_perf.entry import command_line, run
 from infermesh_perf.models import IR_VERSION, OPSET, Model
 from infermesh_perf.peers import Infermesh, Peer, TritonIdentity
 from infermesh_perf.processes import serving
@@ -42,12 +42,7 @@ RATIOS = (
     ),
 )
 
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = command_line()
 
 
 @app.command()
