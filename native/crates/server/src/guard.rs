@@ -75,7 +75,6 @@ impl<T> Guard<T> {
             }
         });
         self.tally.sent.set(sent);
-        self.tally.last_written.set(Instant::now());
     }
 }
 
@@ -146,6 +145,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<T> {
             ready!(this.poll_goaway(context))?;
         }
         let count = ready!(Pin::new(&mut this.io).poll_write(context, data))?;
+        this.tally.last_written.set(Instant::now());
         this.sent(&data[..count]);
         Poll::Ready(Ok(count))
     }
@@ -160,6 +160,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<T> {
             ready!(this.poll_goaway(context))?;
         }
         let count = ready!(Pin::new(&mut this.io).poll_write_vectored(context, slices))?;
+        // Once for all slices: the clock costs more than walking over one.
+        this.tally.last_written.set(Instant::now());
         let mut left = count;
         for slice in slices {
             let here = left.min(slice.len());
