@@ -59,8 +59,10 @@ def version(tool: str) -> str:
     return subprocess.run([tool, "--version"], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def run(tool: str, port: int, body: Path, streams: int, seconds: float, warm_up: float) -> Sample:
-    """Loads the server on loopback `port` over one connection with `streams` requests in flight.
+def run(
+    tool: str, port: int, body: Path, streams: int, seconds: float, warm_up: float, connections: int = 1
+) -> Sample:
+    """Loads the server on loopback `port`, each connection with `streams` requests in flight.
 
     `seconds` are measured after `warm_up` seconds; h2load takes whole seconds only, so both are rounded up.
     Only without warm-up does `data_bytes` belong to the same requests as the other figures.
@@ -68,7 +70,7 @@ def run(tool: str, port: int, body: Path, streams: int, seconds: float, warm_up:
     """
     command = [
         tool,
-        *("-c", "1", "-t", "1", "-m", str(streams)),
+        *("-c", str(connections), "-t", str(_threads(connections)), "-m", str(streams)),
         *("-D", str(math.ceil(seconds))),
         *(("--warm-up-time", str(math.ceil(warm_up))) if warm_up else ()),
         *("-d", str(body)),
@@ -86,6 +88,11 @@ def run(tool: str, port: int, body: Path, streams: int, seconds: float, warm_up:
     if sample.failed or not sample.succeeded:
         raise RunError(f"h2load: {sample.succeeded} requests succeeded, {sample.failed} failed")
     return sample
+
+
+def _threads(connections: int) -> int:
+    """A thread for every two cores at most: the server wants some, too."""
+    return max(1, min(connections, len(os.sched_getaffinity(0)) // 2))
 
 
 def parse(output: str) -> Sample:

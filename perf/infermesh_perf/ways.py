@@ -133,14 +133,15 @@ def grpc_body(model: Model, rows: int) -> bytes:
     return frame(infer_request(model, model.sample(rows)))
 
 
-def shared_body(model: Model, rows: int) -> bytes:
-    """A framed request whose tensors lie in the region, input first."""
+def shared_body(model: Model, rows: int, output_bytes: int | None = None) -> bytes:
+    """A framed request whose tensors lie in the region, input first; the output is as large if not said."""
     values = model.sample(rows)
     request = pb.ModelInferRequest(model_name=model.name)
     tensor = request.inputs.add(name=model.input_name, datatype="FP32", shape=values.shape)
     wanted = request.outputs.add(name=model.output_name)
-    for each, offset in ((tensor, 0), (wanted, values.nbytes)):
+    sizes = ((tensor, 0, values.nbytes), (wanted, values.nbytes, output_bytes or values.nbytes))
+    for each, offset, size in sizes:
         each.parameters["shared_memory_region"].string_param = REGION
-        each.parameters["shared_memory_byte_size"].int64_param = values.nbytes
+        each.parameters["shared_memory_byte_size"].int64_param = size
         each.parameters["shared_memory_offset"].int64_param = offset
     return frame(request.SerializeToString())

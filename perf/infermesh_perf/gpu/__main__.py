@@ -1,0 +1,95 @@
+"""`python -m infermesh_perf.gpu`: checks and measures the server on an NVIDIA GPU, in one command."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from infermesh_perf import h2load
+from infermesh_perf.compare import Spread
+from infermesh_perf.control import save
+from infermesh_perf.entry import command_line, run
+from infermesh_perf.gpu import alone, answers, bench, device, faults, machine
+from infermesh_perf.gpu.checks import Check, ask
+
+EXIT_FAILED = 1
+EXIT_NO_GPU = 3
+
+app = command_line()
+
+
+@app.command()
+def gpu(
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each.")] = 4,
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds of each measured run, whole ones.")] = 5.0,
+    checks: Annotated[bool, typer.Option(help="Whether to check.")] = True,
+    measured: Annotated[bool, typer.Option("--bench/--no-bench", help="Whether to measure.")] = True,
+    root: Annotated[Path, typer.Option(help="Root of the repository.", file_okay=False)] = Path(),
+    out: Annotated[Path | None, typer.Option(help="Result file, in place of one in perf/results.")] = None,
+) -> None:
+    """Check the server on this machine's GPU, and measure it beside ONNX Runtime alone.
+
+    Checks first: each way of using a GPU, a model whose answers are held against ONNX Runtime on the
+    processor; memory of the device that clients share; what a device that fails does to the server. Then the
+    throughput under h2load beside ONNX Runtime alone in a loop on the same GPU, in turns, with the ratio
+    taken round by round. ONNX Runtime alone is called in the best of several ways.
+
+    **Exit codes**: 0 done, 1 a check or a run failed, 2 usage, or something is missing, 3 this machine has no
+    GPU that could be used.
+    """
+    if reason := machine.absent():
+        print(f"nothing was checked: {reason}", file=sys.stderr)
+        raise typer.Exit(EXIT_NO_GPU)
+    console = Console(highlight=False, soft_wrap=True)
+    found: dict[str, Any] = {"gpu": machine.describe(), "runtimes": alone.versions()}
+    if measured:
+        found["client"] = {"h2load": h2load.version(h2load.find())}
+    made = list(_checked(console)) if checks else []
+    found["checks"] = [asdict(check) for check in made]
+    found["bench"] = []
+    if measured:
+        for figures in bench.measure(rounds, seconds):
+            found["bench"].append(figures)
+            _show(console, figures)
+    options = {"rounds": rounds, "duration_seconds": seconds}
+    console.print(f"written to {save(out, root, 'gpu', options, found)}")
+    if not all(check.passed for check in made) or any("failed" in figures for figures in found["bench"]):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _checked(console: Console) -> list[Check]:
+    made = []
+    with tempfile.TemporaryDirectory() as folder:
+        files, servers = Path(folder) / "files", Path(folder) / "servers"
+        files.mkdir()
+        servers.mkdir()
+        for check in ask(
+            answers.questions(files), faults.questions(files) + device.questions(files), servers
+        ):
+            console.print(
+                f"{'ok    ' if check.passed else 'FAILED'} {check.name}: {check.said}", markup=False
+            )
+            made.append(check)
+    return made
+
+
+def _show(console: Console, figures: dict[str, Any]) -> None:
+    if "failed" in figures:
+        console.print(f"FAILED {figures['case']}: {figures['failed']}", markup=False)
+        return
+    share = Spread(**figures["share_of_alone"])
+    console.print(
+        f"{figures['case']:<28}{Spread.of(figures['samples_per_second']).median:>12,.0f} samples/s, "
+        f"{share.median:.2f} ({share.low:.2f} - {share.high:.2f}) of ONNX Runtime alone "
+        f"({figures['alone']['callers']} x {figures['alone']['rows']} rows)"
+    )
+
+
+if __name__ == "__main__":
+    run(app, "infermesh_perf.gpu")

@@ -1,0 +1,67 @@
+"""The server's throughput beside that of ONNX Runtime alone in a loop on the same GPU, in turns."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from infermesh.errors import InfermeshError
+
+from infermesh_perf.compare import Spread, ratios
+from infermesh_perf.gpu.alone import Alone, Way, alone
+from infermesh_perf.gpu.cases import ALONE_ROWS, CASES, Case
+from infermesh_perf.gpu.load import caller
+from infermesh_perf.gpu.server import gpu_server
+
+
+def measure(rounds: int, seconds: float) -> Iterator[dict[str, Any]]:
+    """The figures of each case, as they come. ONNX Runtime alone runs in its best way of being called."""
+    for name in dict.fromkeys(case.model.name for case in CASES):
+        with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+            cases = [case for case in CASES if case.model.name == name]
+            file = cases[0].model.save(Path(folder))
+            runtime = stack.enter_context(alone(file, name))
+            best, tried = runtime.best(ALONE_ROWS[name])
+            for case in cases:
+                here = Path(folder) / case.name
+                here.mkdir()
+                figures: dict[str, Any] = {"alone": asdict(best), "alone_tried": tried}
+                try:
+                    figures |= _case(case, here, file, runtime, best, rounds, seconds)
+                except InfermeshError as error:
+                    figures["failed"] = str(error)
+                yield _description(case) | figures
+
+
+def _case(
+    case: Case, folder: Path, file: Path, runtime: Alone, way: Way, rounds: int, seconds: float
+) -> dict[str, Any]:
+    served, by_itself = [], []
+    with (
+        gpu_server(folder, {case.name: (file, case.config)}) as server,
+        caller(folder, server.port, case) as load,
+    ):
+        # Sizes that were not run in are met here.
+        load.run(seconds)
+        for _ in range(rounds):
+            served.append(load.run(seconds))
+            by_itself.append(runtime.pace(way, seconds))
+    return {
+        "ready_seconds": server.process.ready_seconds,
+        "samples_per_second": served,
+        "alone_samples_per_second": by_itself,
+        "share_of_alone": asdict(Spread.of(ratios(served, by_itself))),
+    }
+
+
+def _description(case: Case) -> dict[str, Any]:
+    return {
+        "case": case.name,
+        "model": case.model.name,
+        "config": case.config,
+        "load": asdict(case.load) | {"connections": case.connections, "carried": case.carried},
+    }

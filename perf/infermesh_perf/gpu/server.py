@@ -1,0 +1,57 @@
+"""One server over a repository of models with configurations of their own."""
+
+from __future__ import annotations
+
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from infermesh_perf.processes import Command, Running, free_ports, serving
+
+
+@dataclass(frozen=True)
+class GpuServer:
+    """A server that is ready: where it listens, its process, its log."""
+
+    port: int
+    metrics_port: int
+    process: Running
+    log: Path
+
+    def metric(self, name: str) -> float:
+        """The first sample of a family without or with labels; NaN if there is none."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=10) as answer:
+            lines: list[str] = answer.read().decode().splitlines()
+        found = (line.rpartition(" ")[2] for line in lines if line.startswith((f"{name} ", f"{name}{{")))
+        return float(next(found, "nan"))
+
+
+@contextmanager
+def gpu_server(
+    folder: Path, models: Mapping[str, tuple[Path, str]], options: Sequence[str] = ()
+) -> Iterator[GpuServer]:
+    """Serves models, by name a file and the text of its config.pbtxt, with further options of `serve`.
+
+    Raises RunError, with the end of its log, when one of them cannot be loaded.
+    """
+    repository = folder / "repository"
+    for name, (file, config) in models.items():
+        version = repository / name / "1"
+        version.mkdir(parents=True)
+        (version / "model.onnx").symlink_to(file)
+        (repository / name / "config.pbtxt").write_text(config)
+    port, metrics = free_ports(2)
+    listen = ("--grpc-address", "127.0.0.1", "--grpc-port", str(port), "--no-http")
+    measured = ("--metrics-address", "127.0.0.1", "--metrics-port", str(metrics))
+    serve = (sys.executable, "-m", "infermesh", "serve", str(repository), *listen, *measured)
+    command = Command(
+        arguments=(*serve, "--exit-on-error", *options),
+        model=next(iter(models)),
+        grpc_port=port,
+        log=folder / "server.log",
+    )
+    with serving(command) as running:
+        yield GpuServer(running.port, metrics, running, command.log)
