@@ -17,7 +17,7 @@ from infermesh_perf.errors import RunError
 from infermesh_perf.models import MODELS
 
 #: Threads that call at once: with several, one's copies overlap another's computation.
-CALLERS = (1, 2, 4)
+CALLERS = (1, 2, 4, 8)
 #: Seconds for each way while the best one is looked for.
 LOOK_SECONDS = 0.5
 

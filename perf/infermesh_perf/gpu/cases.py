@@ -40,7 +40,7 @@ def config(rows: int, instances: int, *, graphs: bool) -> str:
 
 
 def _case(
-    model: Model, rows: int, load: Load, carried: Carried, instances: int = 2, *, graphs: bool = False
+    model: Model, rows: int, load: Load, carried: Carried, instances: int, *, graphs: bool = False
 ) -> Case:
     words = [f"{instances}", *(["graphs"] if graphs else []), carried.replace(" ", "-").lower()]
     return Case(
@@ -53,18 +53,19 @@ def _case(
     )
 
 
-#: Sizes that ONNX Runtime alone is tried with, up to those of the cases.
-ALONE_ROWS = {"mlp": (32, 128, 256), "resnet50": (8, 32, 64)}
+#: Sizes that ONNX Runtime alone is tried with.
+ALONE_ROWS = {"mlp": (64, 128, 256), "resnet50": (8, 32, 64)}
 
 _MLP, _RESNET = MODELS["mlp"], MODELS["resnet50"]
-_IMAGES, _ROWS = Load(rows=8, streams=32), Load(rows=64, streams=64)
+_IMAGES, _ROWS = Load(rows=8, streams=64), Load(rows=64, streams=64)
 
 CASES = (
-    _case(_RESNET, 64, _IMAGES, Carried.GRPC, 1),
-    _case(_RESNET, 64, _IMAGES, Carried.GRPC),
-    _case(_RESNET, 64, _IMAGES, Carried.GRPC, graphs=True),
-    _case(_RESNET, 64, _IMAGES, Carried.SHARED_MEMORY),
-    _case(_MLP, 256, _ROWS, Carried.GRPC),
-    _case(_MLP, 256, _ROWS, Carried.GRPC, graphs=True),
-    _case(_MLP, 256, _ROWS, Carried.SHARED_MEMORY, graphs=True),
+    _case(_RESNET, 32, _IMAGES, Carried.GRPC, 1),
+    _case(_RESNET, 32, _IMAGES, Carried.GRPC, 2),
+    _case(_RESNET, 32, _IMAGES, Carried.GRPC, 4),
+    _case(_RESNET, 32, _IMAGES, Carried.GRPC, 4, graphs=True),
+    _case(_RESNET, 32, _IMAGES, Carried.SHARED_MEMORY, 4),
+    _case(_MLP, 256, _ROWS, Carried.GRPC, 4),
+    _case(_MLP, 256, _ROWS, Carried.GRPC, 4, graphs=True),
+    _case(_MLP, 256, _ROWS, Carried.SHARED_MEMORY, 4, graphs=True),
 )

@@ -21,19 +21,21 @@ from infermesh_perf.gpu.server import gpu_server
 from infermesh_perf.models import IR_VERSION, MODELS, OPSET
 
 SECONDS = 30.0
-#: An element far outside of anything that the device has.
-NOWHERE = 1 << 40
+#: Numbers of elements far outside of what the device has mapped.
+NOWHERE_64, NOWHERE_32 = 1 << 40, 3 << 23
+WIDTH = 64
 
 
 def questions(files: Path) -> list[Question]:
     """The models are written to `files`."""
     weights = MODELS["resnet50"].save(files)
-    lookup = files / "lookup.onnx"
-    onnx.save(_lookup(), str(lookup))
+    careless = {"ban": files / "ban.onnx", "embed": files / "embed.onnx"}
+    onnx.save(_ban(), str(careless["ban"]))
+    onnx.save(_embed(), str(careless["embed"]))
     return [
         Question("an arena that is too small is refused", partial(_limit_is_kept, weights)),
-        Question("a device that fails ends readiness", partial(_readiness_ends, lookup)),
-        Question("a device that fails ends the process where asked", partial(_process_ends, lookup)),
+        Question("a device that fails ends readiness", partial(_readiness_ends, careless)),
+        Question("a device that fails ends the process where asked", partial(_process_ends, careless)),
     ]
 
 
@@ -47,8 +49,8 @@ def _limit_is_kept(file: Path, folder: Path) -> tuple[bool, str]:
         return "memory" in str(error).lower(), ""
 
 
-def _readiness_ends(file: Path, folder: Path) -> tuple[bool, str]:
-    with gpu_server(folder, {"lookup": (file, BATCHED + ON_GPU)}) as server:
+def _readiness_ends(files: dict[str, Path], folder: Path) -> tuple[bool, str]:
+    with gpu_server(folder, _on_gpu(files)) as server:
         said = _fail(server.port)
         with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             stub = grpc_service_pb2_grpc.GRPCInferenceServiceStub(channel)
@@ -61,40 +63,75 @@ def _readiness_ends(file: Path, folder: Path) -> tuple[bool, str]:
         return alive, said
 
 
-def _process_ends(file: Path, folder: Path) -> tuple[bool, str]:
-    with gpu_server(folder, {"lookup": (file, BATCHED + ON_GPU)}, ["--exit-on-fatal"]) as server:
+def _process_ends(files: dict[str, Path], folder: Path) -> tuple[bool, str]:
+    with gpu_server(folder, _on_gpu(files), ["--exit-on-fatal"]) as server:
         said = _fail(server.port)
         return server.process.has_ended(), said
 
 
+def _on_gpu(files: dict[str, Path]) -> dict[str, tuple[Path, str]]:
+    return {name: (file, ON_GPU) for name, file in files.items()}
+
+
 def _fail(port: int) -> str:
-    """Has the device read where nothing is; returns what the caller was told. A good answer comes first."""
+    """Has the device reach where nothing is; returns what the caller was told. Good answers come first."""
+    requests = {"ban": (_banning, 2, NOWHERE_64), "embed": (_embedding, 3, NOWHERE_32)}
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = grpc_service_pb2_grpc.GRPCInferenceServiceStub(channel)
-        stub.ModelInfer(_request(3), timeout=SECONDS)
-        failed = stub.ModelInfer.future(_request(NOWHERE), timeout=SECONDS).exception()
-    if failed is None:
-        raise RunError("the device read where nothing is, and did not fail")
-    # What a call raises is a call as well, which its declared type does not say.
-    call: Any = failed
-    return str(call.details())
+        for request, good, _ in requests.values():
+            stub.ModelInfer(request(good), timeout=SECONDS)
+        for request, _, nowhere in requests.values():
+            failed = stub.ModelInfer.future(request(nowhere), timeout=SECONDS).exception()
+            if failed is not None:
+                # What a call raises is a call as well, which its declared type does not say.
+                call: Any = failed
+                return f"{call.code().name}: {call.details()}"
+    raise RunError("the device reached where nothing is, and did not fail")
 
 
-def _request(index: int) -> pb.ModelInferRequest:
-    request = pb.ModelInferRequest(model_name="lookup")
-    request.inputs.add(name="index", datatype="INT64", shape=[1, 1])
-    request.raw_input_contents.append(np.array([[index]], "<i8").tobytes())
+def _banning(token: int) -> pb.ModelInferRequest:
+    """The token that followed the last one before is not to come again: its score is written over."""
+    request = pb.ModelInferRequest(model_name="ban")
+    request.inputs.add(name="tokens", datatype="INT64", shape=[1, 3])
+    request.inputs.add(name="scores", datatype="FP32", shape=[1, WIDTH])
+    request.raw_input_contents.append(np.array([[5, token, 5]], "<i8").tobytes())
+    request.raw_input_contents.append(np.zeros((1, WIDTH), "<f4").tobytes())
     return request
 
 
-def _lookup() -> onnx.ModelProto:
-    """Rows of a table by number, `index` [N, 1] in, `row` [N, 4] out; on a GPU, nothing checks the number."""
-    table = numpy_helper.from_array(np.arange(32, dtype=np.float32).reshape(8, 4), "table")
-    graph = helper.make_graph(
-        [helper.make_node("GatherND", ["table", "index"], ["row"])],
-        "lookup",
-        [helper.make_tensor_value_info("index", TensorProto.INT64, ["N", 1])],
-        [helper.make_tensor_value_info("row", TensorProto.FLOAT, ["N", 4])],
-        [table],
+def _embedding(word: int) -> pb.ModelInferRequest:
+    request = pb.ModelInferRequest(model_name="embed")
+    request.inputs.add(name="words", datatype="INT32", shape=[1, 1])
+    request.raw_input_contents.append(np.array([[word]], "<i4").tobytes())
+    return request
+
+
+def _ban() -> onnx.ModelProto:
+    """Of ONNX Runtime's own operators, one whose kernel takes a token for an index as it comes."""
+    node = helper.make_node(
+        "NGramRepeatBlock", ["tokens", "scores"], ["left"], domain="com.microsoft", ngram_size=2
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    tokens = helper.make_tensor_value_info("tokens", TensorProto.INT64, ["N", 3])
+    scores = helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", WIDTH])
+    left = helper.make_tensor_value_info("left", TensorProto.FLOAT, ["N", WIDTH])
+    return _model(helper.make_graph([node], "ban", [tokens, scores], [left]))
+
+
+def _embed() -> onnx.ModelProto:
+    """Another one, whose kernel reads the row of a table that the word names."""
+    node = helper.make_node(
+        "EmbedLayerNormalization",
+        ["words", "", "table", "places", "", "gamma", "beta"],
+        ["row", "mask"],
+        domain="com.microsoft",
+    )
+    constants = {"table": (8, WIDTH), "places": (1, WIDTH), "gamma": (WIDTH,), "beta": (WIDTH,)}
+    words = helper.make_tensor_value_info("words", TensorProto.INT32, ["N", 1])
+    row = helper.make_tensor_value_info("row", TensorProto.FLOAT, ["N", 1, WIDTH])
+    weights = [numpy_helper.from_array(np.ones(shape, np.float32), name) for name, shape in constants.items()]
+    return _model(helper.make_graph([node], "embed", [words], [row], weights))
+
+
+def _model(graph: onnx.GraphProto) -> onnx.ModelProto:
+    domains = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
+    return helper.make_model(graph, opset_imports=domains, ir_version=IR_VERSION)
