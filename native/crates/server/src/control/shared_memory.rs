@@ -90,12 +90,12 @@ pub async fn cuda_register(
 fn register_cuda(regions: &Regions, request: CudaSharedMemoryRegisterRequest) -> Result<(), Error> {
     let CudaSharedMemoryRegisterRequest { name, raw_handle, device_id, byte_size: size } = request;
     regions.register(name, |name| {
-        let driver = cuda::driver().ok_or_else(|| {
-            Error::invalid(format!(
+        if !cuda::is_there() {
+            return Err(Error::invalid(format!(
                 "failed to register CUDA shared memory region: '{name}', GPUs not supported: this machine has no CUDA driver or device"
-            ))
-        })?;
-        let memory = Memory::Cuda(CudaMemory::open(driver, name, &raw_handle, device_id, size)?);
+            )));
+        }
+        let memory = Memory::Cuda(CudaMemory::open(name, &raw_handle, device_id, size)?);
         Ok(Region { name: name.to_owned(), size, memory })
     })
 }

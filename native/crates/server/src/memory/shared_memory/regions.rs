@@ -56,7 +56,7 @@ impl Regions {
     pub fn extensions(&self) -> &'static [&'static str] {
         match self.allowed {
             false => &[],
-            true if cuda::driver().is_none() => &["system_shared_memory"],
+            true if !cuda::is_there() => &["system_shared_memory"],
             true => &["system_shared_memory", "cuda_shared_memory"],
         }
     }
