@@ -104,9 +104,9 @@ def test_the_extension_is_named_where_there_is_a_device(server: Server) -> None:
     ("change", "message"),
     [
         ({"raw_handle": b"short"}, "raw_handle has 5 bytes, a cudaIpcMemHandle_t has 64"),
-        ({"raw_handle": b"/absent".ljust(64, b"\0")}, "CUDA error 1: invalid argument"),
-        ({"device_id": 7}, "CUDA error 101: invalid device ordinal"),
-        ({"device_id": -1}, "CUDA error 101: invalid device ordinal"),
+        ({"raw_handle": b"/absent".ljust(64, b"\0")}, "cuIpcOpenMemHandle: CUDA failure 1: invalid argument"),
+        ({"device_id": 7}, "cuDeviceGet: CUDA failure 101: invalid device ordinal"),
+        ({"device_id": -1}, "cuDeviceGet: CUDA failure 101: invalid device ordinal"),
         ({"device_id": 2**40}, "there is no device 1099511627776"),
         ({"byte_size": 65}, "65 bytes of an allocation of 64"),
         ({"byte_size": 0}, "0 bytes of an allocation of 64"),

@@ -17,7 +17,7 @@ typedef struct {
     char reserved[64];
 } CUipcMemHandle;
 
-enum { SUCCESS = 0, INVALID_VALUE = 1, INVALID_DEVICE = 101, INVALID_CONTEXT = 201 };
+enum { SUCCESS = 0, INVALID_VALUE = 1, INVALID_DEVICE = 101, INVALID_CONTEXT = 201, NOT_SUPPORTED = 801 };
 
 static __thread CUcontext stack[8];
 static __thread int depth;
@@ -111,3 +111,19 @@ CUresult cuGetErrorString(CUresult status, const char **text) {
     *text = status == INVALID_DEVICE ? "invalid device ordinal" : "invalid argument";
     return SUCCESS;
 }
+
+// What else the server looks for in a driver; to share memory it needs none of it.
+#define UNSUPPORTED(name) CUresult name(void) { return NOT_SUPPORTED; }
+
+UNSUPPORTED(cuDeviceGetName)
+UNSUPPORTED(cuDeviceTotalMem_v2)
+UNSUPPORTED(cuDevicePrimaryCtxRelease_v2)
+UNSUPPORTED(cuCtxSetCurrent)
+UNSUPPORTED(cuStreamCreate)
+UNSUPPORTED(cuStreamDestroy_v2)
+UNSUPPORTED(cuMemAlloc_v2)
+UNSUPPORTED(cuMemFree_v2)
+UNSUPPORTED(cuMemHostAlloc)
+UNSUPPORTED(cuMemFreeHost)
+UNSUPPORTED(cuMemcpyHtoDAsync_v2)
+UNSUPPORTED(cuMemcpyDtoHAsync_v2)

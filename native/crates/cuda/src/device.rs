@@ -16,17 +16,22 @@ pub struct Device {
     pub memory_bytes: usize,
 }
 
-/// The GPUs of this machine. Fails with UNAVAILABLE where there is no driver.
+/// How many GPUs this machine has. Fails with UNAVAILABLE where there is no driver.
+pub fn device_count() -> Result<i32, Error> {
+    let (driver, mut count) = (Driver::open()?, 0);
+    // SAFETY: the out-pointer is valid for the call.
+    driver.check("cuDeviceGetCount", unsafe { (driver.device_count)(&mut count) })?;
+    Ok(count)
+}
+
+/// The GPUs of this machine. Fails as `device_count` does.
 pub fn devices() -> Result<Vec<Device>, Error> {
     let driver = Driver::open()?;
-    let mut count = 0;
-    // SAFETY: out-pointers are valid for their calls, here and below.
-    driver.check("cuDeviceGetCount", unsafe { (driver.device_count)(&mut count) })?;
-    (0..count)
+    (0..device_count()?)
         .map(|id| {
             let handle = handle(driver, id)?;
             let (mut name, mut memory_bytes) = ([0 as c_char; 256], 0);
-            // SAFETY: the name has the length that is passed.
+            // SAFETY: out-pointers are valid for their calls, here and below; the name has the length that is passed.
             let status = unsafe { (driver.device_name)(name.as_mut_ptr(), 256, handle) };
             driver.check("cuDeviceGetName", status)?;
             // SAFETY: as above.
@@ -71,6 +76,17 @@ impl Context {
     pub fn enter(&self) -> Result<(), Error> {
         // SAFETY: the context is retained.
         self.driver.check("cuCtxSetCurrent", unsafe { (self.driver.context_set)(self.raw) })
+    }
+
+    /// Does what concerns this device on a thread that has other work, too, and leaves the thread as it was.
+    pub fn within<T>(&self, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        // SAFETY: the context is retained.
+        self.driver.check("cuCtxPushCurrent", unsafe { (self.driver.context_push)(self.raw) })?;
+        let result = work();
+        let mut popped = ptr::null_mut();
+        // SAFETY: what was pushed above is popped; the out-pointer is valid for the call.
+        self.driver.check("cuCtxPopCurrent", unsafe { (self.driver.context_pop)(&mut popped) })?;
+        result
     }
 }
 

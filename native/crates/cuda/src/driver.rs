@@ -1,6 +1,6 @@
 //! The functions of libcuda.so.1, opened once per process.
 
-use crate::is_sticky;
+use crate::{Handle, is_sticky};
 use infermesh_wire::{Code, Error};
 use std::{
     error::Error as _,
@@ -40,15 +40,22 @@ functions! {
     context_retain = "cuDevicePrimaryCtxRetain" (*mut RawContext, c_int);
     context_release = "cuDevicePrimaryCtxRelease_v2" (c_int);
     context_set = "cuCtxSetCurrent" (RawContext);
+    context_push = "cuCtxPushCurrent_v2" (RawContext);
+    context_pop = "cuCtxPopCurrent_v2" (*mut RawContext);
     stream_create = "cuStreamCreate" (*mut RawStream, c_uint);
     stream_destroy = "cuStreamDestroy_v2" (RawStream);
     stream_synchronize = "cuStreamSynchronize" (RawStream);
     memory_allocate = "cuMemAlloc_v2" (*mut Address, usize);
     memory_free = "cuMemFree_v2" (Address);
+    memory_range = "cuMemGetAddressRange_v2" (*mut Address, *mut usize, Address);
+    shared_open = "cuIpcOpenMemHandle_v2" (*mut Address, Handle, c_uint);
+    shared_close = "cuIpcCloseMemHandle" (Address);
     pinned_allocate = "cuMemHostAlloc" (*mut *mut c_void, usize, c_uint);
     pinned_free = "cuMemFreeHost" (*mut c_void);
     copy_in = "cuMemcpyHtoDAsync_v2" (Address, *const c_void, usize, RawStream);
     copy_out = "cuMemcpyDtoHAsync_v2" (*mut c_void, Address, usize, RawStream);
+    copy_in_now = "cuMemcpyHtoD_v2" (Address, *const c_void, usize);
+    copy_out_now = "cuMemcpyDtoH_v2" (*mut c_void, Address, usize);
     error_text = "cuGetErrorString" (c_int, *mut *const c_char);
 }
 

@@ -1,6 +1,6 @@
 //! Versions that fail for good while they are served: they leave service at once, and whoever owns the server is told.
 
-use crate::{model::Version, thread::Shared};
+use crate::{models::Version, shared::Shared};
 use infermesh_batcher::scheduler::OnFatal;
 use std::sync::{Arc, Weak, mpsc::Sender};
 

@@ -3,11 +3,11 @@
 //! Each feeds bytes to the code that gets them from a peer, and panics if what it lets through is not what it promises.
 
 use crate::{
-    authority::Lenient,
     http,
-    model::Version,
-    shared_memory::Regions,
-    validate::{Valid, validate},
+    inference::validate::{Valid, validate},
+    memory::shared_memory::Regions,
+    models::Version,
+    peer::authority::Lenient,
 };
 use bytes::Bytes;
 use infermesh_batcher::{Backend, Tensor, TensorView};

@@ -2,19 +2,21 @@
 
 use crate::{
     breakdown::{Breakdown, on_fatal},
-    budget::Budget,
-    cache::Cache,
-    complaints::Complaints,
-    faults,
-    listener::{self, Endpoint, Listener},
-    metrics::Machine,
-    model::Version,
-    reflection::Index,
-    registry::{Control, Registry},
-    rules::Rules,
-    settings::LogControl,
-    shared_memory::Regions,
-    thread::{NetworkThread, Protocol, Shared},
+    control::settings::LogControl,
+    grpc::reflection::Index,
+    inference::cache::Cache,
+    memory::{budget::Budget, shared_memory::Regions},
+    models::{
+        Version,
+        registry::{Control, Registry},
+    },
+    network::{
+        listener::{self, Endpoint, Listener},
+        thread::{NetworkThread, Protocol},
+    },
+    observe::{faults, metrics::Machine},
+    peer::{complaints::Complaints, rules::Rules},
+    shared::Shared,
     tls::Tls,
 };
 use infermesh_batcher::{Backend, Scheduler};

@@ -1,6 +1,6 @@
 //! An answer on its way out.
 
-use crate::budget::{Hold, Purse};
+use crate::memory::budget::{Hold, Purse};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};

@@ -1,6 +1,9 @@
 //! Receives a request's body, within limits of size and time.
 
-use crate::{budget::Hold, buffers::Buffer, route::shutting_down, thread::Local};
+use crate::{
+    memory::{budget::Hold, buffers::Buffer},
+    shared::{Local, shutting_down},
+};
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;

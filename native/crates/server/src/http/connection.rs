@@ -1,7 +1,10 @@
 //! One HTTP/1.1 connection: its limits, its requests, its end.
 
 use super::{answer::Answer, errors};
-use crate::{connection::FAREWELL, patient::Patient, route::shutting_down, thread::Local};
+use crate::{
+    peer::{life::FAREWELL, patient::Patient},
+    shared::{Local, shutting_down},
+};
 use http::{HeaderValue, header};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};

@@ -7,9 +7,9 @@ use super::{
     tensor::from_json,
 };
 use crate::{
-    model::Version,
-    shared_memory::Regions,
-    validate::{Valid, validate_with},
+    inference::validate::{Valid, validate_with},
+    memory::shared_memory::Regions,
+    models::Version,
 };
 use bytes::Bytes;
 use infermesh_wire::Error;

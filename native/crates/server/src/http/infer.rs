@@ -2,19 +2,20 @@
 
 use super::{
     answer::{self, Answer},
-    body,
+    body, errors,
     header::{Data, Header},
     raw,
     tensor::{check_has_json_form, from_json, to_json},
 };
 use crate::{
-    budget::Hold,
-    call::deadline,
-    infer::{Done, Pending, Terms, enqueue},
-    model::Version,
-    thread::Local,
-    validate::{Valid, validate_with},
-    watch::{Edge, Origin, Watch},
+    inference::{
+        infer::{Done, Pending, Terms, deadline, enqueue},
+        validate::{Valid, validate_with},
+    },
+    memory::budget::Hold,
+    models::Version,
+    observe::watch::{Edge, Origin, Watch},
+    shared::Local,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -41,6 +42,7 @@ pub async fn serve(
     let origin = Origin::of(local, &head.headers, || Edge::Rest {
         path: head.uri.path().to_owned(),
         route: if version.is_empty() { ROUTE } else { VERSION_ROUTE },
+        status: errors::status,
     });
     let work = async {
         let mut hold = Hold::none(&local.purse);

@@ -1,7 +1,7 @@
 //! `/metrics`.
 
 use super::answer::{self, Answer};
-use crate::{metrics, thread::Local};
+use crate::{observe::metrics, shared::Local};
 use hyper::{Method, Request, body::Incoming};
 use std::rc::Rc;
 

@@ -23,8 +23,3 @@ mod tensor;
 
 pub use metrics::serve as metrics;
 pub use route::serve as rest;
-
-/// The status that an error is answered with.
-pub fn status_of(error: &infermesh_wire::Error) -> u16 {
-    errors::status(error).as_u16()
-}

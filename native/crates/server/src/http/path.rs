@@ -1,6 +1,6 @@
 //! What a path of the v2 protocol stands for.
 
-use crate::shared_memory::Kind;
+use crate::memory::shared_memory::Kind;
 use std::borrow::Cow;
 
 #[derive(Debug, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! A request that is nothing but one tensor's bytes: the model says the rest.
 
 use crate::{
-    model::{Port, Version},
-    shared_memory::Regions,
-    validate::{self, Valid},
+    inference::validate::{self, Valid},
+    memory::shared_memory::Regions,
+    models::{Port, Version},
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use infermesh_wire::{

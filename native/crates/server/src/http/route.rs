@@ -6,7 +6,11 @@ use super::{
     path::{Aspect, Route},
     settings, shared_memory,
 };
-use crate::{budget::Hold, describe, statistics, thread::Local};
+use crate::{
+    control::{describe, statistics},
+    memory::budget::Hold,
+    shared::Local,
+};
 use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use bytes::Bytes;
 use hyper::{Method, Request, StatusCode, body::Incoming};

@@ -2,8 +2,8 @@
 
 use super::answer::{self, Answer};
 use crate::{
-    settings::{self, Setting},
-    thread::Local,
+    control::settings::{self, Setting},
+    shared::Local,
 };
 use infermesh_wire::{
     Error,

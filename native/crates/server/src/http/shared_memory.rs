@@ -6,10 +6,7 @@ use super::{
     path::Action,
     route::parsed,
 };
-use crate::{
-    shared_memory::{Kind, rpc},
-    thread::Local,
-};
+use crate::{control::shared_memory, memory::shared_memory::Kind, shared::Local};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use infermesh_wire::{
     Error,
@@ -32,11 +29,11 @@ pub async fn serve(
 ) -> Result<Answer, Error> {
     match (kind, action) {
         (Kind::System, Action::Status) => {
-            let found = rpc::system_status(local, SystemSharedMemoryStatusRequest { name })?;
+            let found = shared_memory::system_status(local, SystemSharedMemoryStatusRequest { name })?;
             return list(found.regions, "SystemSharedMemoryStatusResponse.RegionStatus");
         }
         (Kind::Cuda, Action::Status) => {
-            let found = rpc::cuda_status(local, CudaSharedMemoryStatusRequest { name })?;
+            let found = shared_memory::cuda_status(local, CudaSharedMemoryStatusRequest { name })?;
             return list(found.regions, "CudaSharedMemoryStatusResponse.RegionStatus");
         }
         (Kind::System, Action::Register) => {
@@ -44,7 +41,7 @@ pub async fn serve(
             let (key, byte_size) =
                 (key.ok_or_else(|| lacks("key"))?, byte_size.ok_or_else(|| lacks("byte_size"))?);
             let request = SystemSharedMemoryRegisterRequest { name, key, offset, byte_size };
-            rpc::system_register(local, request)?;
+            shared_memory::system_register(local, request)?;
         }
         (Kind::Cuda, Action::Register) => {
             let Cuda { raw_handle, device_id, byte_size } = parsed(body)?;
@@ -59,13 +56,13 @@ pub async fn serve(
                 device_id,
                 byte_size: byte_size.ok_or_else(|| lacks("byte_size"))?,
             };
-            rpc::cuda_register(local, request).await?;
+            shared_memory::cuda_register(local, request).await?;
         }
         (Kind::System, Action::Unregister) => {
-            rpc::system_unregister(local, SystemSharedMemoryUnregisterRequest { name })?;
+            shared_memory::system_unregister(local, SystemSharedMemoryUnregisterRequest { name })?;
         }
         (Kind::Cuda, Action::Unregister) => {
-            rpc::cuda_unregister(local, CudaSharedMemoryUnregisterRequest { name })?;
+            shared_memory::cuda_unregister(local, CudaSharedMemoryUnregisterRequest { name })?;
         }
     }
     Ok(answer::empty())

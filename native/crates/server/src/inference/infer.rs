@@ -1,0 +1,124 @@
+//! One inference: validate, queue, wait, write the answer.
+
+use super::{
+    outputs::{Outputs, present, tensors},
+    validate::{Valid, validate},
+    visit::{Job, Visit},
+};
+use crate::{models::Version, observe::watch::Told, shared::Local};
+use bytes::Bytes;
+use http::HeaderMap;
+use infermesh_batcher::{Answer, TraceIds};
+use infermesh_wire::{
+    Error,
+    framing::parse_timeout,
+    request::InferRequest,
+    response::{OutputTensor, Pieces},
+};
+use smallvec::SmallVec;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// What holds for a request beside what it says itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    pub deadline: Option<Instant>,
+    pub trace: Option<TraceIds>,
+}
+
+/// When the client stops waiting, by the `grpc-timeout` it sent; a year is as long as for ever.
+pub fn deadline(headers: &HeaderMap) -> Option<Instant> {
+    let timeout = headers.get("grpc-timeout").and_then(|value| parse_timeout(value.to_str().ok()?));
+    timeout.map(|timeout| Instant::now() + timeout.min(Duration::from_secs(365 * 24 * 3600)))
+}
+
+/// An inference that was accepted.
+pub struct Pending {
+    visit: Visit,
+    outputs: Outputs,
+    id: String,
+}
+
+/// An inference that is done.
+pub struct Done {
+    visit: Visit,
+    outputs: Outputs,
+    id: String,
+    answer: Answer,
+}
+
+/// Queues a request with its model. Dropping what it returns gives the request up.
+pub fn submit(
+    local: &Local,
+    version: Arc<Version>,
+    request: &InferRequest<'_>,
+    message: &Bytes,
+    terms: Terms,
+) -> Result<Pending, Error> {
+    let valid = validate(&version, request, message, &local.shared.regions)?;
+    enqueue(local, version, valid, request.id, terms)
+}
+
+/// Queues what was found valid.
+pub fn enqueue(
+    local: &Local,
+    version: Arc<Version>,
+    Valid { inputs, rows, outputs, turn, priority, timeout }: Valid,
+    id: &str,
+    terms: Terms,
+) -> Result<Pending, Error> {
+    let job = Job { inputs, rows, turn, priority, timeout, terms };
+    let visit =
+        Visit::begin(local, version, job, &|index| outputs.iter().any(|wanted| wanted.index == index))?;
+    Ok(Pending { visit, outputs, id: id.to_owned() })
+}
+
+impl Pending {
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub async fn answer(self) -> Result<Done, Error> {
+        let Self { mut visit, outputs, id } = self;
+        let mut answer = visit.answer().await?;
+        present(visit.version(), &outputs, &mut answer.outputs)?;
+        Ok(Done { visit, outputs, id, answer })
+    }
+}
+
+impl Done {
+    /// The framed `ModelInferResponse`.
+    pub fn write(&self) -> Pieces {
+        self.version().writer.write(&self.id, &[], &self.tensors())
+    }
+
+    /// The framed `ModelStreamInferResponse`; `parameters` are serialised map entries.
+    pub fn write_streamed(&self, parameters: &[Vec<u8>]) -> Pieces {
+        self.version().writer.write_streamed(&self.id, parameters, &self.tensors())
+    }
+
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub fn version(&self) -> &Version {
+        self.visit.version()
+    }
+
+    /// For traces and the log.
+    pub fn told(&self) -> Told<'_> {
+        Told {
+            version: self.version().number,
+            id: &self.id,
+            enqueued: self.visit.since(),
+            timing: self.visit.is_one_execution().then_some(self.answer.timing),
+        }
+    }
+
+    /// What the caller wants of the model's outputs, in the order it wants them.
+    pub fn tensors(&self) -> SmallVec<[OutputTensor<'_>; 4]> {
+        tensors(self.version(), &self.outputs, &self.answer.outputs)
+    }
+}

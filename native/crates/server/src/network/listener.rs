@@ -1,0 +1,137 @@
+//! Sockets that accept, and hand each connection to the next network thread.
+
+use super::thread::{Accepted, Protocol, Stream};
+use crate::{shared::Shared, tls::Tls};
+use socket2::{Domain, Socket, Type};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    os::unix::{
+        fs::FileTypeExt,
+        net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio::sync::mpsc;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+pub enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+/// Fails if no address of the host can be bound.
+pub fn bind_tcp(host: &str, port: u16) -> io::Result<(Listener, SocketAddr)> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, format!("'{host}' has no address"));
+    for address in (host, port).to_socket_addrs()? {
+        let bound = || {
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+            socket.set_reuse_address(true)?;
+            socket.bind(&address.into())?;
+            socket.listen(BACKLOG)?;
+            let listener: TcpListener = socket.into();
+            let address = listener.local_addr()?;
+            Ok((Listener::Tcp(listener), address))
+        };
+        match bound() {
+            Ok(listening) => return Ok(listening),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Replaces a socket file that nobody listens on any more; fails if somebody does.
+pub fn bind_unix(path: &Path) -> io::Result<Listener> {
+    let is_socket = path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket());
+    if is_socket {
+        if UnixStream::connect(path).is_ok() {
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens on this socket"));
+        }
+        std::fs::remove_file(path)?;
+    }
+    Ok(Listener::Unix(UnixListener::bind(path)?, path.to_owned()))
+}
+
+/// What connections of a listener have in common.
+pub struct Endpoint {
+    pub protocol: Protocol,
+    pub tls: Option<Arc<Tls>>,
+    /// The threads that take connections in turn.
+    pub threads: Vec<mpsc::UnboundedSender<Accepted>>,
+    pub shared: Arc<Shared>,
+}
+
+impl Endpoint {
+    fn hand_over(&self, thread: &mpsc::UnboundedSender<Accepted>, stream: Stream, peer: String) {
+        // Whoever watches the server can connect at any time.
+        let counts = self.protocol != Protocol::Metrics;
+        if counts && self.shared.connections.receiver_count() >= self.shared.max_connections {
+            let most = self.shared.max_connections;
+            let said = format!(
+                "{peer} was refused: there are {most} connections, as many as --max-connections allows"
+            );
+            self.shared.complain("connection-refused", said, &peer);
+            return;
+        }
+        let _ = thread.send(Accepted { stream, protocol: self.protocol, tls: self.tls.clone(), peer });
+    }
+}
+
+impl Listener {
+    /// Accepts until the server drains, then closes the socket. Runs on a tokio runtime.
+    pub async fn run(self, endpoint: Endpoint) {
+        let mut draining = endpoint.shared.draining.subscribe();
+        let accept = async {
+            match &self {
+                Self::Tcp(listener) => {
+                    let listener = tokio::net::TcpListener::from_std(nonblocking(
+                        listener.try_clone()?,
+                        TcpListener::set_nonblocking,
+                    )?)?;
+                    for thread in endpoint.threads.iter().cycle() {
+                        let (stream, peer) = retrying(|| listener.accept()).await;
+                        endpoint.hand_over(thread, Stream::Tcp(stream.into_std()?), peer.to_string());
+                    }
+                }
+                Self::Unix(listener, path) => {
+                    let listener = tokio::net::UnixListener::from_std(nonblocking(
+                        listener.try_clone()?,
+                        UnixListener::set_nonblocking,
+                    )?)?;
+                    for thread in endpoint.threads.iter().cycle() {
+                        let stream = retrying(|| listener.accept()).await.0.into_std()?;
+                        endpoint.hand_over(thread, Stream::Unix(stream), format!("unix:{}", path.display()));
+                    }
+                }
+            }
+            io::Result::Ok(())
+        };
+        tokio::select! {
+            _ = accept => {}
+            _ = draining.wait_for(|draining| *draining) => {}
+        }
+        if let Self::Unix(_, path) = &self {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn nonblocking<T>(socket: T, set: impl FnOnce(&T, bool) -> io::Result<()>) -> io::Result<T> {
+    set(&socket, true)?;
+    Ok(socket)
+}
+
+/// A listener outlives a failed accept: the client went away, or file descriptors are short for a while.
+async fn retrying<T, F: Future<Output = io::Result<T>>>(mut accept: impl FnMut() -> F) -> T {
+    loop {
+        match accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! What Prometheus reads: `models` under Triton's names and as histograms, `server` about itself, `process` and
+//! `machine` from the system, `gpu` from NVIDIA's library where there is one. `text` writes the format.
+
+mod gpu;
+mod machine;
+mod models;
+mod process;
+mod server;
+mod text;
+
+pub use machine::Machine;
+
+use crate::shared::Shared;
+use text::Text;
+
+/// Everything, in the text format. Reads files and asks devices: not for a network thread.
+pub fn expose(shared: &Shared) -> String {
+    let mut text = Text::default();
+    models::write(&mut text, &shared.registry, shared.cache.is_some());
+    server::write(&mut text, shared);
+    process::write(&mut text);
+    shared.machine.write(&mut text);
+    gpu::write(&mut text);
+    text.into()
+}
