@@ -15,7 +15,12 @@ from infermesh_perf.compare import Spread, ratios
 from infermesh_perf.gpu.alone import Alone, Way, alone
 from infermesh_perf.gpu.cases import ALONE_ROWS, CASES, Case
 from infermesh_perf.gpu.load import caller
-from infermesh_perf.gpu.server import gpu_server
+from infermesh_perf.gpu.server import GpuServer, gpu_server
+
+#: Counters of the server; durations are microseconds, counted for each request of a batch.
+ROWS, BATCHES = "nv_inference_count", "nv_inference_exec_count"
+REQUESTS = "nv_inference_request_success"
+PHASES = {phase: f"nv_inference_compute_{phase}_duration_us" for phase in ("input", "infer", "output")}
 
 
 def measure(rounds: int, seconds: float) -> Iterator[dict[str, Any]]:
@@ -47,15 +52,25 @@ def _case(
     ):
         # Sizes that were not run in are met here.
         load.run(seconds)
+        before = _counters(server)
         for _ in range(rounds):
             served.append(load.run(seconds))
             by_itself.append(runtime.pace(way, seconds))
+        spent = {name: value - before[name] for name, value in _counters(server).items()}
+    requests = spent.pop(REQUESTS)
     return {
+        "rows_per_batch": spent.pop(ROWS) / spent.pop(BATCHES),
+        "batch_milliseconds": {name: total / 1000 / requests for name, total in spent.items()},
         "ready_seconds": server.process.ready_seconds,
         "samples_per_second": served,
         "alone_samples_per_second": by_itself,
         "share_of_alone": asdict(Spread.of(ratios(served, by_itself))),
     }
+
+
+def _counters(server: GpuServer) -> dict[str, float]:
+    names = {name: name for name in (ROWS, BATCHES, REQUESTS)} | PHASES
+    return {name: server.metric(family) for name, family in names.items()}
 
 
 def _description(case: Case) -> dict[str, Any]:

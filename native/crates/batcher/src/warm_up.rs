@@ -8,6 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Behind another size, so many times as long as behind its own, and at least this long.
+const CHANGE_IS_DEAR: u32 = 3;
+const CHANGE_MATTERS: Duration = Duration::from_millis(20);
+
 /// A batch to be run in.
 #[derive(Debug, Clone)]
 pub struct Rehearsal {
@@ -64,12 +68,42 @@ pub fn run_in(backend: &mut dyn Backend, rehearsals: &[Rehearsal]) -> Result<Exp
             for rehearsal in own.iter().rev() {
                 attempt(backend, rehearsal, &mut experience)?;
             }
+            if let [smallest, .., largest] = own[..]
+                && experience.complaints.is_empty()
+            {
+                experience.complaints.extend(cost_of_change(backend, smallest, largest)?);
+            }
         }
     }
     for rehearsal in required {
         experience.samples.push(rehearse(backend, rehearsal)?);
     }
     Ok(experience)
+}
+
+/// What to say of a backend that prepares anew for a batch whenever the one before had another size, as ONNX Runtime's
+/// convolutions do on a GPU. Both sizes have run before, so what happens only once is over.
+fn cost_of_change(
+    backend: &mut dyn Backend,
+    smallest: &Rehearsal,
+    largest: &Rehearsal,
+) -> Result<Option<String>, Error> {
+    let once = |backend: &mut dyn Backend, rehearsal: &Rehearsal| {
+        rehearse(backend, &Rehearsal { count: 1, ..rehearsal.clone() }).map(|sample| sample.took)
+    };
+    once(backend, smallest)?;
+    let (after_another, after_its_own) = (once(backend, largest)?, once(backend, largest)?);
+    let is_dear = after_another > after_its_own * CHANGE_IS_DEAR && after_another > CHANGE_MATTERS;
+    Ok(is_dear.then(|| {
+        format!(
+            "a batch of {} took {:.0} ms behind one of another size, {:.1} ms behind one of its own: changing sizes \
+             will slow this model down. CUDA graphs (optimization.cuda.graphs), or a single size in \
+             allowed_batch_sizes, avoid it",
+            largest.rows,
+            after_another.as_secs_f64() * 1e3,
+            after_its_own.as_secs_f64() * 1e3,
+        )
+    }))
 }
 
 fn within(
@@ -140,10 +174,12 @@ fn rehearse(backend: &mut dyn Backend, rehearsal: &Rehearsal) -> Result<Sample, 
 mod tests {
     use super::*;
 
-    /// Remembers the rows it ran; `slow` says how long a row takes, `refuses` which batch it dislikes.
+    /// Remembers the rows it ran; `slow` says how long a row takes, `change` what another size than the last takes besides,
+    /// `refuses` which batch it dislikes.
     struct Pupil {
         run_in: RunIn,
         slow: Duration,
+        change: Duration,
         refuses: usize,
         ran: Vec<usize>,
     }
@@ -151,12 +187,13 @@ mod tests {
     impl Backend for Pupil {
         fn run(&mut self, inputs: &[TensorView<'_>]) -> Result<Vec<Tensor>, Error> {
             let rows = inputs[0].shape[0] as usize;
+            let prepare = self.ran.last() != Some(&rows);
             self.ran.push(rows);
             if rows == self.refuses {
                 return Err(Error::internal("not this one"));
             }
             let started = Instant::now();
-            while started.elapsed() < self.slow * rows as u32 {
+            while started.elapsed() < self.slow * rows as u32 + self.change * u32::from(prepare) {
                 std::hint::spin_loop();
             }
             Ok(Vec::new())
@@ -168,7 +205,7 @@ mod tests {
     }
 
     fn pupil(run_in: RunIn) -> Pupil {
-        Pupil { run_in, slow: Duration::ZERO, refuses: 0, ran: Vec::new() }
+        Pupil { run_in, slow: Duration::ZERO, change: Duration::ZERO, refuses: 0, ran: Vec::new() }
     }
 
     fn rehearsal(rows: usize, required: bool) -> Rehearsal {
@@ -192,8 +229,18 @@ mod tests {
     #[test]
     fn all_sizes_run_from_the_largest() {
         let mut complete = pupil(RunIn::Complete);
-        run_in(&mut complete, &rehearsals()).unwrap();
-        assert_eq!(complete.ran, [4, 2, 1, 3, 3]);
+        let complaints = run_in(&mut complete, &rehearsals()).unwrap().complaints;
+        // Behind all of them, the smallest and twice the largest: is it dear to change?
+        assert_eq!(complete.ran, [4, 2, 1, 1, 4, 4, 3, 3]);
+        assert!(complaints.is_empty());
+    }
+
+    #[test]
+    fn a_backend_that_is_slow_to_change_sizes_is_told_of() {
+        let mut slow = Pupil { change: 2 * CHANGE_MATTERS, ..pupil(RunIn::Complete) };
+        let complaints = run_in(&mut slow, &rehearsals()).unwrap().complaints;
+        assert!(complaints[0].starts_with("a batch of 4 took 4"), "{complaints:?}");
+        assert_eq!(complaints.len(), 1);
     }
 
     #[test]

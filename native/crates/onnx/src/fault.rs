@@ -8,6 +8,9 @@ use ort_sys::OrtErrorCode;
 const FAILED_BENEATH: [&str; 3] =
     ["CUBLAS_STATUS_EXECUTION_FAILED", "CUBLAS_STATUS_MAPPING_ERROR", "CUDNN_STATUS_EXECUTION_FAILED"];
 
+/// What a number of CUDA's follows.
+const FAILURE: &str = "CUDA failure ";
+
 /// Whether the device is lost. Only for what a session on a GPU returned: elsewhere the words may be a caller's.
 pub fn is_fatal(code: OrtErrorCode, message: &str) -> bool {
     code == OrtErrorCode::ORT_DEVICE_RESET
@@ -17,14 +20,20 @@ pub fn is_fatal(code: OrtErrorCode, message: &str) -> bool {
 
 /// The number in "CUDA failure 700: an illegal memory access was encountered ; GPU=0 ; ...".
 fn cuda_failure(message: &str) -> Option<i32> {
-    let (_, rest) = message.split_once("CUDA failure ")?;
+    let (_, rest) = message.split_once(FAILURE)?;
     let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
     rest[..digits].parse().ok()
 }
 
 /// The error as callers may read it: without the host's name and the paths of the build.
 pub fn error(code: OrtErrorCode, message: &str) -> Error {
-    let told = message.split(" ; GPU=").next().unwrap_or_default().trim().to_owned();
+    let told = message.split(" ; GPU=").next().unwrap_or_default();
+    // Where it happened stands first: the file and the signature of the function, each as often as it was passed on.
+    let told = match told.find("/onnxruntime_src/").and_then(|start| Some((start, told.find(FAILURE)?))) {
+        Some((start, failure)) if start < failure => format!("{}{}", &told[..start], &told[failure..]),
+        _ => told.to_owned(),
+    };
+    let told = told.trim().to_owned();
     if is_fatal(code, message) { Error::fatal(told) } else { Error::internal(told) }
 }
 
@@ -66,5 +75,16 @@ mod tests {
         let error = error(OrtErrorCode::ORT_FAIL, ILLEGAL);
         assert!(error.fatal);
         assert_eq!(error.message, "CUDA failure 700: an illegal memory access was encountered");
+        let passed_on = "Non-zero status code returned while running Add node: \
+            /onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:154 void onnxruntime::CudaCall(int) \
+            [with THRW = true] /onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:146 CUDA failure 717: \
+            operation not supported on global/shared address space ; GPU=0 ; hostname=h ; expr=x;";
+        let error = super::error(OrtErrorCode::ORT_FAIL, passed_on);
+        assert!(error.fatal);
+        assert_eq!(
+            error.message,
+            "Non-zero status code returned while running Add node: \
+             CUDA failure 717: operation not supported on global/shared address space"
+        );
     }
 }
