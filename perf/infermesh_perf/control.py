@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import grpc
 from infermesh.proto.inference import grpc_service_pb2 as pb
 from infermesh.proto.inference import grpc_service_pb2_grpc
 
-from infermesh_perf import machine
 from infermesh_perf.errors import RunError
 from infermesh_perf.processes import Command, free_ports
 
@@ -63,24 +58,3 @@ def command(repository: Path, model: str, log: Path, *, everything: bool = False
     listen = ("--grpc-address", "127.0.0.1", "--grpc-port", str(port), "--no-http", "--no-metrics")
     control = ("--model-control-mode", "explicit", "--load-model", "*" if everything else model)
     return Command((str(program), "serve", str(repository), *listen, *control), model, port, log)
-
-
-def save(
-    path: Path | None, root: Path, what: str, options: Mapping[str, Any], found: Mapping[str, Any]
-) -> Path:
-    """Write a result as JSON beside those of the other benchmarks, and return its path."""
-    described = machine.describe()
-    taken = datetime.now(UTC)
-    if path is None:
-        path = root / "perf" / "results" / f"{what}-{taken:%Y-%m-%d}-{machine.kind(described)}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    result = {
-        "schema": 1,
-        "taken": taken.isoformat(timespec="seconds"),
-        "options": dict(options),
-        "machine": described,
-        "versions": machine.own_versions(),
-        **found,
-    }
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    return path

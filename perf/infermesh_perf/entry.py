@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from infermesh.errors import ConfigurationError, InfermeshError
@@ -14,18 +16,22 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 
 
-def command_line() -> typer.Typer:
-    """An application without a command yet, whose help is Markdown."""
-    return typer.Typer(
+Root = Annotated[Path, typer.Option(help="Root of the repository.", file_okay=False)]
+Out = Annotated[Path | None, typer.Option(help="Result file, in place of one in perf/results.")]
+
+
+def run(command: Callable[..., None], name: str) -> NoReturn:
+    """Runs a command with the arguments of this process and exits: 0 done, 1 failed, 2 usage or setup.
+
+    Its docstring is Markdown, and the help; a command that raises typer.Exit chooses its own code.
+    """
+    app = typer.Typer(
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode="markdown",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-
-
-def run(app: typer.Typer, name: str) -> NoReturn:
-    """Runs a command and exits: 0 done, 1 failed, 2 usage or setup."""
+    app.command()(command)
     signal.signal(signal.SIGTERM, _terminated)
     try:
         app(prog_name=name)

@@ -7,50 +7,38 @@ Exit codes: 0 done, 1 a check or a run failed, 3 this machine has no GPU that co
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
-from infermesh.errors import InfermeshError
 
-from infermesh_perf import gpu_alone, gpu_checks, gpu_load, machine
+from infermesh_perf import gpu_alone, gpu_checks, gpu_load, result_file
 from infermesh_perf.compare import Spread, ratios
+from infermesh_perf.entry import EXIT_FAILED, Out, run
 from infermesh_perf.gpu_cases import CASES, Case
 from infermesh_perf.gpu_machine import absent, describe
 from infermesh_perf.gpu_server import gpu_server
 
-EXIT_FAILED = 1
 EXIT_NO_GPU = 3
-SCHEMA = 1
 
 
-def run(rounds: int, seconds: float, out: Path | None, *, bench: bool) -> int:
+def check_and_measure(rounds: int, seconds: float, out: Path | None, *, bench: bool) -> int:
     """Do everything; returns the exit code."""
     if reason := absent():
         print(f"nothing was checked: {reason}", file=sys.stderr)
         return EXIT_NO_GPU
-    now = datetime.now(UTC)
-    result: dict[str, Any] = {
-        "schema": SCHEMA,
-        "taken": now.isoformat(timespec="seconds"),
-        "machine": machine.describe(),
-        "gpu": describe(),
-        "versions": gpu_alone.versions(),
-    }
+    options = {"rounds": rounds, "duration_seconds": seconds, "bench": bench}
+    result = result_file.begin(options, gpu_alone.versions()) | {"gpu": describe()}
     checks = gpu_checks.run()
     result["checks"] = [asdict(check) for check in checks]
     for check in checks:
         print(f"{'ok    ' if check.passed else 'FAILED'} {check.name}{': ' * bool(check.said)}{check.said}")
     if bench:
         result["bench"] = [measure(case, rounds, seconds) for case in CASES]
-    path = out or Path("perf/results") / f"gpu-{now:%Y-%m-%d}-{machine.kind(result['machine'])}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    path = result_file.save(result, "gpu", Path(), out)
     print(f"written to {path}")
     return 0 if all(check.passed for check in checks) else EXIT_FAILED
 
@@ -82,21 +70,12 @@ def measure(case: Case, rounds: int, seconds: float) -> dict[str, Any]:
 def main(
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each.")] = 4,
     seconds: Annotated[float, typer.Option(min=0.5, help="Seconds of each measured run.")] = 5.0,
-    out: Annotated[Path | None, typer.Option(help="Where the result goes.")] = None,
+    out: Out = None,
     bench: Annotated[bool, typer.Option(help="Whether to measure after the checks.")] = True,
 ) -> None:
     """Check the server on this machine's GPU, and measure it beside ONNX Runtime alone."""
-    raise typer.Exit(run(rounds, seconds, out, bench=bench))
-
-
-def _start() -> NoReturn:
-    try:
-        typer.run(main)
-    except InfermeshError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(EXIT_FAILED)
-    sys.exit(0)
+    raise typer.Exit(check_and_measure(rounds, seconds, out, bench=bench))
 
 
 if __name__ == "__main__":
-    _start()
+    run(main, "infermesh_perf.gpu")
