@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from infermesh_perf.processes import Command, free_ports, serving
+from infermesh_perf import own_server
+from infermesh_perf.processes import serving
 
 
 @contextmanager
@@ -22,13 +22,6 @@ def gpu_server(folder: Path, models: Mapping[str, tuple[Path, str]]) -> Iterator
         version.mkdir(parents=True)
         (version / "model.onnx").symlink_to(file)
         (repository / name / "config.pbtxt").write_text(config)
-    (port,) = free_ports(1)
-    address = ("--grpc-address", "127.0.0.1", "--grpc-port", str(port), "--no-http", "--no-metrics")
-    command = Command(
-        arguments=(sys.executable, "-m", "infermesh", "serve", str(repository), *address, "--exit-on-error"),
-        model=next(iter(models)),
-        grpc_port=port,
-        log=folder / "server.log",
-    )
+    command = own_server.command(repository, next(iter(models)), folder / "server.log", "--exit-on-error")
     with serving(command) as running:
         yield running.port
