@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from infermesh_perf import h2load, machine, report, result_file
-from infermesh_perf.entry import Out, Root, run
+from infermesh_perf.entry import Out, Root, names_of, run
 from infermesh_perf.errors import SetupError
 from infermesh_perf.measure import Plan, measure_model, measure_startup
 from infermesh_perf.models import MODELS, Model
@@ -51,8 +51,8 @@ def bench(
     """
     console = Console(stderr=True)
     root = root.resolve()
-    chosen_models = [MODELS[name] for name in _names("--models", models, MODELS)]
-    chosen = [PEERS[name](root) for name in _names("--peers", peers, PEERS)]
+    chosen_models = [MODELS[name] for name in names_of("--models", models, MODELS)]
+    chosen = [PEERS[name](root) for name in names_of("--peers", peers, PEERS)]
     plan = Plan(h2load.find(), rounds, duration, _streams(streams))
     for peer in chosen:
         with console.status(f"installing {peer.name}"):
@@ -110,14 +110,6 @@ def _measure(
             result.startup = measure_startup(plan.rounds, small, paths[small.name], peers, step)
         result.models = [measure_model(plan, model, paths[model.name], peers, step) for model in models]
         progress.update(task, advance=1, description="done")
-
-
-def _names(option: str, text: str, known: Iterable[str]) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = set(names) - set(known)
-    if unknown or not names or len(set(names)) != len(names):
-        raise SetupError(f"{option}: found {text!r}, expected some of {', '.join(known)}, each once")
-    return names
 
 
 def _streams(text: str) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -12,12 +12,22 @@ from typing import Annotated, NoReturn
 import typer
 from infermesh.errors import ConfigurationError, InfermeshError
 
+from infermesh_perf.errors import SetupError
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 
-
 Root = Annotated[Path, typer.Option(help="Root of the repository.", file_okay=False)]
 Out = Annotated[Path | None, typer.Option(help="Result file, in place of one in perf/results.")]
+
+
+def names_of(option: str, text: str, known: Iterable[str]) -> list[str]:
+    """Names with commas between them, in their order. Raises SetupError for one that is unknown or twice."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = set(names) - set(known)
+    if unknown or not names or len(set(names)) != len(names):
+        raise SetupError(f"{option}: found {text!r}, expected some of {', '.join(known)}, each once")
+    return names
 
 
 def run(command: Callable[..., None], name: str) -> NoReturn:

@@ -114,7 +114,7 @@ def main(
         )
     console.print(
         f"p99 while loading / quiet: {found['p99_ratio']['overall']:.2f} over all, "  # type: ignore[index]
-        f"{ratio.median:.2f} ({ratio.low:.2f} - {ratio.high:.2f}) by round; "
+        f"{ratio} by round; "
         f"a load takes {np.median(loads):.2f} s"
     )
     console.print(f"written to {path}", highlight=False, soft_wrap=True)

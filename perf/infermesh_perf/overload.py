@@ -210,8 +210,7 @@ def _table(turns: dict[str, list[Turn]], device: Device, load: float) -> Table:
         good = Spread.of(_good(of))
         ratio = "-"
         if name != SUBJECT and good.low > 0:
-            spread = Spread.of(ratios(_good(turns[SUBJECT]), _good(of)))
-            ratio = f"{spread.median:.2f} ({spread.low:.2f} - {spread.high:.2f})"
+            ratio = str(Spread.of(ratios(_good(turns[SUBJECT]), _good(of))))
         table.add_row(
             name,
             f"{good.median:.0f} ({good.low:.0f} - {good.high:.0f})",

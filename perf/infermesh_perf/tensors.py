@@ -152,7 +152,7 @@ def _tables(result: dict[str, Any]) -> Iterator[Table]:
     factors.add_column("ratio")
     factors.add_column("median (lowest - highest)", justify="right")
     for title, spread in result["ratios"].items():
-        factors.add_row(title, f"{spread['median']:.2f} ({spread['low']:.2f} - {spread['high']:.2f})")
+        factors.add_row(title, str(Spread(**spread)))
     yield factors
 
 
