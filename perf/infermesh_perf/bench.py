@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -11,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from infermesh_perf import h2load, machine, report
-from infermesh_perf.entry import command_line, run
+from infermesh_perf import h2load, machine, report, result_file
+from infermesh_perf.entry import Out, Root, names_of, run
 from infermesh_perf.errors import SetupError
 from infermesh_perf.measure import Plan, measure_model, measure_startup
 from infermesh_perf.models import MODELS, Model
@@ -22,10 +21,7 @@ from infermesh_perf.results import Result
 SUBJECT = "infermesh"
 LOG_WIDTH = 160
 
-app = command_line()
 
-
-@app.command()
 def bench(
     rounds: Annotated[int, typer.Option(min=1, help="How often every server gets its turn.")] = 5,
     duration: Annotated[float, typer.Option(min=1, help="Seconds of each measured run, whole ones.")] = 5,
@@ -35,8 +31,8 @@ def bench(
     ),
     models: Annotated[str, typer.Option(help="Models, in their order.")] = ",".join(MODELS),
     startup: Annotated[bool, typer.Option(help="Also measure time to ready and memory.")] = True,
-    root: Annotated[Path, typer.Option(help="Root of the repository.", file_okay=False)] = Path(),
-    out: Annotated[Path | None, typer.Option(help="Result file, in place of one in perf/results.")] = None,
+    root: Root = Path(),
+    out: Out = None,
 ) -> None:
     """Measure infermesh beside its peers on this machine, in turns, with h2load as the client.
 
@@ -55,40 +51,34 @@ def bench(
     """
     console = Console(stderr=True)
     root = root.resolve()
-    chosen_models = [MODELS[name] for name in _names("--models", models, MODELS)]
-    chosen = [PEERS[name](root) for name in _names("--peers", peers, PEERS)]
+    chosen_models = [MODELS[name] for name in names_of("--models", models, MODELS)]
+    chosen = [PEERS[name](root) for name in names_of("--peers", peers, PEERS)]
     plan = Plan(h2load.find(), rounds, duration, _streams(streams))
-    described = machine.describe()
-    taken = datetime.now(UTC)
-    if out is None:
-        out = root / "perf" / "results" / f"serve-{taken:%Y-%m-%d}-{machine.kind(described)}.json"
-
     for peer in chosen:
         with console.status(f"installing {peer.name}"):
             peer.install()
     names = [peer.name for peer in chosen]
+    options = {"rounds": rounds, "duration_seconds": duration, "streams": list(plan.streams)}
+    versions = {
+        "client": {"h2load": h2load.version(plan.tool)},
+        "benchmark": machine.own_versions(),
+        **{peer.name: peer.versions() for peer in chosen},
+    }
     result = Result(
-        taken=taken.isoformat(timespec="seconds"),
+        begun=result_file.begin(options, versions),
         subject=SUBJECT if SUBJECT in names else names[0],
         peers=names,
-        options={"rounds": rounds, "duration_seconds": duration, "streams": list(plan.streams)},
-        machine=described,
-        versions={
-            "client": {"h2load": h2load.version(plan.tool)},
-            "benchmark": machine.own_versions(),
-            **{peer.name: peer.versions() for peer in chosen},
-        },
         load_average_before=machine.load_average(),
     )
     _measure(result, plan, chosen_models, chosen, root / ".peers" / "models", startup, console)
-    result.save(out)
+    path = result_file.save(result.as_json(), "serve", root, out)
     stdout = Console()
     if not stdout.is_terminal:
         # A log has no width of its own, and 80 columns would break every cell.
         stdout.width = LOG_WIDTH
     for table in report.tables(result):
         stdout.print(table)
-    stdout.print(f"written to {out}", highlight=False, soft_wrap=True)
+    stdout.print(f"written to {path}", highlight=False, soft_wrap=True)
 
 
 def _measure(
@@ -122,14 +112,6 @@ def _measure(
         progress.update(task, advance=1, description="done")
 
 
-def _names(option: str, text: str, known: Iterable[str]) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = set(names) - set(known)
-    if unknown or not names or len(set(names)) != len(names):
-        raise SetupError(f"{option}: found {text!r}, expected some of {', '.join(known)}, each once")
-    return names
-
-
 def _streams(text: str) -> tuple[int, ...]:
     try:
         streams = tuple(int(number) for number in text.split(","))
@@ -142,7 +124,7 @@ def _streams(text: str) -> tuple[int, ...]:
 
 def main() -> NoReturn:
     """Runs the command and exits: 0 done, 1 failed, 2 usage or setup."""
-    run(app, "infermesh_perf.bench")
+    run(bench, "infermesh_perf.bench")
 
 
 if __name__ == "__main__":

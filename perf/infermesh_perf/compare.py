@@ -26,6 +26,10 @@ class Spread:
             raise ValueError("no rounds to summarise")
         return cls(statistics.median(values), min(values), max(values))
 
+    def __str__(self) -> str:
+        """As tables show a ratio, such as `1.25 (1.10 - 1.31)`."""
+        return f"{self.median:.2f} ({self.low:.2f} - {self.high:.2f})"
+
 
 def interleave(rounds: int, names: Sequence[str]) -> Iterator[tuple[int, str]]:
     """A B C A B C ...: the number of the round, from 0, and whose turn it is."""

@@ -2,85 +2,42 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
-import grpc
 from infermesh.proto.inference import grpc_service_pb2 as pb
-from infermesh.proto.inference import grpc_service_pb2_grpc
 
-from infermesh_perf import machine
-from infermesh_perf.errors import RunError
-from infermesh_perf.processes import Command, free_ports
+from infermesh_perf import own_server
+from infermesh_perf.processes import Command
+from infermesh_perf.rpc import Client
 
 SECONDS = 600.0
 
 
-class Control:
-    """One connection of its own for the repository RPCs; used as a context manager."""
+class Control(Client):
+    """A client of the repository RPCs, with a connection of its own. Raises RunError when one is refused."""
 
     def __init__(self, port: int) -> None:
-        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
-        self._channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=options)
-        self._stub = grpc_service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
-
-    def __enter__(self) -> Control:
-        """The client itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Closes the channel."""
-        self._channel.close()
+        super().__init__(port, ("grpc.use_local_subchannel_pool", 1))
 
     def load(self, name: str) -> None:
-        """Load a model; returns when it is ready. Raises RunError when it is not."""
-        try:
-            self._stub.RepositoryModelLoad(pb.RepositoryModelLoadRequest(model_name=name), timeout=SECONDS)
-        except grpc.RpcError as error:
-            raise RunError(f"cannot load {name}: {error}") from error
+        """Load a model; returns when it is ready."""
+        request = pb.RepositoryModelLoadRequest(model_name=name)
+        self._ask("RepositoryModelLoad", request.SerializeToString(), SECONDS)
 
     def unload(self, name: str) -> None:
         """Unload a model; returns when it is gone."""
-        self._stub.RepositoryModelUnload(pb.RepositoryModelUnloadRequest(model_name=name), timeout=SECONDS)
+        request = pb.RepositoryModelUnloadRequest(model_name=name)
+        self._ask("RepositoryModelUnload", request.SerializeToString(), SECONDS)
 
     def index(self) -> int:
         """Ask for the repository index; returns how many versions it lists."""
-        return len(self._stub.RepositoryIndex(pb.RepositoryIndexRequest(), timeout=SECONDS).models)
+        answer = self._ask("RepositoryIndex", pb.RepositoryIndexRequest().SerializeToString(), SECONDS)
+        return len(pb.RepositoryIndexResponse.FromString(answer).models)
 
 
 def command(repository: Path, model: str, log: Path, *, everything: bool = False) -> Command:
     """A server of this environment that loads ``model`` of a repository, or all of it."""
-    (port,) = free_ports(1)
-    # Not resolved: the interpreter of a virtual environment is a link, its commands lie beside the link.
-    program = Path(sys.executable).parent / "infermesh"
-    listen = ("--grpc-address", "127.0.0.1", "--grpc-port", str(port), "--no-http", "--no-metrics")
-    control = ("--model-control-mode", "explicit", "--load-model", "*" if everything else model)
-    return Command((str(program), "serve", str(repository), *listen, *control), model, port, log)
-
-
-def save(
-    path: Path | None, root: Path, what: str, options: Mapping[str, Any], found: Mapping[str, Any]
-) -> Path:
-    """Write a result as JSON beside those of the other benchmarks, and return its path."""
-    described = machine.describe()
-    taken = datetime.now(UTC)
-    if path is None:
-        path = root / "perf" / "results" / f"{what}-{taken:%Y-%m-%d}-{machine.kind(described)}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    result = {
-        "schema": 1,
-        "taken": taken.isoformat(timespec="seconds"),
-        "options": dict(options),
-        "machine": described,
-        "versions": machine.own_versions(),
-        **found,
-    }
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    return path
+    wanted = "*" if everything else model
+    return own_server.command(
+        repository, model, log, "--model-control-mode", "explicit", "--load-model", wanted
+    )

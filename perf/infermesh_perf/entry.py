@@ -4,28 +4,44 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from infermesh.errors import ConfigurationError, InfermeshError
 
+from infermesh_perf.errors import SetupError
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 
+Root = Annotated[Path, typer.Option(help="Root of the repository.", file_okay=False)]
+Out = Annotated[Path | None, typer.Option(help="Result file, in place of one in perf/results.")]
 
-def command_line() -> typer.Typer:
-    """An application without a command yet, whose help is Markdown."""
-    return typer.Typer(
+
+def names_of(option: str, text: str, known: Iterable[str]) -> list[str]:
+    """Names with commas between them, in their order. Raises SetupError for one that is unknown or twice."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = set(names) - set(known)
+    if unknown or not names or len(set(names)) != len(names):
+        raise SetupError(f"{option}: found {text!r}, expected some of {', '.join(known)}, each once")
+    return names
+
+
+def run(command: Callable[..., None], name: str) -> NoReturn:
+    """Runs a command with the arguments of this process and exits: 0 done, 1 failed, 2 usage or setup.
+
+    Its docstring is Markdown, and the help; a command that raises typer.Exit chooses its own code.
+    """
+    app = typer.Typer(
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode="markdown",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-
-
-def run(app: typer.Typer, name: str) -> NoReturn:
-    """Runs a command and exits: 0 done, 1 failed, 2 usage or setup."""
+    app.command()(command)
     signal.signal(signal.SIGTERM, _terminated)
     try:
         app(prog_name=name)

@@ -15,14 +15,15 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from infermesh.errors import InfermeshError
 from infermesh.proto.inference import grpc_service_pb2 as pb
 from numpy.typing import NDArray
 from rich.console import Console
 
+from infermesh_perf import machine, result_file
 from infermesh_perf.bodies import infer_request
 from infermesh_perf.compare import Spread
-from infermesh_perf.control import Control, command, save
+from infermesh_perf.control import Control, command
+from infermesh_perf.entry import Out, Root, run
 from infermesh_perf.models import MODELS, Model, build_perceptron
 from infermesh_perf.processes import serving
 from infermesh_perf.rpc import Client
@@ -70,14 +71,16 @@ def main(
     megabytes: Annotated[
         int, typer.Option(min=1, max=1900, help="Weights of the model that is loaded.")
     ] = 400,
-    root: Annotated[Path, typer.Option(help="Root of the repository.", file_okay=False)] = Path(),
-    out: Annotated[Path | None, typer.Option(help="Result file, in place of one in perf/results.")] = None,
+    root: Root = Path(),
+    out: Out = None,
 ) -> None:
     """Measure the p99 latency of a small model while a big one is loaded, as a ratio to its quiet p99.
 
     The ratio is taken round by round and over all rounds. The result is written to
     `perf/results/load-stall-DATE-KIND.json`.
     """
+    options = {"rounds": rounds, "duration_seconds": duration, "megabytes": megabytes}
+    result = result_file.begin(options, machine.own_versions())
     with tempfile.TemporaryDirectory(prefix="infermesh-perf-") as folder:
         repository = Path(folder) / "models"
         for name, path in (("small", SMALL.save(Path(folder))), (BIG, big_model(megabytes, Path(folder)))):
@@ -102,8 +105,7 @@ def main(
         "load_seconds": loads,
         "p99_ratio": {**asdict(ratio), "overall": overall["loading"]["p99"] / overall["quiet"]["p99"]},
     }
-    options = {"rounds": rounds, "duration_seconds": duration, "megabytes": megabytes}
-    path = save(out, root, "load-stall", options, found)
+    path = result_file.save(result | found, "load-stall", root, out)
     console = Console()
     for name, window in overall.items():
         console.print(
@@ -112,7 +114,7 @@ def main(
         )
     console.print(
         f"p99 while loading / quiet: {found['p99_ratio']['overall']:.2f} over all, "  # type: ignore[index]
-        f"{ratio.median:.2f} ({ratio.low:.2f} - {ratio.high:.2f}) by round; "
+        f"{ratio} by round; "
         f"a load takes {np.median(loads):.2f} s"
     )
     console.print(f"written to {path}", highlight=False, soft_wrap=True)
@@ -172,7 +174,4 @@ def _window(client: Client, message: bytes, duration: float, over: threading.Eve
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except InfermeshError as error:
-        raise SystemExit(f"Error: {error}") from error
+    run(main, "infermesh_perf.load_stall")

@@ -12,11 +12,12 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from infermesh.errors import InfermeshError
 from rich.console import Console
 
+from infermesh_perf import machine, result_file
 from infermesh_perf.compare import Spread
-from infermesh_perf.control import Control, command, save
+from infermesh_perf.control import Control, command
+from infermesh_perf.entry import Out, Root, run
 from infermesh_perf.models import MODELS
 from infermesh_perf.processes import Running, serving
 
@@ -28,14 +29,15 @@ def main(
     calls: Annotated[
         int, typer.Option(min=1, help="How often the index is asked and a model is loaded.")
     ] = 50,
-    root: Annotated[Path, typer.Option(help="Root of the repository.", file_okay=False)] = Path(),
-    out: Annotated[Path | None, typer.Option(help="Result file, in place of one in perf/results.")] = None,
+    root: Root = Path(),
+    out: Out = None,
 ) -> None:
     """Measure the repository index and an explicit load beside many loaded models, and what each costs.
 
     Memory and threads per model are the difference to the same server with one model. The result is written
     to `perf/results/many-models-DATE-KIND.json`.
     """
+    result = result_file.begin({"models": models, "calls": calls}, machine.own_versions())
     with tempfile.TemporaryDirectory(prefix="infermesh-perf-") as folder:
         file = SMALL.save(Path(folder))
         repository = Path(folder) / "models"
@@ -65,7 +67,7 @@ def main(
         "many": many,
         "per_model": per_model,
     }
-    path = save(out, root, "many-models", {"models": models, "calls": calls}, found)
+    path = result_file.save(result | found, "many-models", root, out)
     console = Console()
     for what, times in (("index", index), ("load", load)):
         console.print(f"{what}: median {np.median(times):.1f} ms, longest {max(times):.1f} ms")
@@ -91,7 +93,4 @@ def _times(calls: int, call: Callable[[int], object]) -> list[float]:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except InfermeshError as error:
-        raise SystemExit(f"Error: {error}") from error
+    run(main, "infermesh_perf.many_models")

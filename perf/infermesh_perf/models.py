@@ -71,9 +71,11 @@ class Model:
         return path
 
 
-def build_perceptron(name: str, widths: tuple[int, ...]) -> onnx.ModelProto:
-    """Dense layers of the given widths, ReLU between them and a softmax behind the last; `x` in, `y` out."""
-    generator = np.random.default_rng(7)
+def build_perceptron(
+    name: str, widths: tuple[int, ...], seed: int = 7, last_activation: str = "Softmax"
+) -> onnx.ModelProto:
+    """Dense layers of the given widths, ReLU between them, another behind the last; `x` in, `y` out."""
+    generator = np.random.default_rng(seed)
     nodes, weights = [], []
     last = "x"
     for layer, (fan_in, fan_out) in enumerate(pairwise(widths)):
@@ -86,7 +88,7 @@ def build_perceptron(name: str, widths: tuple[int, ...]) -> onnx.ModelProto:
         if layer < len(widths) - 2:
             nodes.append(helper.make_node("Relu", [last], [f"a{layer}"]))
             last = f"a{layer}"
-    nodes.append(helper.make_node("Softmax", [last], ["y"], axis=1))
+    nodes.append(helper.make_node(last_activation, [last], ["y"]))
     graph = helper.make_graph(
         nodes,
         name,

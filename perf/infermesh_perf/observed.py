@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 import threading
@@ -10,7 +9,6 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -18,10 +16,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from infermesh_perf import collector, h2load, machine
+from infermesh_perf import collector, h2load, machine, result_file
 from infermesh_perf.bodies import frame, infer_request
 from infermesh_perf.compare import Spread, interleave, ratios
-from infermesh_perf.entry import command_line, run
+from infermesh_perf.entry import Out, Root, run
 from infermesh_perf.errors import RunError
 from infermesh_perf.models import MODELS
 from infermesh_perf.peers import Infermesh
@@ -31,10 +29,7 @@ from infermesh_perf.rpc import check_answer
 PLAIN, OBSERVED = "plain", "observed"
 WARM_UP_SECONDS = 1.0
 
-app = command_line()
 
-
-@app.command()
 def observed(
     rounds: Annotated[int, typer.Option(min=1, help="How often each of the two gets its turn.")] = 10,
     duration: Annotated[float, typer.Option(min=1, help="Seconds of each measured run, whole ones.")] = 5,
@@ -42,8 +37,8 @@ def observed(
     rate: Annotated[int, typer.Option(min=1, help="One of so many requests is traced.")] = 100,
     scrape: Annotated[float, typer.Option(min=0.1, help="Seconds between two scrapes of /metrics.")] = 1,
     model: Annotated[str, typer.Option(help="The model that both serve.")] = "perceptron",
-    root: Annotated[Path, typer.Option(help="Root of the repository.", file_okay=False)] = Path(),
-    out: Annotated[Path | None, typer.Option(help="Result file, in place of one in perf/results.")] = None,
+    root: Root = Path(),
+    out: Out = None,
 ) -> None:
     """Measure a server that is scraped and traced beside the same server that is not.
 
@@ -55,28 +50,18 @@ def observed(
     **Exit codes**: 0 done, 1 a server or the client failed, 2 usage, or something is missing.
     """
     root = root.resolve()
-    described = machine.describe()
-    taken = datetime.now(UTC)
-    path = out or root / "perf" / "results" / f"observed-{taken:%Y-%m-%d}-{machine.kind(described)}.json"
-    result: dict[str, Any] = {
-        "schema": 1,
-        "taken": taken.isoformat(timespec="seconds"),
-        "options": {
-            "rounds": rounds,
-            "duration_seconds": duration,
-            "streams": streams,
-            "trace_rate": rate,
-            "scrape_seconds": scrape,
-            "model": model,
-        },
-        "machine": described,
-        "versions": Infermesh(root).versions(),
-        "load_average_before": machine.load_average(),
+    options = {
+        "rounds": rounds,
+        "duration_seconds": duration,
+        "streams": streams,
+        "trace_rate": rate,
+        "scrape_seconds": scrape,
+        "model": model,
     }
+    result = result_file.begin(options, Infermesh(root).versions())
+    result["load_average_before"] = machine.load_average()
     result |= measure(root, model, rounds, duration, streams, rate, scrape)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    _show(Console(), result, path)
+    _show(Console(), result, result_file.save(result, "observed", root, out))
 
 
 def measure(
@@ -191,7 +176,7 @@ def _show(console: Console, result: dict[str, Any], path: Path) -> None:
 
 def main() -> NoReturn:
     """Runs the command and exits."""
-    run(app, "infermesh_perf.observed")
+    run(observed, "infermesh_perf.observed")
 
 
 if __name__ == "__main__":

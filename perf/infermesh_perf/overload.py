@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from infermesh.errors import InfermeshError
 from infermesh.proto.inference import grpc_service_pb2 as pb
 from rich.console import Console
 from rich.table import Table
 
+from infermesh_perf import machine, result_file
 from infermesh_perf.compare import Spread, interleave, ratios
-from infermesh_perf.control import command, save
+from infermesh_perf.control import command
+from infermesh_perf.entry import Out, Root, run
 from infermesh_perf.open_loop import Calls, poisson
 from infermesh_perf.processes import serving
 
@@ -114,8 +115,8 @@ def main(
     row: Annotated[float, typer.Option(min=0, help="What each of its rows adds, in ms.")] = 1.5,
     rounds: Annotated[int, typer.Option(min=1, help="How often every policy gets its turn.")] = 5,
     duration: Annotated[float, typer.Option(min=1, help="Seconds of each turn under load.")] = 5.0,
-    root: Annotated[Path, typer.Option(help="Root of the repository.", file_okay=False)] = Path(),
-    out: Annotated[Path | None, typer.Option(help="Result file, in place of one in perf/results.")] = None,
+    root: Root = Path(),
+    out: Out = None,
 ) -> None:
     """Measure goodput under overload: requests answered within the objective, per second.
 
@@ -129,6 +130,15 @@ def main(
 
     The result is written to `perf/results/overload-DATE-KIND.json`.
     """
+    options = {
+        "load": load,
+        "slo_ms": slo,
+        "delay_ms": delay,
+        "batch_ms": [fixed, row],
+        "rounds": rounds,
+        "duration_seconds": duration,
+    }
+    result = result_file.begin(options, machine.own_versions())
     device = Device(fixed, row)
     names = policies(slo, delay, device)
     turns: dict[str, list[Turn]] = {name: [] for name in names}
@@ -154,15 +164,7 @@ def main(
             if name != SUBJECT and min(_good(turns[name])) > 0
         },
     }
-    options = {
-        "load": load,
-        "slo_ms": slo,
-        "delay_ms": delay,
-        "batch_ms": [fixed, row],
-        "rounds": rounds,
-        "duration_seconds": duration,
-    }
-    path = save(out, root, "overload", options, found)
+    path = result_file.save(result | found, "overload", root, out)
     console = Console()
     if not console.is_terminal:
         # A log has no width of its own.
@@ -208,8 +210,7 @@ def _table(turns: dict[str, list[Turn]], device: Device, load: float) -> Table:
         good = Spread.of(_good(of))
         ratio = "-"
         if name != SUBJECT and good.low > 0:
-            spread = Spread.of(ratios(_good(turns[SUBJECT]), _good(of)))
-            ratio = f"{spread.median:.2f} ({spread.low:.2f} - {spread.high:.2f})"
+            ratio = str(Spread.of(ratios(_good(turns[SUBJECT]), _good(of))))
         table.add_row(
             name,
             f"{good.median:.0f} ({good.low:.0f} - {good.high:.0f})",
@@ -224,7 +225,4 @@ def _table(turns: dict[str, list[Turn]], device: Device, load: float) -> Table:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except InfermeshError as error:
-        raise SystemExit(f"Error: {error}") from error
+    run(main, "infermesh_perf.overload")

@@ -34,7 +34,7 @@ def _speed(result: Result) -> Table:
     for model in result.models:
         for load in model.loads:
             speeds = [_speed_of(load, peer) for peer in result.peers]
-            factors = [_factor(load.ratio(result.subject, other)) for other in result.others]
+            factors = [str(load.ratio(result.subject, other)) for other in result.others]
             table.add_row(model.model, str(load.load), *speeds, *factors)
     return table
 
@@ -88,10 +88,6 @@ def _speed_of(load: LoadResult, peer: str) -> str:
 def _alone(model: ModelResult) -> str:
     rate = Spread.of([best(paces).samples_per_second for paces in model.alone]).median
     return f"{rate:,.0f}/s"
-
-
-def _factor(spread: Spread) -> str:
-    return f"{spread.median:.2f} ({spread.low:.2f} - {spread.high:.2f})"
 
 
 def _percent(spread: Spread) -> str:

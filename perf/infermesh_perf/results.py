@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from infermesh_perf.alone import Pace
@@ -12,8 +10,6 @@ from infermesh_perf.alone import best as best_pace
 from infermesh_perf.compare import Spread, ratios
 from infermesh_perf.h2load import Sample
 from infermesh_perf.models import Load
-
-SCHEMA = 1
 
 
 @dataclass
@@ -63,12 +59,10 @@ class Startup:
 class Result:
     """Everything that one run of the benchmark found, with what it ran on."""
 
-    taken: str
+    # What every result says first, see `result_file`.
+    begun: dict[str, Any]
     subject: str
     peers: list[str]
-    options: dict[str, Any]
-    machine: dict[str, Any]
-    versions: dict[str, dict[str, str]]
     load_average_before: float
     startup_model: str = ""
     startup: dict[str, Startup] = field(default_factory=dict)
@@ -81,7 +75,8 @@ class Result:
 
     def as_json(self) -> dict[str, Any]:
         """Plain data with the summary beside the rounds."""
-        plain = {"schema": SCHEMA, **asdict(self)}
+        plain = asdict(self)
+        plain = {**plain.pop("begun"), **plain}
         for model, written in zip(self.models, plain["models"], strict=True):
             for load, entry in zip(model.loads, written["loads"], strict=True):
                 entry["ratios"] = {
@@ -93,8 +88,3 @@ class Result:
                         peer: asdict(load.share(peer, model.alone)) for peer in self.peers
                     }
         return plain
-
-    def save(self, path: Path) -> None:
-        """Writes the result as indented JSON, making the directory."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.as_json(), indent=1) + "\n")

@@ -1,10 +1,10 @@
-"""A small client of the v2 service: readiness, and one call whose answer is held against ONNX Runtime."""
+"""A small client of the v2 service: readiness, statistics, a call that is held against ONNX Runtime."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import numpy as np
@@ -23,7 +23,8 @@ TOLERANCE = 1e-4
 class Client:
     """One plaintext channel to a v2 server on this machine; used as a context manager."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *options: tuple[str, int]) -> None:
+        """`options` are further ones of the channel."""
         # A refused connection must be tried again at once: gRPC's own first pause is a second, far longer
         # than what the time to ready measures.
         self._channel = grpc.insecure_channel(
@@ -35,10 +36,11 @@ class Client:
                 ("grpc.max_receive_message_length", -1),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.enable_http_proxy", 0),
+                *options,
             ],
         )
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         """The client itself."""
         return self
 
@@ -68,12 +70,23 @@ class Client:
 
         Raises RunError with the status and its message when the server refuses.
         """
+        return self._ask("ModelInfer", request, timeout)
+
+    def statistics(self, model: str) -> pb.ModelStatistics:
+        """Of a model that has one version. Raises RunError when the server refuses."""
+        question = pb.ModelStatisticsRequest(name=model).SerializeToString()
+        (found,) = pb.ModelStatisticsResponse.FromString(
+            self._ask("ModelStatistics", question, 60)
+        ).model_stats
+        return found
+
+    def _ask(self, method: str, request: bytes, timeout: float) -> bytes:
         try:
-            return self._call("ModelInfer", request, timeout)
+            return self._call(method, request, timeout)
         except grpc.RpcError as error:
             # What a blocking call raises is a call as well, which its declared type does not say.
             call: Any = error
-            raise RunError(f"ModelInfer answered {call.code().name}: {call.details()}") from error
+            raise RunError(f"{method} answered {call.code().name}: {call.details()}") from error
 
     def _call(self, method: str, request: bytes, timeout: float) -> bytes:
         call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(SERVICE + method)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -18,9 +16,9 @@ from onnx import TensorProto, helper
 from rich.console import Console
 from rich.table import Table
 
-from infermesh_perf import h2load, machine
+from infermesh_perf import h2load, machine, result_file
 from infermesh_perf.compare import Spread, interleave, ratios
-from infermesh_perf.entry import command_line, run
+from infermesh_perf.entry import Out, Root, run
 from infermesh_perf.models import IR_VERSION, OPSET, Model
 from infermesh_perf.peers import Infermesh, Peer, TritonIdentity
 from infermesh_perf.processes import serving
@@ -42,17 +40,14 @@ RATIOS = (
     ),
 )
 
-app = command_line()
 
-
-@app.command()
 def tensors(
     rounds: Annotated[int, typer.Option(min=1, help="How often every way gets its turn.")] = 5,
     duration: Annotated[float, typer.Option(min=1, help="Seconds of each measured run, whole ones.")] = 4,
     streams: Annotated[int, typer.Option(min=1, help="Requests that h2load has in flight.")] = 4,
     triton: Annotated[bool, typer.Option(help="Whether to measure Triton beside it.")] = True,
-    root: Annotated[Path, typer.Option(help="Root of the repository.", file_okay=False)] = Path(),
-    out: Annotated[Path | None, typer.Option(help="Result file, in place of one in perf/results.")] = None,
+    root: Root = Path(),
+    out: Out = None,
 ) -> None:
     """Measure tensors of 4 MB: gRPC beside Triton, and shared memory beside gRPC.
 
@@ -65,23 +60,15 @@ def tensors(
     **Exit codes**: 0 done, 1 a server or a client failed, 2 usage, or something is missing on this machine.
     """
     root = root.resolve()
-    described = machine.describe()
-    taken = datetime.now(UTC)
-    path = out or root / "perf" / "results" / f"tensors-{taken:%Y-%m-%d}-{machine.kind(described)}.json"
-    result: dict[str, Any] = {
-        "schema": 1,
-        "taken": taken.isoformat(timespec="seconds"),
-        "options": {"rounds": rounds, "duration_seconds": duration, "streams": streams},
-        "tensor_bytes": TENSOR_BYTES,
-        "machine": described,
-        "load_average_before": machine.load_average(),
-        "versions": {
-            "client": {"h2load": h2load.version(h2load.find())},
-            "benchmark": machine.own_versions(),
-        },
+    options = {"rounds": rounds, "duration_seconds": duration, "streams": streams}
+    versions = {
+        "client": {"h2load": h2load.version(h2load.find())},
+        "benchmark": machine.own_versions(),
     }
+    result = result_file.begin(options, versions)
+    result |= {"tensor_bytes": TENSOR_BYTES, "load_average_before": machine.load_average()}
     peers: list[Peer] = [TritonIdentity(root), Infermesh(root)] if triton else [Infermesh(root)]
-    with _ways(root, peers, streams, result["versions"]) as ways:
+    with _ways(root, peers, streams, versions) as ways:
         rates: dict[str, list[float]] = {way.name: [] for way in ways}
         by_name = {way.name: way for way in ways}
         for turn, name in interleave(rounds, list(by_name)):
@@ -93,8 +80,7 @@ def tensors(
         for title, subject, base in RATIOS
         if base in rates
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    path = result_file.save(result, "tensors", root, out)
     for table in _tables(result):
         Console().print(table)
     typer.echo(f"written to {path}")
@@ -166,13 +152,13 @@ def _tables(result: dict[str, Any]) -> Iterator[Table]:
     factors.add_column("ratio")
     factors.add_column("median (lowest - highest)", justify="right")
     for title, spread in result["ratios"].items():
-        factors.add_row(title, f"{spread['median']:.2f} ({spread['low']:.2f} - {spread['high']:.2f})")
+        factors.add_row(title, str(Spread(**spread)))
     yield factors
 
 
 def main() -> NoReturn:
     """Runs the command and exits: 0 done, 1 failed, 2 usage or setup."""
-    run(app, "infermesh_perf.tensors")
+    run(tensors, "infermesh_perf.tensors")
 
 
 if __name__ == "__main__":

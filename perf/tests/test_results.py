@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from infermesh_perf import machine
+from infermesh_perf import machine, result_file
 from infermesh_perf.alone import Pace
 from infermesh_perf.h2load import Sample
 from infermesh_perf.models import Load
@@ -18,12 +18,9 @@ def _result() -> Result:
     load = LoadResult(Load(rows=8, streams=4), {"triton": _samples(10, 20), "infermesh": _samples(20, 50)})
     model = ModelResult("mlp", {}, [load], [[Pace(8, 2, 1, 200.0)], [Pace(8, 2, 1, 400.0)]])
     return Result(
-        taken="2026-01-01T00:00:00+00:00",
+        begun=result_file.begin({"rounds": 2}, {}),
         subject="infermesh",
         peers=["triton", "infermesh"],
-        options={},
-        machine=machine.describe(),
-        versions={},
         load_average_before=0.0,
         startup_model="perceptron",
         startup={"infermesh": Startup([0.5], [1 << 20], [1 << 20])},
@@ -34,13 +31,25 @@ def _result() -> Result:
 def test_json_holds_rounds_ratios_and_shares(tmp_path: Path) -> None:
     path = tmp_path / "results" / "serve.json"
 
-    _result().save(path)
+    assert result_file.save(_result().as_json(), "serve", Path(), path) == path
 
-    entry = json.loads(path.read_text())["models"][0]["loads"][0]
+    found = json.loads(path.read_text())
+    assert found["options"] == {"rounds": 2}
+    entry = found["models"][0]["loads"][0]
     assert entry["load"] == {"rows": 8, "streams": 4}
     assert [sample["requests_per_second"] for sample in entry["samples"]["infermesh"]] == [20, 50]
     assert entry["ratios"] == {"infermesh/triton": {"median": 2.25, "low": 2, "high": 2.5}}
     assert entry["share_of_onnxruntime_alone"]["infermesh"] == {"median": 0.9, "low": 0.8, "high": 1}
+
+
+def test_a_result_is_named_after_its_day_and_its_machine(tmp_path: Path) -> None:
+    result = result_file.begin({}, {}) | {"taken": "2026-01-02T23:59:59+00:00"}
+
+    path = result_file.save(result, "serve", tmp_path, None)
+
+    kind = machine.kind(machine.describe())
+    assert path == tmp_path / "perf" / "results" / f"serve-2026-01-02-{kind}.json"
+    assert list(json.loads(path.read_text())) == ["schema", "taken", "options", "machine", "versions"]
 
 
 def test_tables_name_the_ratio_and_its_spread() -> None:

@@ -1,11 +1,11 @@
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 from infermesh.proto.inference import grpc_service_pb2 as pb
-from infermesh_perf import h2load, tensors
+from infermesh_perf import tensors
 from infermesh_perf.bodies import PREFIX
 from infermesh_perf.ways import REGION, grpc_body, shared_body
 
@@ -33,16 +33,9 @@ def test_a_shared_body_says_where_and_carries_nothing() -> None:
     assert len(grpc_body(model, 1)) > tensors.TENSOR_BYTES
 
 
+@pytest.mark.usefixtures("no_h2load")
 def test_the_lock_of_triton_is_missed_by_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, exit_code: Callable[..., object], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(h2load, "find", lambda: "h2load")
-    monkeypatch.setattr(h2load, "version", lambda _: "h2load")
-    monkeypatch.setattr(sys, "argv", ["tensors", "--root", str(tmp_path)])
-    monkeypatch.setattr("signal.signal", lambda *_: None)
-
-    with pytest.raises(SystemExit) as exited:
-        tensors.main()
-
-    assert exited.value.code == 2
+    assert exit_code(tensors.main, "--root", str(tmp_path)) == 2
     assert "root of the repository" in capsys.readouterr().err

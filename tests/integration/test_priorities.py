@@ -1,11 +1,14 @@
-"""Levels of priority and their queue policies, through tritonclient."""
+"""Levels of priority and their queue policies, through tritonclient; straight and through ensembles."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import grpc
 import pytest
+from support import onnx_models
 from support.callers import Callers, callers
 from support.client import SECONDS, Client, ints, refused, request
+from support.ensembles import chain, put_ensemble
 from support.gate import Gate
 from support.python_models import GATED
 from support.repository import Repository
@@ -14,30 +17,39 @@ from support.server import Serve
 
 Start = Callable[[str], Callers]
 
+#: What is called, the gated model or an ensemble around one that ends with it, and how its errors begin.
+WAYS = {"gated": "", "outer": "in ensemble 'outer', model 'inner': in ensemble 'inner', model 'gated': "}
+
+
+@pytest.fixture(params=WAYS)
+def model(request: pytest.FixtureRequest) -> str:
+    """What the callers call."""
+    name: str = request.param
+    return name
+
 
 @pytest.fixture
-def start(serve: Serve, repository: Repository, gate: Gate) -> Iterator[Start]:
+def start(serve: Serve, repository: Repository, gate: Gate, model: str) -> Iterator[Start]:
     """Serve the gated model, one row at a time, with more of a configuration, and hold its only instance."""
-    open_callers = []
+    repository.onnx("same", onnx_models.identity("INT32", ("n", 1)))
+    for name, members in (("inner", ("same", "gated")), ("outer", ("inner",))):
+        put_ensemble(repository, name, chain(*members, datatype="INT32", dims=(1,), max_batch_size=1))
+    with ExitStack() as stack:
 
-    def start(dynamic: str) -> Callers:
-        batching = f"max_batch_size: 1 dynamic_batching {{ {dynamic} }}\n"
-        repository.python("gated", GATED, config=gate.config + batching)
-        server = serve(*HTTP)
-        server.wait_ready()
-        opened = callers(server)
-        open_callers.append(opened)
-        found = opened.__enter__()
-        with Client(server.target) as client:
-            # Given up: it is the model that is held, not a caller.
-            client.start(request("gated", x=ints([0])))
-            assert gate.next_batch().rows == [[0]]
-        return found
+        def start(dynamic: str) -> Callers:
+            batching = f"max_batch_size: 1 dynamic_batching {{ {dynamic} }}\n"
+            repository.python("gated", GATED, config=gate.config + batching)
+            server = serve(*HTTP)
+            server.wait_ready()
+            found = stack.enter_context(callers(server, model))
+            with Client(server.target) as client:
+                # Given up: it is the model that is held, not a caller.
+                client.start(request("gated", x=ints([0])))
+                assert gate.next_batch().rows == [[0]]
+            return found
 
-    yield start
-    gate.open()
-    for opened in open_callers:
-        opened.__exit__(None, None, None)
+        yield start
+        gate.open()
 
 
 def served(gate: Gate, count: int) -> list[int]:
@@ -82,22 +94,24 @@ def test_a_late_request_is_served_behind_its_level(start: Start, gate: Gate) -> 
 
 
 @pytest.mark.parametrize("edge", ["grpc", "http"])
-def test_a_request_is_refused_when_due_while_a_batch_runs(start: Start, gate: Gate, edge: str) -> None:
+def test_a_request_is_refused_when_due_while_a_batch_runs(
+    start: Start, gate: Gate, edge: str, model: str
+) -> None:
     calls = start(
         "priority_levels: 2 default_priority_level: 2 "
         "priority_queue_policy { key: 1 value { default_timeout_microseconds: 100000 } }"
     )
     patient = getattr(calls, edge)(1)
     # The model is held all the while.
-    assert getattr(calls, edge)(2, priority=1).result(SECONDS) == "Request timeout expired"
+    assert getattr(calls, edge)(2, priority=1).result(SECONDS) == f"{WAYS[model]}Request timeout expired"
     assert not patient.done()
     assert served(gate, 1) == [1]
     assert patient.result(SECONDS) == 1
 
 
-def test_what_expires_is_counted_with_the_time_it_waited(start: Start) -> None:
+def test_what_expires_is_counted_with_the_time_it_waited(start: Start, model: str) -> None:
     calls = start("default_queue_policy { default_timeout_microseconds: 200000 }")
-    assert calls.grpc(1).result(SECONDS) == "Request timeout expired"
+    assert calls.grpc(1).result(SECONDS) == f"{WAYS[model]}Request timeout expired"
     with Client(calls.target) as client:
         fail = client.statistics("gated").inference_stats.fail
         # The one that holds the model was given up.
@@ -105,7 +119,7 @@ def test_what_expires_is_counted_with_the_time_it_waited(start: Start) -> None:
         assert fail.ns >= 200_000_000
 
 
-def test_every_level_has_its_own_size(start: Start, gate: Gate) -> None:
+def test_every_level_has_its_own_size(start: Start, gate: Gate, model: str) -> None:
     calls = start(
         "priority_levels: 2 default_priority_level: 2 "
         "default_queue_policy { max_queue_size: 2 } "
@@ -113,15 +127,15 @@ def test_every_level_has_its_own_size(start: Start, gate: Gate) -> None:
     )
     waiting = [calls.grpc(1, priority=1), calls.http(2), calls.grpc(3)]
     for outcome in (calls.grpc(4, priority=1), calls.http(5, priority=1), calls.http(6), calls.grpc(7)):
-        assert outcome.result(SECONDS) == "Exceeds maximum queue size"
+        assert outcome.result(SECONDS) == f"{WAYS[model]}Exceeds maximum queue size"
     assert served(gate, 3) == [1, 2, 3]
     assert [outcome.result(SECONDS) for outcome in waiting] == [1, 2, 3]
 
 
-def test_a_priority_is_a_whole_number(start: Start) -> None:
+def test_a_priority_is_a_whole_number(start: Start, model: str) -> None:
     calls = start("priority_levels: 2 default_priority_level: 1")
     for field, value in (("string_param", "1"), ("int64_param", -1), ("double_param", 1.0)):
-        message = request("gated", x=ints([1]))
+        message = request(model, x=ints([1]))
         setattr(message.parameters["priority"], field, value)
         with Client(calls.target) as client, refused(grpc.StatusCode.INVALID_ARGUMENT, "'priority' must be"):
             client.infer(message)

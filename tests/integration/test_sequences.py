@@ -14,47 +14,10 @@ from support.client import SECONDS, Client, ints, outputs, refused, request
 from support.python_models import NAMED, TALLY
 from support.repository import Repository
 from support.rest import HTTP, Rest, json_request
-from support.sequences import CONTROLS, PATIENT, TALLY_PORTS, step, total
+from support.sequences import CONTROLS, NAMED_CONFIG, PATIENT, TALLY_PORTS, accumulator, step, total
 from support.server import Server, serving
 from support.triton_clients import KINDS
 from support.triton_clients import triton as triton_of
-
-#: Implicit state.
-ACCUMULATOR = """
-max_batch_size: 4
-sequence_batching {{
-  max_sequence_idle_microseconds: 60000000
-  {more}
-  control_input {{ name: "START" control {{ kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] }} }}
-  control_input {{ name: "READY" control {{ kind: CONTROL_SEQUENCE_READY int32_false_true: [ 0, 1 ] }} }}
-  control_input {{ name: "CORRID" control {{ kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 }} }}
-  state {{
-    input_name: "was" output_name: "is" data_type: TYPE_INT32 dims: 1
-    initial_state {{ name: "first" data_type: TYPE_INT32 dims: 1 {initial} }}
-  }}
-}}
-{end}
-"""
-
-
-#: Names for ids, text for state, which is also an output.
-NAMED_CONFIG = f"""
-backend: "python"
-max_batch_size: 2
-input {{ name: "x" data_type: TYPE_STRING dims: 1 }}
-output {{ name: "name" data_type: TYPE_STRING dims: 1 }}
-output {{ name: "text" data_type: TYPE_STRING dims: 1 }}
-sequence_batching {{
-  {PATIENT}
-  control_input {{ name: "ID" control {{ kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_STRING }} }}
-  state {{ input_name: "was" output_name: "text" data_type: TYPE_STRING dims: 1 }}
-}}
-"""
-
-
-def accumulator(more: str = "", initial: str = "zero_data: true", end: str = "") -> str:
-    """Its configuration."""
-    return ACCUMULATOR.format(more=more, initial=initial, end=end)
 
 
 @pytest.fixture(scope="module")

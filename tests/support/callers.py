@@ -22,12 +22,13 @@ Outcome = Future[int | str]
 
 
 class Callers:
-    """Each request waits at the model, or is refused, when the call that sends it returns."""
+    """Each request waits at the gated model, or is refused, when the call that sends it returns."""
 
-    def __init__(self, server: Server, grpc: Any, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, server: Server, grpc: Any, threads: ThreadPoolExecutor, model: str) -> None:
         self._server = server
         self._grpc = grpc
         self._threads = threads
+        self._model = model
 
     @property
     def target(self) -> str:
@@ -42,7 +43,7 @@ class Callers:
             outcome.set_result(error.message() if error else int(result.as_numpy("y")[0, 0]))
 
         tensor = _tensor(tritonclient.grpc, value)
-        return self._waiting(lambda: self._grpc.async_infer(MODEL, [tensor], done, **options), outcome)
+        return self._waiting(lambda: self._grpc.async_infer(self._model, [tensor], done, **options), outcome)
 
     def http(self, value: int, **options: Any) -> Outcome:
         """Send over HTTP; options are those of tritonclient's ``infer``."""
@@ -51,7 +52,7 @@ class Callers:
         def call() -> None:
             try:
                 with triton_client(self._server.http_port) as client:
-                    result = client.infer(MODEL, [_tensor(tritonclient.http, value)], **options)
+                    result = client.infer(self._model, [_tensor(tritonclient.http, value)], **options)
                 outcome.set_result(int(result.as_numpy("y")[0, 0]))
             except InferenceServerException as error:
                 outcome.set_result(str(error.message()))
@@ -59,7 +60,7 @@ class Callers:
         return self._waiting(lambda: self._threads.submit(call), outcome)
 
     def pending(self) -> int:
-        """Requests that wait at the model."""
+        """Requests that wait at the gated model."""
         with Rest(self._server.metrics_port) as rest:
             text = rest.get("/metrics").body.decode()
         (found,) = re.findall(rf'^nv_inference_pending_request_count{{model="{MODEL}".*}} (\d+)', text, re.M)
@@ -75,10 +76,10 @@ class Callers:
 
 
 @contextmanager
-def callers(server: Server) -> Iterator[Callers]:
-    """Of a server with metrics and HTTP, for as long as the block lasts."""
+def callers(server: Server, model: str = MODEL) -> Iterator[Callers]:
+    """Of a server with metrics and HTTP, for as long as the block lasts; ``model`` leads to the gated one."""
     with ThreadPoolExecutor() as threads, tritonclient.grpc.InferenceServerClient(server.target) as grpc:
-        yield Callers(server, grpc, threads)
+        yield Callers(server, grpc, threads, model)
 
 
 def _tensor(module: Any, value: int) -> Any:

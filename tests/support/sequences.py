@@ -22,6 +22,42 @@ CONTROLS = """
   control_input { name: "ID" control { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 } }
 """
 
+#: State that the server keeps.
+ACCUMULATOR = """
+max_batch_size: 4
+sequence_batching {{
+  max_sequence_idle_microseconds: 60000000
+  {more}
+  control_input {{ name: "START" control {{ kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] }} }}
+  control_input {{ name: "READY" control {{ kind: CONTROL_SEQUENCE_READY int32_false_true: [ 0, 1 ] }} }}
+  control_input {{ name: "CORRID" control {{ kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 }} }}
+  state {{
+    input_name: "was" output_name: "is" data_type: TYPE_INT32 dims: 1
+    initial_state {{ name: "first" data_type: TYPE_INT32 dims: 1 {initial} }}
+  }}
+}}
+{end}
+"""
+
+#: Names for ids, text for state, which is also an output.
+NAMED_CONFIG = f"""
+backend: "python"
+max_batch_size: 2
+input {{ name: "x" data_type: TYPE_STRING dims: 1 }}
+output {{ name: "name" data_type: TYPE_STRING dims: 1 }}
+output {{ name: "text" data_type: TYPE_STRING dims: 1 }}
+sequence_batching {{
+  {PATIENT}
+  control_input {{ name: "ID" control {{ kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_STRING }} }}
+  state {{ input_name: "was" output_name: "text" data_type: TYPE_STRING dims: 1 }}
+}}
+"""
+
+
+def accumulator(more: str = "", initial: str = "zero_data: true", end: str = "") -> str:
+    """The configuration of ``onnx_models.accumulator``."""
+    return ACCUMULATOR.format(more=more, initial=initial, end=end)
+
 
 def step(
     model: str, sequence: int | str, value: int, *, start: bool = False, end: bool = False, id_: str = ""

@@ -1,13 +1,11 @@
 """A real Triton with the models of the error table, where its peer environment is set up (``make bench``)."""
 
-import os
-import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infermesh_perf.environment import Environment
-from infermesh_perf.processes import Command, free_ports, serving
+from infermesh_perf.peers import Triton
+from infermesh_perf.processes import serving
 
 from support.repository import Repository
 
@@ -48,50 +46,12 @@ def write_models(repository: Repository) -> None:
 
 def missing() -> str | None:
     """Why there is no Triton to compare with, or None if there is one."""
-    environment = _environment()
-    if not environment.installed:
-        return f"Triton is not set up in {environment.directory.relative_to(ROOT)}: make bench does it"
-    if not (_server(environment) / "backends" / "python" / "triton_python_backend_stub").exists():
-        return "Triton's Python backend has no stub of this interpreter: make bench puts it there"
-    return None
+    return Triton(ROOT).missing()
 
 
 @contextmanager
 def triton(repository: Repository, log: Path) -> Iterator[str]:
     """Serve a repository for as long as the block lasts; yields where clients find it."""
-    environment = _environment()
-    server = _server(environment)
-    (port,) = free_ports(1)
-    libraries = [environment.packages / "nvidia_pytriton.libs", sysconfig.get_config_var("LIBDIR")]
-    command = Command(
-        arguments=(
-            str(server / "bin" / "tritonserver"),
-            f"--model-repository={repository.root}",
-            f"--backend-directory={server / 'backends'}",
-            "--disable-auto-complete-config",
-            "--exit-on-error=false",
-            "--strict-readiness=false",
-            "--grpc-address=127.0.0.1",
-            f"--grpc-port={port}",
-            "--allow-http=false",
-            "--allow-metrics=false",
-        ),
-        model="two",
-        grpc_port=port,
-        log=log,
-        environment={
-            "LD_LIBRARY_PATH": ":".join(map(str, libraries)),
-            # The embedded interpreter finds its environment by the first `python3` on the path.
-            "PATH": f"{environment.binaries}:{os.environ.get('PATH', '')}",
-        },
-    )
-    with serving(command) as running:
+    lenient = ("--exit-on-error=false", "--strict-readiness=false")
+    with serving(Triton(ROOT).server(repository.root, "two", log, *lenient)) as running:
         yield f"127.0.0.1:{running.port}"
-
-
-def _environment() -> Environment:
-    return Environment(ROOT / ".peers" / "triton", ROOT / "requirements" / "peers-triton.txt")
-
-
-def _server(environment: Environment) -> Path:
-    return environment.packages / "pytriton" / "tritonserver"

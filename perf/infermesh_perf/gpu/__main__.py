@@ -11,27 +11,22 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from infermesh_perf import h2load
+from infermesh_perf import h2load, result_file
 from infermesh_perf.compare import Spread
-from infermesh_perf.control import save
-from infermesh_perf.entry import command_line, run
+from infermesh_perf.entry import EXIT_FAILED, Out, Root, run
 from infermesh_perf.gpu import alone, answers, bench, device, faults, machine
 from infermesh_perf.gpu.checks import Check, ask
 
-EXIT_FAILED = 1
 EXIT_NO_GPU = 3
 
-app = command_line()
 
-
-@app.command()
 def gpu(
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each.")] = 4,
     seconds: Annotated[float, typer.Option(min=1, help="Seconds of each measured run, whole ones.")] = 5.0,
     checks: Annotated[bool, typer.Option(help="Whether to check.")] = True,
     measured: Annotated[bool, typer.Option("--bench/--no-bench", help="Whether to measure.")] = True,
-    root: Annotated[Path, typer.Option(help="Root of the repository.", file_okay=False)] = Path(),
-    out: Annotated[Path | None, typer.Option(help="Result file, in place of one in perf/results.")] = None,
+    root: Root = Path(),
+    out: Out = None,
 ) -> None:
     """Check the server on this machine's GPU, and measure it beside ONNX Runtime alone.
 
@@ -47,9 +42,11 @@ def gpu(
         print(f"nothing was checked: {reason}", file=sys.stderr)
         raise typer.Exit(EXIT_NO_GPU)
     console = Console(highlight=False, soft_wrap=True)
-    found: dict[str, Any] = {"gpu": machine.describe(), "runtimes": alone.versions()}
+    versions: dict[str, Any] = alone.versions()
     if measured:
-        found["client"] = {"h2load": h2load.version(h2load.find())}
+        versions["client"] = {"h2load": h2load.version(h2load.find())}
+    found = result_file.begin({"rounds": rounds, "duration_seconds": seconds}, versions)
+    found["gpu"] = machine.describe()
     made = list(_checked(console)) if checks else []
     found["checks"] = [asdict(check) for check in made]
     found["bench"] = []
@@ -57,8 +54,7 @@ def gpu(
         for figures in bench.measure(rounds, seconds):
             found["bench"].append(figures)
             _show(console, figures)
-    options = {"rounds": rounds, "duration_seconds": seconds}
-    console.print(f"written to {save(out, root, 'gpu', options, found)}")
+    console.print(f"written to {result_file.save(found, 'gpu', root, out)}")
     if not all(check.passed for check in made) or any("failed" in figures for figures in found["bench"]):
         raise typer.Exit(EXIT_FAILED)
 
@@ -92,4 +88,4 @@ def _show(console: Console, figures: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    run(app, "infermesh_perf.gpu")
+    run(gpu, "infermesh_perf.gpu")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from infermesh_perf.processes import Command, Running, free_ports, serving
+from infermesh_perf import own_server
+from infermesh_perf.processes import Running, free_ports, serving
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,10 @@ def gpu_server(
         version.mkdir(parents=True)
         (version / "model.onnx").symlink_to(file)
         (repository / name / "config.pbtxt").write_text(config)
-    port, metrics = free_ports(2)
-    listen = ("--grpc-address", "127.0.0.1", "--grpc-port", str(port), "--no-http")
-    measured = ("--metrics-address", "127.0.0.1", "--metrics-port", str(metrics))
-    serve = (sys.executable, "-m", "infermesh", "serve", str(repository), *listen, *measured)
-    command = Command(
-        arguments=(*serve, "--exit-on-error", *options),
-        model=next(iter(models)),
-        grpc_port=port,
-        log=folder / "server.log",
+    (metrics,) = free_ports(1)
+    log = folder / "server.log"
+    command = own_server.command(
+        repository, next(iter(models)), log, "--exit-on-error", *options, metrics_port=metrics
     )
     with serving(command) as running:
         yield GpuServer(running.port, metrics, running, command.log)

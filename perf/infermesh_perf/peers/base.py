@@ -47,16 +47,3 @@ def place(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def triton_config(model: Model, backend: str, instances: int, intra_op_threads: int) -> str:
-    """A config.pbtxt with dynamic batching that gathers what waits and holds nothing back for more."""
-    return f"""name: "{model.name}"
-backend: "{backend}"
-max_batch_size: {model.max_batch_size}
-input [ {{ name: "{model.input_name}", data_type: TYPE_FP32, dims: {list(model.input_shape)} }} ]
-output [ {{ name: "{model.output_name}", data_type: TYPE_FP32, dims: {list(model.output_shape)} }} ]
-dynamic_batching {{ }}
-instance_group [ {{ count: {instances}, kind: KIND_CPU }} ]
-parameters {{ key: "intra_op_thread_count" value: {{ string_value: "{intra_op_threads}" }} }}
-"""

@@ -10,23 +10,24 @@ from pathlib import Path
 
 from infermesh_perf.environment import Environment
 from infermesh_perf.errors import SetupError
-from infermesh_perf.models import Model
-from infermesh_perf.peers.base import Peer, fresh, place, triton_config
+from infermesh_perf.peers.repository import RepositoryPeer
 from infermesh_perf.processes import Command, free_ports
 
 STUB = "triton_python_backend_stub"
 ASSETS = Path(__file__).parent / "assets"
 
 
-class Triton(Peer):
+class Triton(RepositoryPeer):
     """Triton with a Python-backend model that calls ONNX Runtime; its ONNX backend is in no wheel."""
 
     name = "triton"
+    backend = "python"
     model_file = ASSETS / "triton_model.py"
 
     def __init__(self, root: Path) -> None:
         """`root` is the repository's root."""
-        self._home = root / ".peers" / "triton"
+        # Its variants share what is installed.
+        super().__init__(root / ".peers" / "triton")
         self._environment = Environment(self._home, root / "requirements" / "peers-triton.txt")
 
     def install(self) -> None:
@@ -38,32 +39,31 @@ class Triton(Peer):
         if not stub.exists():
             known = sorted(path.name for path in (server / "python_backend_stubs").iterdir())
             raise SetupError(f"Triton's Python backend has no stub for Python {wanted}, only for {known}")
-        target = server / "backends" / "python" / STUB
-        shutil.copyfile(stub, target)
+        shutil.copyfile(stub, self._stub)
         # Wheels do not keep the executable bit everywhere.
-        for program in (target, server / "bin" / "tritonserver"):
+        for program in (self._stub, server / "bin" / "tritonserver"):
             program.chmod(0o755)
+
+    def missing(self) -> str | None:
+        """What `install` has not brought yet, in words, or None if everything is there."""
+        if not self._environment.installed:
+            return f"Triton is not set up in {self._home}: make bench does it"
+        if not self._stub.exists():
+            return "Triton's Python backend has no stub of this interpreter: make bench puts it there"
+        return None
 
     def versions(self) -> dict[str, str]:
         """The wheel and what its model calls."""
         return self._environment.versions("nvidia-pytriton", "onnxruntime", "numpy")
 
-    def settings(self, model: Model) -> dict[str, int]:
-        """One instance for a small model, since each further one is a process that splits the batches.
-
-        A compute-bound model gets one on each core: on two cores that was up to 8 % faster than one instance
-        with two threads.
-        """
-        cores = len(os.sched_getaffinity(0))
-        return {"instances": cores if model.compute_bound else 1, "intra_op_threads": 1}
-
-    def command(self, model: Model, onnx: Path) -> Command:
+    def serving(self, repository: Path, model: str) -> Command:
         """A server that does nothing but serve: no metrics, no HTTP, no guessing of the configuration."""
-        repository = fresh(self._home / "repository" / model.name)
-        settings = self.settings(model)
-        place(onnx, repository / model.name / "1" / "model.onnx")
-        shutil.copyfile(self.model_file, repository / model.name / "1" / "model.py")
-        (repository / model.name / "config.pbtxt").write_text(triton_config(model, "python", **settings))
+        # Response objects are kept for as many requests as are in flight.
+        pool = "--grpc-infer-allocation-pool-size=64"
+        return self.server(repository, model, self._home / "server.log", pool, "--log-info=false")
+
+    def server(self, repository: Path, model: str, log: Path, *options: str) -> Command:
+        """The server on loopback with gRPC alone and what else it is told; it is up when `model` is ready."""
         (port,) = free_ports(1)
         server = self._server
         return Command(
@@ -74,21 +74,24 @@ class Triton(Peer):
                 "--disable-auto-complete-config",
                 "--grpc-address=127.0.0.1",
                 f"--grpc-port={port}",
-                # Response objects are kept for as many requests as are in flight.
-                "--grpc-infer-allocation-pool-size=64",
                 "--allow-http=false",
                 "--allow-metrics=false",
-                "--log-info=false",
+                *options,
             ),
-            model=model.name,
+            model=model,
             grpc_port=port,
-            log=self._home / "server.log",
+            log=log,
             environment=self._variables(),
         )
 
     @property
     def _server(self) -> Path:
         return self._environment.packages / "pytriton" / "tritonserver"
+
+    @property
+    def _stub(self) -> Path:
+        """The program that runs Python models."""
+        return self._server / "backends" / "python" / STUB
 
     def _variables(self) -> dict[str, str]:
         libraries = [
