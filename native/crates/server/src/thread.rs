@@ -6,11 +6,12 @@ use crate::{
     complaints::Complaints,
     connection,
     metrics::Machine,
+    peer::Peer,
     reflection::Index,
     registry::{Control, Registry},
     rules::Rules,
     settings::LogControl,
-    shared_memory::Regions,
+    shared_memory::{Regions, SharedMemory},
     tls::Tls,
 };
 use infermesh_batcher::Mailbox;
@@ -47,7 +48,7 @@ pub struct Shared {
     pub control: OnceLock<Arc<dyn Control>>,
     pub log_control: OnceLock<Arc<dyn LogControl>>,
     pub reflection: Index,
-    pub regions: Regions,
+    pub shared_memory: SharedMemory,
     /// Of the models that want one.
     pub cache: Option<Arc<Cache>>,
     pub log: Arc<Log>,
@@ -73,12 +74,14 @@ impl Shared {
     }
 }
 
-/// What a request on this thread needs; not shared with other threads.
+/// What a request needs: of the server, of this thread, of its connection. Not shared with other threads.
 #[derive(Clone)]
 pub struct Local {
     pub shared: Arc<Shared>,
     pub mailbox: Arc<Mailbox>,
     pub purse: Rc<Purse>,
+    /// Those that this client may use.
+    pub regions: Arc<Regions>,
 }
 
 /// What is spoken on a listener's connections.
@@ -101,8 +104,7 @@ pub struct Accepted {
     pub stream: Stream,
     pub protocol: Protocol,
     pub tls: Option<Arc<Tls>>,
-    /// Who connected, for people.
-    pub peer: String,
+    pub peer: Peer,
 }
 
 pub struct NetworkThread {
@@ -115,7 +117,7 @@ impl NetworkThread {
     pub fn start(index: usize, shared: Arc<Shared>) -> Result<Self, Error> {
         let failed =
             |error: std::io::Error| Error::internal(format!("cannot start a network thread: {error}"));
-        let (inbox, mut arrivals) = mpsc::unbounded_channel();
+        let (inbox, mut arrivals) = mpsc::unbounded_channel::<Accepted>();
         let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = thread::Builder::new()
             .name(format!("network/{index}"))
@@ -125,9 +127,10 @@ impl NetworkThread {
                     let mailbox = Mailbox::for_this_thread();
                     spawn_local(mailbox.clone().deliver());
                     let purse = Purse::new(shared.budget.clone());
-                    let local = Rc::new(Local { shared, mailbox, purse });
                     while let Some(accepted) = arrivals.recv().await {
-                        connection::spawn(local.clone(), accepted);
+                        let regions = shared.shared_memory.regions_of(&accepted.peer).clone();
+                        let (shared, mailbox, purse) = (shared.clone(), mailbox.clone(), purse.clone());
+                        connection::spawn(Rc::new(Local { shared, mailbox, purse, regions }), accepted);
                     }
                 }));
             })
