@@ -13,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 MEMBERS := mesh servers perf examples/digits
 RUST_SOURCES := $(shell find native protos -name target -prune -o \
-	\( -name '*.rs' -o -name '*.toml' -o -name '*.proto' -o -name 'Cargo.lock' \) -print)
+	\( -name '*.rs' -o -name '*.toml' -o -name '*.proto' -o -name 'Cargo.lock' -o -name '*.json' \) -print)
 MATURIN := cd native && VIRTUAL_ENV=$(CURDIR)/$(VENV) $(CURDIR)/$(BIN)/maturin
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 # What libFuzzer learns from: which edges ran and what was compared. Build scripts and macros go without, because a

@@ -1,6 +1,7 @@
 """A server for hostile input, and the check that it still serves somebody else."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support import onnx_models
@@ -11,14 +12,20 @@ from support.server import Server, serving
 
 
 @pytest.fixture(scope="package")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def unix_socket(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server listens beside its port."""
+    return tmp_path_factory.mktemp("socket") / "grpc.sock"
+
+
+@pytest.fixture(scope="package")
+def target(tmp_path_factory: pytest.TempPathFactory, unix_socket: Path) -> Iterator[Server]:
     """One server for the whole assault; it ends in order and without a word on stderr."""
     repository = Repository.make(tmp_path_factory.mktemp("hostile"))
     repository.onnx("scale", onnx_models.scale(3.0, ("n", "m")))
     repository.onnx("text", onnx_models.identity("BYTES", ("n", "m")))
     repository.onnx("add", onnx_models.add())
-    arguments = (repository.root, "--grpc-address", "127.0.0.1", "--grpc-port", "0")
-    with serving(*arguments) as server:
+    listen = ("--grpc-address", "127.0.0.1", "--grpc-port", "0", "--grpc-socket", unix_socket)
+    with serving(repository.root, *listen) as server:
         yield server
 
 

@@ -10,6 +10,7 @@ from support.http2 import (
     END_HEADERS,
     HEADERS,
     PING,
+    PRIORITY,
     SETTINGS,
     WINDOW_UPDATE,
     Connection,
@@ -19,7 +20,6 @@ from support.server import Server
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 
-PRIORITY = 2
 ENHANCE_YOUR_CALM = 11
 
 Flood = Callable[[Connection], None]

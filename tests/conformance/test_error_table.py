@@ -53,7 +53,7 @@ def inferences() -> Iterator[Any]:
         recorder = Recorder()
         case.call(cast(Client, recorder))
         if recorder.made is not None:
-            yield pytest.param(recorder.made, case.message, id=case.name)
+            yield pytest.param(recorder.made, case, id=case.name)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -64,14 +64,16 @@ def test_code_and_message(client: Client, case: Case) -> None:
     assert (code, case.message in message) == (case.code, True), message
 
 
-@pytest.mark.parametrize(("request_", "message"), list(inferences()))
-def test_within_a_stream_the_message_is_the_same(
-    client: Client, request_: pb.ModelInferRequest, message: str
+@pytest.mark.parametrize(("request_", "case"), list(inferences()))
+def test_within_a_stream_code_and_message_are_the_same(
+    client: Client, request_: pb.ModelInferRequest, case: Case
 ) -> None:
     request_.id = "seven"
     (answer,) = client.stream([request_])
-    assert message in answer.error_message
+    assert case.message in answer.error_message
     assert answer.infer_response.id == "seven"
+    code = answer.infer_response.parameters["grpc_status"]
+    assert (code.WhichOneof("parameter_choice"), code.int64_param) == ("int64_param", case.code.value[0])
 
 
 @pytest.mark.parametrize("call", GOOD.values(), ids=GOOD.keys())

@@ -130,6 +130,7 @@ def test_an_error_in_the_middle_ends_its_request_and_no_other(
     assert numbers(answers, "bad") == [1, 2]
     (error,) = [answer for answer in answers if answer.error_message]
     assert error.infer_response.id == "bad"
+    assert error.infer_response.parameters["grpc_status"].int64_param == grpc.StatusCode.INTERNAL.value[0]
     assert all(fragment in error.error_message for fragment in fragments), error.error_message
     # It is the last that is said of the request.
     assert [answer for answer in answers if is_last(answer)] == [error]

@@ -6,7 +6,7 @@ import grpc
 import numpy as np
 import pytest
 from infermesh.proto.inference import grpc_service_pb2 as pb
-from support import python_models
+from support import onnx_models, python_models
 from support.client import SECONDS, Client, floats, refused, request, to_raw
 from support.gate import Gate
 from support.onnx_models import DATATYPES
@@ -177,7 +177,8 @@ def test_a_region_in_use_is_let_go_later(serve: Serve, repository: Repository, g
     gate.open()
 
 
-def test_it_can_be_forbidden(serve: Serve) -> None:
+def test_it_can_be_forbidden(serve: Serve, repository: Repository) -> None:
+    repository.onnx("identity", onnx_models.identity())
     server = serve("--no-allow-client-shm", "--http-address", "127.0.0.1", "--http-port", "0")
     server.wait_ready()
     with memory(16) as shared, Client(server.target) as client, Rest(server.http_port) as rest:
@@ -185,6 +186,10 @@ def test_it_can_be_forbidden(serve: Serve) -> None:
             register(client, "r", shared.key, 16)
         with refused(grpc.StatusCode.UNIMPLEMENTED, "Client shared memory is disabled"):
             unregister(client)
+        message = pb.ModelInferRequest(model_name="identity")
+        lie(message.inputs.add(name="x", datatype="FP32", shape=[1, 4]), "r", 16)
+        with refused(grpc.StatusCode.UNIMPLEMENTED, "Client shared memory is disabled"):
+            client.infer(message)
         assert rest.post("/v2/systemsharedmemory/unregister").status == 501
         assert rest.get("/v2/systemsharedmemory/status").json == []
         assert "system_shared_memory" not in rest.get("/v2").json["extensions"]

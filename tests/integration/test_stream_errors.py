@@ -1,9 +1,15 @@
 """Errors within a stream: messages by default, a status for who asks for it."""
 
+import queue
+from typing import Any
+
 import grpc
+import numpy as np
 import pytest
+import tritonclient.grpc
 from infermesh.proto.inference import grpc_service_pb2 as pb
-from support.client import Client, floats, refused, request
+from support.client import SECONDS, Client, floats, refused, request
+from support.server import Server
 
 
 def good(each: int) -> pb.ModelInferRequest:
@@ -28,10 +34,33 @@ def test_an_error_carries_the_request_s_id_and_the_stream_survives(
     assert stream.code() == grpc.StatusCode.OK
 
 
-def test_the_message_is_that_of_the_unary_call(client: Client) -> None:
-    (answer,) = client.stream([BAD["unknown model"]])
-    with refused(grpc.StatusCode.NOT_FOUND, answer.error_message):
-        client.infer(BAD["unknown model"])
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
+def test_code_and_message_are_those_of_the_unary_call(client: Client, bad: pb.ModelInferRequest) -> None:
+    right, wrong = client.stream([good(0), bad])
+    assert "grpc_status" not in right.infer_response.parameters
+    with pytest.raises(grpc.RpcError) as caught:
+        client.infer(bad)
+    code = wrong.infer_response.parameters["grpc_status"].int64_param
+    assert (code, wrong.error_message) == (caught.value.code().value[0], caught.value.details())
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"), [({}, None), ({"triton_grpc_error": "true"}, "StatusCode.NOT_FOUND")]
+)
+def test_tritonclient_is_told_as_ever(zoo: Server, headers: dict[str, str], status: str | None) -> None:
+    """It drops all but the message: who wants the code from it asks for the status."""
+    answers: queue.Queue[tuple[Any, Any]] = queue.Queue()
+    x = tritonclient.grpc.InferInput("x", [1, 4], "FP32").set_data_from_numpy(np.zeros((1, 4), np.float32))
+    with tritonclient.grpc.InferenceServerClient(zoo.target) as client:
+        client.start_stream(lambda result, error: answers.put((result, error)), headers=headers)
+        client.async_stream_infer("scale", [x], request_id="good")
+        client.async_stream_infer("absent", [x])
+        result, error = answers.get(timeout=SECONDS)
+        assert (result.get_response().id, error) == ("good", None)
+        result, error = answers.get(timeout=SECONDS)
+        assert (result, error.status()) == (None, status)
+        assert "Request for unknown model: 'absent' is not found" in error.message()
+        client.stop_stream()
 
 
 def test_triton_grpc_error_turns_an_error_into_the_status(client: Client) -> None:

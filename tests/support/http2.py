@@ -5,6 +5,7 @@ import struct
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -15,8 +16,9 @@ from support import hpack
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
+PRIORITY, PUSH_PROMISE = 2, 5
 END_STREAM, END_HEADERS, ACK = 0x1, 0x4, 0x1
-PADDED, PRIORITY = 0x8, 0x20
+PADDED, WITH_PRIORITY = 0x8, 0x20
 
 CANCEL = 8
 MAX_FRAME = 16_384
@@ -62,11 +64,10 @@ class Response:
 class Connection:
     """One connection; everything that arrives is sorted into ``responses`` while something is awaited."""
 
-    def __init__(self, port: int, *, preface: bytes = PREFACE, seconds: float = 20) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, address: int | Path, *, preface: bytes = PREFACE, seconds: float = 20) -> None:
+        """To a port of loopback, or to a unix socket."""
+        self.socket = _connect(address, seconds)
         self.responses: dict[int, Response] = {}
-        self.own_port: int = self.socket.getsockname()[1]
         self.goaway: int | None = None
         self.goaway_reason = ""
         self.closed = False
@@ -78,6 +79,11 @@ class Connection:
         self.send(preface)
         self.frame(SETTINGS, 0, 0, struct.pack(">HIHI", 1, 0, 4, 2**31 - 1))
         self.frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 2**31 - 1 - 65_535))
+
+    @property
+    def own_port(self) -> int:
+        """Its end, over TCP."""
+        return int(self.socket.getsockname()[1])
 
     def __enter__(self) -> Self:
         return self
@@ -96,7 +102,7 @@ class Connection:
 
     def frame(self, kind: int, flags: int, stream: int, payload: bytes = b"") -> None:
         """Send one frame."""
-        self.send(struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload)
+        self.send(framed(kind, flags, stream, payload))
 
     def headers(self, fields: Fields, *, end: bool = False) -> int:
         """Open a stream and return its number."""
@@ -193,7 +199,7 @@ class Connection:
             case 1 if response is not None:
                 # What this server sends is short: never padded, never continued.
                 assert flags & END_HEADERS
-                assert not flags & (PADDED | PRIORITY)
+                assert not flags & (PADDED | WITH_PRIORITY)
                 fields = dict(hpack.decode(payload))
                 (response.trailers if response.headers else response.headers).update(fields)
                 response.ended |= bool(flags & END_STREAM)
@@ -214,6 +220,22 @@ class Connection:
             self._received += chunk
         taken, self._received = self._received[:size], self._received[size:]
         return taken
+
+
+def _connect(address: int | Path, seconds: float) -> socket.socket:
+    if isinstance(address, int):
+        connected = socket.create_connection(("127.0.0.1", address), timeout=seconds)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connected
+    connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connected.settimeout(seconds)
+    connected.connect(str(address))
+    return connected
+
+
+def framed(kind: int, flags: int = 0, stream: int = 0, payload: bytes = b"") -> bytes:
+    """One frame."""
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
 
 
 def grpc_fields(path: str, *, method: str = "POST", **more: str) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,7 +24,8 @@ _LISTENERS = {"--http-port": "--no-http", "--metrics-port": "--no-metrics"}
 class Server:
     """Log lines arrive in ``records`` (stdout, JSON) and ``errors`` (stderr, text) while the process runs."""
 
-    def __init__(self, *arguments: str | Path) -> None:
+    def __init__(self, *arguments: str | Path, within: Sequence[str] = ()) -> None:
+        # `within` is a command that runs another one, in its place.
         self.records: list[Record] = []
         self.errors: list[str] = []
         self._news = threading.Condition()
@@ -32,7 +33,7 @@ class Server:
         self._asked_to_end = False
         absent = [off for on, off in _LISTENERS.items() if on not in arguments]
         self._process = subprocess.Popen(
-            [str(COMMAND), "serve", *map(str, arguments), *absent, "--log-format", "json"],
+            [*within, str(COMMAND), "serve", *map(str, arguments), *absent, "--log-format", "json"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -192,9 +193,11 @@ def stop_in_order(server: Server) -> None:
 
 
 @contextlib.contextmanager
-def serving(*arguments: str | Path, until: str = "server-ready") -> Iterator[Server]:
+def serving(
+    *arguments: str | Path, until: str = "server-ready", within: Sequence[str] = ()
+) -> Iterator[Server]:
     """A server for as long as the block lasts, from the record of this action on; it ends in order."""
-    server = Server(*arguments)
+    server = Server(*arguments, within=within)
     try:
         server.wait_for(until)
         yield server

@@ -69,14 +69,14 @@ class Server:
         version: str,
         name: str = "infermesh",
         io_threads: int = 0,
-        allow_client_shm: bool = True,
+        allow_client_shm: bool | None = None,
         response_cache_bytes: int = 0,
         limits: Limits | None = None,
         rules: Rules | None = None,
     ) -> Server:
         """Start the network threads (0: one per core). No socket is opened yet.
 
-        ``allow_client_shm``: whether clients may have their tensors in shared memory.
+        ``allow_client_shm``: whether clients may have tensors in shared memory; None: those on this machine.
 
         Raises ModelError if the system refuses a thread.
         """

@@ -12,7 +12,7 @@ use infermesh_batcher::{
     Backend,
     sequence::{Hidden, hidden_inputs, hidden_outputs},
 };
-use infermesh_server::Settings;
+use infermesh_server::{Access, Settings};
 use infermesh_telemetry::{outbox::Pace, rules::Choice, traces};
 use infermesh_wire::{DataType, Error, proto::inference::ModelConfig};
 use prost::Message;
@@ -34,12 +34,12 @@ pub struct Server(infermesh_server::Server);
 #[pymethods]
 impl Server {
     #[new]
-    #[pyo3(signature = (*, version, name = "infermesh", io_threads = 0, allow_client_shm = true, response_cache_bytes = 0, limits = None, rules = None))]
+    #[pyo3(signature = (*, version, name = "infermesh", io_threads = 0, allow_client_shm = None, response_cache_bytes = 0, limits = None, rules = None))]
     fn new(
         version: String,
         name: &str,
         io_threads: usize,
-        allow_client_shm: bool,
+        allow_client_shm: Option<bool>,
         response_cache_bytes: usize,
         limits: Option<Limits>,
         rules: Option<Rules>,
@@ -55,7 +55,11 @@ impl Server {
             max_connections: limits.max_connections,
             memory_budget_bytes: limits.memory_budget_bytes,
             rules: rules.unwrap_or_default().0,
-            allow_client_shm,
+            client_memory: match allow_client_shm {
+                None => Access::Near,
+                Some(true) => Access::Everybody,
+                Some(false) => Access::Nobody,
+            },
         };
         Ok(Self(infermesh_server::Server::start(settings).map_err(model_error)?))
     }

@@ -67,7 +67,7 @@ static MODELS: LazyLock<Vec<Version>> = LazyLock::new(|| {
 });
 
 fn regions() -> Regions {
-    Regions::new(true, 1 << 20)
+    Regions::open(1 << 20)
 }
 
 /// Bytes and shape of whatever was found valid agree: everything behind takes that for granted.

@@ -32,6 +32,7 @@ mod tls;
 
 pub use breakdown::Breakdown;
 pub use control::settings::{LogControl, Setting};
+pub use memory::shared_memory::Access;
 pub use models::{
     Version,
     registry::{Control, Registry},

@@ -5,7 +5,10 @@ use crate::{
     control::settings::LogControl,
     grpc::reflection::Index,
     inference::cache::Cache,
-    memory::{budget::Budget, shared_memory::Regions},
+    memory::{
+        budget::Budget,
+        shared_memory::{Access, SharedMemory},
+    },
     models::{
         Version,
         registry::{Control, Registry},
@@ -51,8 +54,7 @@ pub struct Settings {
     pub memory_budget_bytes: usize,
     /// Of gRPC connections.
     pub rules: Rules,
-    /// Whether clients may have their tensors in shared memory.
-    pub allow_client_shm: bool,
+    pub client_memory: Access,
     /// Memory for answers that are given again; 0: none is.
     pub response_cache_bytes: usize,
 }
@@ -82,7 +84,7 @@ impl Server {
             control: OnceLock::new(),
             log_control: OnceLock::new(),
             reflection: Index::new()?,
-            regions: Regions::new(settings.allow_client_shm, settings.max_message_bytes),
+            shared_memory: SharedMemory::new(settings.client_memory, settings.max_message_bytes),
             cache: match settings.response_cache_bytes {
                 0 => None,
                 limit => Some(Arc::new(Cache::new(limit))),

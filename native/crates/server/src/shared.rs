@@ -6,7 +6,7 @@ use crate::{
     inference::cache::Cache,
     memory::{
         budget::{Budget, Purse},
-        shared_memory::Regions,
+        shared_memory::{Regions, SharedMemory},
     },
     models::registry::{Control, Registry},
     observe::metrics::Machine,
@@ -39,7 +39,7 @@ pub struct Shared {
     pub control: OnceLock<Arc<dyn Control>>,
     pub log_control: OnceLock<Arc<dyn LogControl>>,
     pub reflection: Index,
-    pub regions: Regions,
+    pub shared_memory: SharedMemory,
     /// Of the models that want one.
     pub cache: Option<Arc<Cache>>,
     pub log: Arc<Log>,
@@ -65,12 +65,14 @@ impl Shared {
     }
 }
 
-/// What a request on this thread needs; not shared with other threads.
+/// What a request needs: of the server, of this thread, of its connection. Not shared with other threads.
 #[derive(Clone)]
 pub struct Local {
     pub shared: Arc<Shared>,
     pub mailbox: Arc<Mailbox>,
     pub purse: Rc<Purse>,
+    /// Those that this client may use.
+    pub regions: Arc<Regions>,
 }
 
 /// What is said to requests that come too late; `edge` is GRPC or HTTP.

@@ -11,8 +11,10 @@ class SharedMemoryOptions:
     """The shared memory extensions."""
 
     allow_client_shm: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             help="Whether clients may register shared memory of this machine for their inputs and outputs."
+            " Without the flag, those may that connect by loopback or by a unix socket.",
+            show_default=False,
         ),
-    ] = True
+    ] = None

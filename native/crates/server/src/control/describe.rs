@@ -41,7 +41,7 @@ pub fn server_ready(local: &Local) -> ServerReadyResponse {
 }
 
 pub fn server_metadata(local: &Local) -> ServerMetadataResponse {
-    let shared_memory = local.shared.regions.extensions();
+    let shared_memory = local.regions.extensions();
     ServerMetadataResponse {
         name: local.shared.name.clone(),
         version: local.shared.version.clone(),

@@ -26,7 +26,7 @@ pub fn system_status(
     local: &Local,
     request: SystemSharedMemoryStatusRequest,
 ) -> Result<SystemSharedMemoryStatusResponse, Error> {
-    let regions = local.shared.regions.list(&request.name, Kind::System)?;
+    let regions = local.regions.list(&request.name, Kind::System)?;
     let regions = regions.iter().filter_map(|region| match &region.memory {
         Memory::System(memory) => Some(SystemStatus {
             name: region.name.clone(),
@@ -44,7 +44,7 @@ pub fn system_register(
     request: SystemSharedMemoryRegisterRequest,
 ) -> Result<SystemSharedMemoryRegisterResponse, Error> {
     let SystemSharedMemoryRegisterRequest { name, key, offset, byte_size: size } = request;
-    local.shared.regions.register(name, |name| {
+    local.regions.register(name, |name| {
         let memory = Memory::System(SystemMemory::open(name, &key, offset, size)?);
         Ok(Region { name: name.to_owned(), size, memory })
     })?;
@@ -55,7 +55,7 @@ pub fn system_unregister(
     local: &Local,
     request: SystemSharedMemoryUnregisterRequest,
 ) -> Result<SystemSharedMemoryUnregisterResponse, Error> {
-    local.shared.regions.unregister(&request.name, Kind::System)?;
+    local.regions.unregister(&request.name, Kind::System)?;
     Ok(SystemSharedMemoryUnregisterResponse {})
 }
 
@@ -63,7 +63,7 @@ pub fn cuda_status(
     local: &Local,
     request: CudaSharedMemoryStatusRequest,
 ) -> Result<CudaSharedMemoryStatusResponse, Error> {
-    let regions = local.shared.regions.list(&request.name, Kind::Cuda)?;
+    let regions = local.regions.list(&request.name, Kind::Cuda)?;
     let regions = regions.iter().filter_map(|region| match &region.memory {
         Memory::Cuda(memory) => Some(CudaStatus {
             name: region.name.clone(),
@@ -80,8 +80,8 @@ pub async fn cuda_register(
     local: &Local,
     request: CudaSharedMemoryRegisterRequest,
 ) -> Result<CudaSharedMemoryRegisterResponse, Error> {
-    let shared = local.shared.clone();
-    tokio::task::spawn_blocking(move || register_cuda(&shared.regions, request))
+    let regions = local.regions.clone();
+    tokio::task::spawn_blocking(move || register_cuda(&regions, request))
         .await
         .unwrap_or_else(|_| Err(Error::internal("the registration of CUDA memory panicked")))?;
     Ok(CudaSharedMemoryRegisterResponse {})
@@ -104,6 +104,6 @@ pub fn cuda_unregister(
     local: &Local,
     request: CudaSharedMemoryUnregisterRequest,
 ) -> Result<CudaSharedMemoryUnregisterResponse, Error> {
-    local.shared.regions.unregister(&request.name, Kind::Cuda)?;
+    local.regions.unregister(&request.name, Kind::Cuda)?;
     Ok(CudaSharedMemoryUnregisterResponse {})
 }

@@ -179,10 +179,18 @@ fn each(answers: Answers, hold: Hold) -> impl stream::Stream<Item = Streamed> {
     })
 }
 
+/// The code that the error would have had as the call's status: who sees only the message can match nothing but text.
+const STATUS: &str = "grpc_status";
+
 /// An error is the last that is said of its request.
 fn in_stream(error: Error, id: String) -> Body {
-    let last = InferParameter { parameter_choice: Some(ParameterChoice::BoolParam(true)) };
-    let parameters = [(FINAL_RESPONSE.to_owned(), last)].into();
+    let parameters = [
+        (FINAL_RESPONSE, ParameterChoice::BoolParam(true)),
+        (STATUS, ParameterChoice::Int64Param(error.code as i64)),
+    ];
+    let parameters = parameters
+        .map(|(name, choice)| (name.to_owned(), InferParameter { parameter_choice: Some(choice) }))
+        .into();
     let message = ModelStreamInferResponse {
         error_message: error.message.into_owned(),
         infer_response: Some(ModelInferResponse { id, parameters, ..Default::default() }),

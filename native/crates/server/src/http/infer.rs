@@ -101,14 +101,10 @@ fn accept(
     let data = header.data(body)?;
     let request = header.request(&version.name, "")?;
     let valid =
-        validate_with(&version, &request, &local.shared.regions, |index, input, datatype| {
-            match data.get(index) {
-                Some(Data::Json(text)) => from_json(text, datatype, input.name),
-                Some(Data::Binary(bytes)) => Ok(bytes.clone()),
-                Some(Data::SharedMemory) | None => {
-                    Err(Error::internal("an input vanished during validation"))
-                }
-            }
+        validate_with(&version, &request, &local.regions, |index, input, datatype| match data.get(index) {
+            Some(Data::Json(text)) => from_json(text, datatype, input.name),
+            Some(Data::Binary(bytes)) => Ok(bytes.clone()),
+            Some(Data::SharedMemory) | None => Err(Error::internal("an input vanished during validation")),
         })?;
     let carriers = carriers(&version, &valid, header.binary_outputs(valid.outputs.len()))?;
     Ok((enqueue(local, version.clone(), valid, &header.id, terms)?, carriers))
@@ -121,7 +117,7 @@ fn accept_raw(
     body: Bytes,
     terms: Terms,
 ) -> Result<(Pending, Vec<Carrier>), Error> {
-    let valid = raw::validate(&version, body, &local.shared.regions)?;
+    let valid = raw::validate(&version, body, &local.regions)?;
     let carriers = vec![Carrier::Binary; valid.outputs.len()];
     Ok((enqueue(local, version, valid, "", terms)?, carriers))
 }

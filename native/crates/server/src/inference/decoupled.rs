@@ -53,7 +53,7 @@ pub fn submit(
     terms: Terms,
 ) -> Result<Answers, Error> {
     let Valid { inputs, rows, outputs, turn, priority, timeout } =
-        validate(&version, request, message, &local.shared.regions)?;
+        validate(&version, request, message, &local.regions)?;
     let (since, count, timing) = (Instant::now(), Claim::default(), Arc::<OnceLock<_>>::default());
     let (sender, parts) = mpsc::channel(WINDOW);
     let reply = Reply::Many(Many { parts: sender, count: count.clone(), timing: timing.clone() });

@@ -57,7 +57,7 @@ pub fn submit(
     message: &Bytes,
     terms: Terms,
 ) -> Result<Pending, Error> {
-    let valid = validate(&version, request, message, &local.shared.regions)?;
+    let valid = validate(&version, request, message, &local.regions)?;
     enqueue(local, version, valid, request.id, terms)
 }
 

@@ -26,14 +26,14 @@ pub fn spawn(local: Rc<Local>, accepted: Accepted) {
 async fn open(local: Rc<Local>, Accepted { stream, protocol, tls, peer }: Accepted) -> io::Result<()> {
     match (stream, tls) {
         (Stream::Unix(stream), _) => {
-            serve(local, protocol, &peer, Lenient::new(UnixStream::from_std(stream)?)).await
+            serve(local, protocol, &peer.name, Lenient::new(UnixStream::from_std(stream)?)).await
         }
-        (Stream::Tcp(stream), None) => serve(local, protocol, &peer, buffered(stream)?).await,
+        (Stream::Tcp(stream), None) => serve(local, protocol, &peer.name, buffered(stream)?).await,
         (Stream::Tcp(stream), Some(tls)) => match tls.accept(buffered(stream)?).await {
-            Ok(stream) => serve(local, protocol, &peer, stream).await,
+            Ok(stream) => serve(local, protocol, &peer.name, stream).await,
             Err(error) => {
-                let said = format!("{peer} was refused: TLS cannot be agreed on: {error}");
-                local.shared.complain("tls-handshake-failed", said, &peer);
+                let said = format!("{} was refused: TLS cannot be agreed on: {error}", peer.name);
+                local.shared.complain("tls-handshake-failed", said, &peer.name);
                 Err(error)
             }
         },

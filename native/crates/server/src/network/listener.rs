@@ -1,6 +1,9 @@
 //! Sockets that accept, and hand each connection to the next network thread.
 
-use super::thread::{Accepted, Protocol, Stream};
+use super::{
+    peer::Peer,
+    thread::{Accepted, Protocol, Stream},
+};
 use crate::{shared::Shared, tls::Tls};
 use socket2::{Domain, Socket, Type};
 use std::{
@@ -66,15 +69,16 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    fn hand_over(&self, thread: &mpsc::UnboundedSender<Accepted>, stream: Stream, peer: String) {
+    fn hand_over(&self, thread: &mpsc::UnboundedSender<Accepted>, stream: Stream, peer: Peer) {
         // Whoever watches the server can connect at any time.
         let counts = self.protocol != Protocol::Metrics;
         if counts && self.shared.connections.receiver_count() >= self.shared.max_connections {
             let most = self.shared.max_connections;
             let said = format!(
-                "{peer} was refused: there are {most} connections, as many as --max-connections allows"
+                "{} was refused: there are {most} connections, as many as --max-connections allows",
+                peer.name
             );
-            self.shared.complain("connection-refused", said, &peer);
+            self.shared.complain("connection-refused", said, &peer.name);
             return;
         }
         let _ = thread.send(Accepted { stream, protocol: self.protocol, tls: self.tls.clone(), peer });
@@ -94,7 +98,7 @@ impl Listener {
                     )?)?;
                     for thread in endpoint.threads.iter().cycle() {
                         let (stream, peer) = retrying(|| listener.accept()).await;
-                        endpoint.hand_over(thread, Stream::Tcp(stream.into_std()?), peer.to_string());
+                        endpoint.hand_over(thread, Stream::Tcp(stream.into_std()?), Peer::tcp(peer));
                     }
                 }
                 Self::Unix(listener, path) => {
@@ -104,7 +108,7 @@ impl Listener {
                     )?)?;
                     for thread in endpoint.threads.iter().cycle() {
                         let stream = retrying(|| listener.accept()).await.0.into_std()?;
-                        endpoint.hand_over(thread, Stream::Unix(stream), format!("unix:{}", path.display()));
+                        endpoint.hand_over(thread, Stream::Unix(stream), Peer::unix(path));
                     }
                 }
             }

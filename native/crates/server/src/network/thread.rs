@@ -1,6 +1,6 @@
 //! A network thread: a single-threaded runtime with its connections.
 
-use super::connection;
+use super::{connection, peer::Peer};
 use crate::{
     memory::budget::Purse,
     shared::{Local, Shared},
@@ -41,8 +41,7 @@ pub struct Accepted {
     pub stream: Stream,
     pub protocol: Protocol,
     pub tls: Option<Arc<Tls>>,
-    /// Who connected, for people.
-    pub peer: String,
+    pub peer: Peer,
 }
 
 pub struct NetworkThread {
@@ -55,7 +54,7 @@ impl NetworkThread {
     pub fn start(index: usize, shared: Arc<Shared>) -> Result<Self, Error> {
         let failed =
             |error: std::io::Error| Error::internal(format!("cannot start a network thread: {error}"));
-        let (inbox, mut arrivals) = mpsc::unbounded_channel();
+        let (inbox, mut arrivals) = mpsc::unbounded_channel::<Accepted>();
         let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = thread::Builder::new()
             .name(format!("network/{index}"))
@@ -65,9 +64,10 @@ impl NetworkThread {
                     let mailbox = Mailbox::for_this_thread();
                     spawn_local(mailbox.clone().deliver());
                     let purse = Purse::new(shared.budget.clone());
-                    let local = Rc::new(Local { shared, mailbox, purse });
                     while let Some(accepted) = arrivals.recv().await {
-                        connection::spawn(local.clone(), accepted);
+                        let regions = shared.shared_memory.regions_of(accepted.peer.is_near).clone();
+                        let (shared, mailbox, purse) = (shared.clone(), mailbox.clone(), purse.clone());
+                        connection::spawn(Rc::new(Local { shared, mailbox, purse, regions }), accepted);
                     }
                 }));
             })

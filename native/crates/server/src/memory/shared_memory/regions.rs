@@ -40,24 +40,29 @@ impl Region {
 }
 
 pub struct Regions {
-    /// Whether clients may register any.
-    allowed: bool,
+    /// Why there can be none, where there can be none.
+    closed: Option<&'static str>,
     /// What a message may not carry, a region does not get in either: a request of a few bytes would cost as much.
     max_tensor_bytes: usize,
     regions: RwLock<BTreeMap<String, Arc<Region>>>,
 }
 
 impl Regions {
-    pub fn new(allowed: bool, max_tensor_bytes: usize) -> Self {
-        Self { allowed, max_tensor_bytes, regions: RwLock::default() }
+    pub fn open(max_tensor_bytes: usize) -> Self {
+        Self { closed: None, max_tensor_bytes, regions: RwLock::default() }
+    }
+
+    /// For clients that may have none: there are none, and whatever would use one is refused with these words.
+    pub fn closed(why: &'static str) -> Self {
+        Self { closed: Some(why), ..Self::open(0) }
     }
 
     /// The extensions of the protocol that are served: CUDA's where there is a device.
     pub fn extensions(&self) -> &'static [&'static str] {
-        match self.allowed {
-            false => &[],
-            true if !cuda::is_there() => &["system_shared_memory"],
-            true => &["system_shared_memory", "cuda_shared_memory"],
+        match self.closed {
+            Some(_) => &[],
+            None if !cuda::is_there() => &["system_shared_memory"],
+            None => &["system_shared_memory", "cuda_shared_memory"],
         }
     }
 
@@ -73,7 +78,7 @@ impl Regions {
         name: String,
         open: impl FnOnce(&str) -> Result<Region, Error>,
     ) -> Result<(), Error> {
-        self.check_allowed()?;
+        self.check_open()?;
         if name.is_empty() {
             return Err(Error::invalid("'region name' is necessary to register a shared memory region"));
         }
@@ -88,7 +93,7 @@ impl Regions {
 
     /// Forgets one region of this kind, or all of them if there is no name; one that is unknown is as good as forgotten.
     pub fn unregister(&self, name: &str, kind: Kind) -> Result<(), Error> {
-        self.check_allowed()?;
+        self.check_open()?;
         let mut regions = self.write();
         if name.is_empty() {
             regions.retain(|_, region| region.kind() != kind);
@@ -119,20 +124,15 @@ impl Regions {
         }
     }
 
-    /// The region that a request means. Fails with NOT_FOUND.
+    /// The region that a request means. Fails with NOT_FOUND, or UNIMPLEMENTED (not allowed).
     pub fn find(&self, name: &str) -> Result<Arc<Region>, Error> {
+        self.check_open()?;
         let found = self.read().get(name).cloned();
         found.ok_or_else(|| not_found(format!("Unable to find shared memory region: '{name}'")))
     }
 
-    fn check_allowed(&self) -> Result<(), Error> {
-        if self.allowed {
-            return Ok(());
-        }
-        Err(Error::new(
-            Code::Unimplemented,
-            "Client shared memory is disabled. Start the server with '--allow-client-shm' to enable.",
-        ))
+    fn check_open(&self) -> Result<(), Error> {
+        self.closed.map_or(Ok(()), |why| Err(Error::new(Code::Unimplemented, why)))
     }
 
     fn check_free(&self, regions: &BTreeMap<String, Arc<Region>>, name: &str) -> Result<(), Error> {

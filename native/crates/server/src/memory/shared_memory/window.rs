@@ -28,8 +28,8 @@ impl Window {
 
     /// `None` for a tensor that does not lie in shared memory.
     ///
-    /// Fails with INVALID_ARGUMENT (incomplete, of another type, out of bounds), NOT_FOUND (no such region) or
-    /// RESOURCE_EXHAUSTED (too large).
+    /// Fails with INVALID_ARGUMENT (incomplete, of another type, out of bounds), NOT_FOUND (no such region),
+    /// RESOURCE_EXHAUSTED (too large) or UNIMPLEMENTED (not for this client).
     pub fn of(parameters: &Parameters<'_>, tensor: &str, regions: &Regions) -> Result<Option<Self>, Error> {
         let Some(name) = parameters.get(REGION) else {
             return match [OFFSET, SIZE].into_iter().find(|key| parameters.get(key).is_some()) {
