@@ -5,8 +5,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use prost::encoding::{encode_varint, encoded_len_varint};
 use smallvec::SmallVec;
 
-/// A gRPC message as the pieces it is sent in: heads that were written for it, tensors that were not copied.
-pub type Pieces = SmallVec<[Bytes; 3]>;
+/// A gRPC message as the pieces it is sent in: heads that were written for it, tensors that were not copied. A small
+/// message is one piece, and these lie in queues.
+pub type Pieces = SmallVec<[Bytes; 1]>;
 
 /// Messages up to this size are copied into one buffer: below it a copy costs less than another piece.
 const CONTIGUOUS: usize = 16 * 1024;

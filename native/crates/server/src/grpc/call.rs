@@ -16,12 +16,12 @@ use infermesh_wire::{
 use std::{
     future::{Future, poll_fn},
     io::IoSlice,
-    pin::pin,
+    pin::Pin,
     rc::Rc,
     task::Poll,
     time::{Duration, Instant},
 };
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 
 const GRPC_STATUS: &str = "grpc-status";
 const GRPC_MESSAGE: &str = "grpc-message";
@@ -200,7 +200,8 @@ impl Messages {
                 Partial { flag, length, buffer, held }
             }
         };
-        let Partial { flag, buffer, .. } = self.assemble(partial).await?;
+        // Rare enough to be apart: a task is as large as all that it may hold.
+        let Partial { flag, buffer, .. } = Box::pin(self.assemble(partial)).await?;
         self.inflated(flag, buffer.freeze()).map(Some)
     }
 
@@ -297,16 +298,19 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Runs `work` until it is done, the deadline passes (DEADLINE_EXCEEDED) or the client gives up.
-    pub async fn guard<T>(&mut self, work: impl Future<Output = Result<T, Error>>) -> End<Result<T, Error>> {
-        let mut work = pin!(work);
-        let mut expiry = pin!(self.deadline.map(|deadline| tokio::time::sleep_until(deadline.into())));
+    /// Runs `work` until it is done, the deadline passes (DEADLINE_EXCEEDED) or the client gives up. It stays where it is:
+    /// futures are large, and this is at the bottom of each.
+    pub async fn guard<T>(
+        &mut self,
+        mut work: Pin<&mut impl Future<Output = Result<T, Error>>>,
+    ) -> End<Result<T, Error>> {
+        let mut expiry = self.deadline.map(|deadline| Box::pin(sleep_until(deadline.into())));
         poll_fn(|context| {
             if let Poll::Ready(result) = work.as_mut().poll(context) {
                 return Poll::Ready(End::Done(result));
             }
-            if let Some(expiry) = expiry.as_mut().as_pin_mut()
-                && expiry.poll(context).is_ready()
+            if let Some(expiry) = &mut expiry
+                && expiry.as_mut().poll(context).is_ready()
             {
                 return Poll::Ready(End::Done(Err(Error::deadline_exceeded())));
             }
@@ -324,14 +328,15 @@ impl Reply {
         self.deadline
     }
 
-    /// Ends a unary call.
-    pub fn finish(mut self, outcome: Result<Body, Error>) {
-        match outcome {
-            Ok(body) => {
+    /// Ends a call of one answer.
+    pub fn end(mut self, end: End<Result<Body, Error>>) {
+        match end {
+            End::Done(Ok(body)) => {
                 self.send(body);
                 self.close(Ok(()));
             }
-            Err(error) => self.close(Err(error)),
+            End::Done(Err(error)) => self.close(Err(error)),
+            End::Gone => {}
         }
     }
 

@@ -23,7 +23,6 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    task::spawn_local,
     time::{Instant, Interval, Sleep, interval, sleep_until, timeout},
 };
 
@@ -77,8 +76,7 @@ pub async fn serve(local: Rc<Local>, peer: &str, io: impl AsyncRead + AsyncWrite
             while let Poll::Ready(accepted) = connection.poll_accept(context) {
                 match accepted {
                     Some(Ok((request, respond))) => {
-                        let call = Call::new(request, respond, tally.clone());
-                        spawn_local(route::handle(local.clone(), call));
+                        route::answer(&local, Call::new(request, respond, tally.clone()));
                     }
                     Some(Err(error)) => {
                         if error.reason() == Some(Reason::ENHANCE_YOUR_CALM) {

@@ -14,6 +14,7 @@ use infermesh_wire::{
     reader::malformed,
 };
 use prost::Message;
+use std::{pin::pin, rc::Rc};
 
 const SERVICES: [&str; 2] = ["", INFERENCE];
 
@@ -39,14 +40,14 @@ pub fn list(local: &Local) -> HealthListResponse {
 }
 
 /// The status now and whenever it changes, until the client leaves or the server shuts down.
-pub async fn watch(local: &Local, mut messages: Messages, mut reply: Reply) {
+pub async fn watch(local: Rc<Local>, mut messages: Messages, mut reply: Reply) {
     let mut ready = local.shared.registry.watch_ready();
     let mut draining = local.shared.draining.subscribe();
     let request = reply
-        .guard(async {
+        .guard(pin!(async {
             let message = messages.only().await?;
             HealthCheckRequest::decode(message).map_err(|error| malformed(&error.to_string()))
-        })
+        }))
         .await;
     let known = match request {
         End::Gone => return,
@@ -60,12 +61,12 @@ pub async fn watch(local: &Local, mut messages: Messages, mut reply: Reply) {
             return;
         }
         let change = reply
-            .guard(async {
+            .guard(pin!(async {
                 tokio::select! {
                     changed = ready.changed(), if known => changed.map_err(|_| shutting_down("GRPC")),
                     _ = draining.wait_for(|draining| *draining) => Err(shutting_down("GRPC")),
                 }
-            })
+            }))
             .await;
         match change {
             End::Gone => return,

@@ -15,7 +15,7 @@ use infermesh_wire::{
 };
 use prost::Message;
 use prost_types::{DescriptorProto, FileDescriptorProto, FileDescriptorSet};
-use std::collections::HashMap;
+use std::{collections::HashMap, pin::pin, rc::Rc};
 
 /// The served protos, by file name and by symbol.
 pub struct Index {
@@ -108,16 +108,16 @@ fn error(code: Code, message: String) -> MessageResponse {
 }
 
 /// Answers one question after the other until the client has no more.
-pub async fn serve(local: &Local, mut messages: Messages, mut reply: Reply) {
+pub async fn serve(local: Rc<Local>, mut messages: Messages, mut reply: Reply) {
     let mut draining = local.shared.draining.subscribe();
     let outcome = loop {
         let question = reply
-            .guard(async {
+            .guard(pin!(async {
                 tokio::select! {
                     message = messages.next() => message,
                     _ = draining.wait_for(|draining| *draining) => Err(shutting_down("GRPC")),
                 }
-            })
+            }))
             .await;
         let message = match question {
             End::Gone => return,

@@ -1,7 +1,7 @@
 //! From a path to the method that answers it.
 
 use super::{
-    call::{Body, Call, End},
+    call::{Body, Call},
     health, reflection, stream, unary,
 };
 use crate::{
@@ -13,6 +13,7 @@ use bytes::Bytes;
 use infermesh_wire::{Code, Error, framing::frame, reader::malformed};
 use prost::Message;
 use std::rc::Rc;
+use tokio::task::spawn_local;
 
 /// The service of the protocol; `package.Service` as in `protos/`.
 pub const INFERENCE: &str = "inference.GRPCInferenceService";
@@ -20,8 +21,9 @@ pub const INFERENCE: &str = "inference.GRPCInferenceService";
 /// Of the paths of its methods.
 const PREFIX: &str = "/inference.GRPCInferenceService/";
 
-/// Answers one call, whatever it is.
-pub async fn handle(local: Rc<Local>, call: Call) {
+/// Answers one call, whatever it is, in a task of its own. Each kind of call has its own kind of task, as a task is as
+/// large as what it may ever hold, and moved as a whole several times.
+pub fn answer(local: &Rc<Local>, call: Call) {
     if let Some(status) = call.http_error() {
         return call.reject_http(status);
     }
@@ -30,49 +32,44 @@ pub async fn handle(local: Rc<Local>, call: Call) {
     let in_stream_errors = stream::wants_status(&call.headers);
     let grpc = |method| Edge::Grpc { service: INFERENCE, method };
     let origin = match path.strip_prefix(PREFIX) {
-        Some("ModelInfer") => Origin::of(&local, &call.headers, || grpc("ModelInfer")),
-        Some("ModelStreamInfer") => Origin::of(&local, &call.headers, || grpc("ModelStreamInfer")),
+        Some("ModelInfer") => Origin::of(local, &call.headers, || grpc("ModelInfer")),
+        Some("ModelStreamInfer") => Origin::of(local, &call.headers, || grpc("ModelStreamInfer")),
         _ => None,
     };
-    let (mut messages, mut reply) = match call.open(local.shared.max_message_bytes) {
+    let (messages, reply) = match call.open(local.shared.max_message_bytes) {
         Ok(opened) => opened,
         Err((error, reply)) => return reply.close(Err(error)),
     };
     if local.shared.is_draining() {
         return reply.close(Err(shutting_down("GRPC")));
     }
-    let Some((service, method)) = path.strip_prefix('/').and_then(|path| path.rsplit_once('/')) else {
+    let Some(name) = path.strip_prefix('/').and_then(|path| path.rsplit_once('/')) else {
         return reply.close(Err(unknown(path)));
     };
-    match (service, method) {
+    let local = local.clone();
+    match name {
+        (INFERENCE, "ModelInfer") => drop(spawn_local(unary::infer(local, messages, reply, origin))),
         (INFERENCE, "ModelStreamInfer") => {
-            return stream::serve(&local, messages, reply, in_stream_errors, origin).await;
+            drop(spawn_local(stream::serve(local, messages, reply, in_stream_errors, origin)));
         }
-        ("grpc.health.v1.Health", "Watch") => return health::watch(&local, messages, reply).await,
+        ("grpc.health.v1.Health", "Watch") => drop(spawn_local(health::watch(local, messages, reply))),
         (
             "grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection",
             "ServerReflectionInfo",
-        ) => {
-            return Box::pin(reflection::serve(&local, messages, reply)).await;
-        }
-        _ => {}
+        ) => drop(spawn_local(reflection::serve(local, messages, reply))),
+        _ => drop(spawn_local(unary::control(local, messages, reply, uri))),
     }
-    let deadline = reply.deadline();
-    let work = async {
-        let message = messages.only().await?;
-        match (service, method) {
-            (INFERENCE, "ModelInfer") => unary::serve(&local, message, deadline, origin).await,
-            (INFERENCE, method) => Box::pin(inference(&local, method, message)).await,
-            ("grpc.health.v1.Health", "Check") => {
-                health::check(&local, decode(&message)?).map(|it| body(&it))
-            }
-            ("grpc.health.v1.Health", "List") => Ok(body(&health::list(&local))),
-            _ => Err(unknown(path)),
+}
+
+/// The answer to the one message of a call that is no inference.
+pub async fn control(local: &Local, path: &str, message: Bytes) -> Result<Body, Error> {
+    match path.strip_prefix('/').and_then(|path| path.rsplit_once('/')) {
+        Some((INFERENCE, method)) => inference(local, method, message).await,
+        Some(("grpc.health.v1.Health", "Check")) => {
+            health::check(local, decode(&message)?).map(|it| body(&it))
         }
-    };
-    match reply.guard(work).await {
-        End::Done(outcome) => reply.finish(outcome),
-        End::Gone => {}
+        Some(("grpc.health.v1.Health", "List")) => Ok(body(&health::list(local))),
+        _ => Err(unknown(path)),
     }
 }
 

@@ -26,7 +26,7 @@ use infermesh_wire::{
     },
     request::{InferRequest, Parameter},
 };
-use std::time::Instant;
+use std::{pin::pin, rc::Rc, time::Instant};
 use tokio::time::timeout_at;
 
 /// Requests of one stream that may be under way: the next is read when one is answered.
@@ -38,11 +38,11 @@ pub fn wants_status(headers: &HeaderMap) -> bool {
 }
 
 pub async fn serve(
-    local: &Local,
+    local: Rc<Local>,
     mut messages: Messages,
     mut reply: Reply,
     status_on_error: bool,
-    origin: Option<Origin>,
+    origin: Option<Box<Origin>>,
 ) {
     reply.headers();
     let deadline = reply.deadline();
@@ -62,7 +62,7 @@ pub async fn serve(
             Draining,
         }
         let event = reply
-            .guard(async {
+            .guard(pin!(async {
                 // In no fixed order: neither a client that never pauses nor a model that never does shuts the other out.
                 Ok(tokio::select! {
                     answer = under_way.next(), if !under_way.is_empty() => Event::Answer(answer),
@@ -72,14 +72,14 @@ pub async fn serve(
                     }
                     _ = draining.wait_for(|draining| *draining), if reading => Event::Draining,
                 })
-            })
+            }))
             .await;
         match event {
             End::Gone => return,
             End::Done(Err(error)) => break Err(error),
             End::Done(Ok(Event::Message(Ok(Some(message))))) => {
                 let hold = messages.take_hold();
-                match accept(local, &message, deadline, origin.as_ref()) {
+                match accept(&local, &message, deadline, origin.as_deref()) {
                     Ok(Accepted::Many(answers)) => decoupled.push(Box::pin(each(answers, hold))),
                     Ok(Accepted::One(one)) => under_way.push_back(answer(Ok(one), hold)),
                     Err(refused) => under_way.push_back(answer(Err(refused), hold)),
@@ -140,7 +140,8 @@ fn accept(
 ) -> Result<Accepted, (Error, String)> {
     let request = InferRequest::decode(message).map_err(|error| (error, String::new()))?;
     let marked = request.parameters.get("triton_enable_empty_final_response") == Some(Parameter::Bool(true));
-    let watch = Watch::begin(local, origin.map(Origin::next), request.model_name, deadline);
+    let watch =
+        Watch::begin(local, origin.map(|origin| Box::new(origin.next())), request.model_name, deadline);
     let terms = Terms { deadline, trace: watch.trace() };
     let accepted = local.shared.registry.on(request.model_name, request.model_version, |version| {
         if version.is_decoupled() {

@@ -43,9 +43,7 @@ pub struct Pending {
 
 /// An inference that is done.
 pub struct Done {
-    visit: Visit,
-    outputs: Outputs,
-    id: String,
+    asked: Pending,
     answer: Answer,
 }
 
@@ -80,45 +78,54 @@ impl Pending {
         &self.id
     }
 
-    pub async fn answer(self) -> Result<Done, Error> {
-        let Self { mut visit, outputs, id } = self;
-        let mut answer = visit.answer().await?;
-        present(visit.version(), &outputs, &mut answer.outputs)?;
-        Ok(Done { visit, outputs, id, answer })
+    pub async fn answer(mut self) -> Result<Done, Error> {
+        let answer = self.wait().await?;
+        self.done(answer)
+    }
+
+    /// The model's outputs; to be asked once.
+    pub fn wait(&mut self) -> impl Future<Output = Result<Answer, Error>> {
+        self.visit.answer()
+    }
+
+    /// With the outputs in the form that the caller wants.
+    pub fn done(self, mut answer: Answer) -> Result<Done, Error> {
+        present(self.visit.version(), &self.outputs, &mut answer.outputs)?;
+        Ok(Done { asked: self, answer })
     }
 }
 
 impl Done {
     /// The framed `ModelInferResponse`.
     pub fn write(&self) -> Pieces {
-        self.version().writer.write(&self.id, &[], &self.tensors())
+        self.version().writer.write(self.id(), &[], &self.tensors())
     }
 
     /// The framed `ModelStreamInferResponse`; `parameters` are serialised map entries.
     pub fn write_streamed(&self, parameters: &[Vec<u8>]) -> Pieces {
-        self.version().writer.write_streamed(&self.id, parameters, &self.tensors())
+        self.version().writer.write_streamed(self.id(), parameters, &self.tensors())
     }
 
     pub fn id(&self) -> &str {
-        &self.id
+        &self.asked.id
     }
 
     pub fn version(&self) -> &Version {
-        self.visit.version()
+        self.asked.visit.version()
     }
 
     /// For traces and the log.
     pub fn told(&self) -> Told<'_> {
         Told {
             version: self.version().number,
-            id: &self.id,
-            enqueued: self.visit.since(),
-            timing: self.visit.is_one_execution().then_some(self.answer.timing),
+            id: self.id(),
+            enqueued: self.asked.visit.since(),
+            timing: self.asked.visit.is_one_execution().then_some(self.answer.timing),
         }
     }
 
     /// What the caller wants of the model's outputs, in the order it wants them.
     pub fn tensors(&self) -> SmallVec<[OutputTensor<'_>; 4]> {
-        tensors(self.version(), &self.outputs, &self.answer.outputs)
+        tensors(self.version(), &self.asked.outputs, &self.answer.outputs)
     }
 }

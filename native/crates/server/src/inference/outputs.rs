@@ -15,7 +15,7 @@ use infermesh_wire::{
 use smallvec::SmallVec;
 
 /// In the order in which the caller wants them.
-pub type Outputs = SmallVec<[Wanted; 4]>;
+pub type Outputs = SmallVec<[Wanted; 2]>;
 
 #[derive(Debug)]
 pub struct Wanted {

@@ -37,15 +37,11 @@ impl Queued {
         let Self { answer, expiry, failure } = self;
         let received = match expiry {
             None => answer.await,
-            Some(expiry) => tokio::select! {
-                biased;
-                received = &mut *answer => received,
-                () = sleep_until(expiry.at.into()) => {
-                    if expiry.claim() {
-                        *failure = Some(Failure::Rejected);
-                        return Err(expired());
-                    }
-                    answer.await
+            Some(expiry) => match Box::pin(before(answer, expiry)).await {
+                Some(received) => received,
+                None => {
+                    *failure = Some(Failure::Rejected);
+                    return Err(expired());
                 }
             },
         };
@@ -67,6 +63,19 @@ impl Queued {
     pub fn uncounted(&mut self) -> Option<Failure> {
         self.failure.filter(|_| self.answer.try_recv().is_err())
     }
+}
+
+/// What comes of the request; `None` if it has waited too long for an instance.
+async fn before(
+    answer: &mut oneshot::Receiver<Outcome>,
+    expiry: &Expiry,
+) -> Option<Result<Outcome, oneshot::error::RecvError>> {
+    tokio::select! {
+        biased;
+        received = &mut *answer => return Some(received),
+        () = sleep_until(expiry.at.into()) => {}
+    }
+    if expiry.claim() { None } else { Some(answer.await) }
 }
 
 /// Hands a request to its model's scheduler; returns when it will have waited too long for an instance.

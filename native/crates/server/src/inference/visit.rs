@@ -96,7 +96,8 @@ impl Visit {
     pub async fn answer(&mut self) -> Result<Answer, Error> {
         let answer = match &mut self.work {
             Work::Queued(queued) => queued.answer().await,
-            Work::Flow(flow) => flow.answer().await,
+            // Apart: the wait of a plain request need not be as large as that of an ensemble.
+            Work::Flow(flow) => Box::pin(flow.answer()).await,
             Work::Known(answer) => answer
                 .take()
                 .map(|answer| *answer)

@@ -40,8 +40,8 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// `None` where nobody wants to know.
-    pub fn of(local: &Local, headers: &HeaderMap, edge: impl FnOnce() -> Edge) -> Option<Self> {
+    /// `None` where nobody wants to know. Apart, as a task holds it and most have none.
+    pub fn of(local: &Local, headers: &HeaderMap, edge: impl FnOnce() -> Edge) -> Option<Box<Self>> {
         let shared = &local.shared;
         if !shared.traces.rules.is_on() && !shared.log.accesses() {
             return None;
@@ -50,7 +50,7 @@ impl Origin {
             let state = headers.get_all("tracestate").into_iter().filter_map(|value| value.to_str().ok());
             Parent::parse(value.as_bytes(), state)
         });
-        Some(Self { received: Instant::now(), parent, edge: edge() })
+        Some(Box::new(Self { received: Instant::now(), parent, edge: edge() }))
     }
 
     /// The same for the next request of a stream.
@@ -76,7 +76,7 @@ pub struct Watch(Option<Box<Watched>>);
 
 struct Watched {
     shared: Arc<Shared>,
-    origin: Origin,
+    origin: Box<Origin>,
     model: String,
     deadline: Option<Instant>,
     ids: Option<TraceIds>,
@@ -84,7 +84,7 @@ struct Watched {
 }
 
 impl Watch {
-    pub fn begin(local: &Local, origin: Option<Origin>, model: &str, deadline: Option<Instant>) -> Self {
+    pub fn begin(local: &Local, origin: Option<Box<Origin>>, model: &str, deadline: Option<Instant>) -> Self {
         let Some(origin) = origin else { return Self(None) };
         let shared = &local.shared;
         let parent = origin.parent.as_ref();
