@@ -114,8 +114,8 @@ def test_what_is_missing_is_named(serve: Serve, repository: Repository, gate: Ga
     nothing = between.format(0) + "Got input(s) [], but missing required input(s) ['x']. "
     other = between.format(1) + "Got input(s) ['a'], but missing required input(s) ['x']. "
     many = between.format(4) + "Got input(s) ['x','a','b','c'], of which the model has no ['c']."
-    one = ints([1])
     with Client(server.target) as client:
+        one: Any = ints([1])
         for message, inputs in (
             (nothing + "Please provide all required input(s).", {}),
             (other + "Please provide all required input(s).", {"a": one}),

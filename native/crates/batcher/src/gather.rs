@@ -279,4 +279,73 @@ mod tests {
         assert_eq!(views[0].data[..data.len()], data);
         assert_eq!(&views[0].data[data.len()..], b"\x02\0\0\0bc\x01\0\0\0d");
     }
+
+    fn ragged(padding: Option<&str>) -> Plan {
+        use infermesh_wire::proto::inference::{self as pb, ModelConfig, ModelInput, ModelParameter};
+        let parameter =
+            |value: &str| ("ragged_padding".to_owned(), ModelParameter { string_value: value.into() });
+        let input = ModelInput {
+            name: "x".into(),
+            data_type: pb::DataType::TypeUint8 as i32,
+            dims: vec![-1],
+            allow_ragged_batch: true,
+            ..Default::default()
+        };
+        let made = pb::BatchInput {
+            target_name: vec!["count".into()],
+            data_type: pb::DataType::TypeInt32 as i32,
+            source_input: vec!["x".into()],
+            ..Default::default()
+        };
+        let config = ModelConfig {
+            max_batch_size: 8,
+            input: vec![input],
+            batch_input: vec![made],
+            parameters: padding.map(parameter).into_iter().collect(),
+            ..Default::default()
+        };
+        Plan::from_config(&config).unwrap().unwrap()
+    }
+
+    fn wide(rows: usize, width: usize, data: &'static [u8]) -> Request {
+        let shape = smallvec![rows as i64, width as i64];
+        let inputs = smallvec![Tensor { shape, data: Bytes::from_static(data) }];
+        Request::new(inputs, rows, Instant::now(), Mailbox::for_this_thread()).0
+    }
+
+    #[test]
+    fn ragged_requests_lie_end_to_end_and_are_counted() {
+        let batch = [wide(1, 3, &[1, 2, 3]), wide(2, 1, &[4, 5])];
+        let mut scratch = Scratch::default();
+        let types = [DataType::Uint8, DataType::Int32];
+        let views = scratch.gather(&batch, &types, Some(&ragged(None)), 3, &Plain);
+        assert_eq!((views[0].data, &views[0].shape[..]), (&[1, 2, 3, 4, 5][..], &[5][..]));
+        assert_eq!((views[1].data, &views[1].shape[..]), (&[3, 0, 0, 0, 2, 0, 0, 0][..], &[2][..]));
+        let lone = scratch.gather(&batch[1..], &types, Some(&ragged(None)), 2, &Plain);
+        assert_eq!((lone[0].data.as_ptr(), &lone[0].shape[..]), (batch[1].inputs[0].data.as_ptr(), &[2][..]));
+    }
+
+    #[test]
+    fn ragged_requests_are_padded_where_that_is_asked_for() {
+        let batch = [wide(1, 3, &[1, 2, 3]), wide(2, 1, &[4, 5])];
+        let mut scratch = Scratch::default();
+        let types = [DataType::Uint8, DataType::Int32];
+        let views = scratch.gather(&batch, &types, Some(&ragged(Some("9"))), 4, &Plain);
+        let expected = [1, 2, 3, 4, 9, 9, 5, 9, 9, 5, 9, 9];
+        assert_eq!((views[0].data, &views[0].shape[..]), (&expected[..], &[4, 3][..]));
+        assert_eq!(views[1].shape[..], [2]);
+    }
+
+    #[test]
+    fn what_is_absent_stays_absent() {
+        let absent = || {
+            let inputs = smallvec![Tensor::absent()];
+            Request::new(inputs, 1, Instant::now(), Mailbox::for_this_thread()).0
+        };
+        for datatype in [DataType::Fp32, DataType::Bytes] {
+            for (batch, rows) in [(vec![absent()], 1), (vec![absent(), absent()], 2), (vec![absent()], 4)] {
+                assert!(Scratch::default().gather(&batch, &[datatype], None, rows, &Plain)[0].is_absent());
+            }
+        }
+    }
 }

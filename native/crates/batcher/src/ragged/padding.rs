@@ -86,7 +86,7 @@ fn nearest(value: &str, fraction: i32) -> Option<Vec<u8>> {
             _ => (1.0 + share) * 2f64.powi(exponent - bias),
         }
     };
-    let infinity = (1u16 << (15 - fraction)) - 1 << fraction;
+    let infinity = ((1u16 << (15 - fraction)) - 1) << fraction;
     let distance = |bits: &u16| (magnitude(*bits) - value.abs()).abs();
     let found = match value.is_infinite() {
         true => infinity,

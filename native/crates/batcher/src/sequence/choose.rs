@@ -72,17 +72,33 @@ pub fn choose(plan: &Plan, slots: &[Option<Sequence>], now: Option<Instant>) -> 
 
 /// Each row at the position of its slot, up to the last that runs.
 fn in_place(ready: &[Ready<'_>], ragged: &Ragged) -> Vec<Option<usize>> {
-    let stacking = ready.iter().filter(|it| it.stacks_with(&ready[0], ragged)).map(|it| it.slot);
-    let slots: Vec<usize> = stacking.collect();
+    let mut joins = joining(ready, ragged);
+    let slots: Vec<usize> = ready.iter().filter(|it| joins(it, it.slot + 1)).map(|it| it.slot).collect();
     let last = slots.iter().copied().max().unwrap_or(0);
     (0..=last).map(|slot| slots.contains(&slot).then_some(slot)).collect()
 }
 
 /// The oldest, and whoever fits beside it.
 fn by_age(ready: &[Ready<'_>], ragged: &Ragged, limit: usize, in_order: bool) -> Vec<Option<usize>> {
-    let fits = |it: &&Ready<'_>| it.stacks_with(&ready[0], ragged);
+    let (mut joins, mut rows) = (joining(ready, ragged), 0);
+    let mut fits = |it: &&Ready<'_>| {
+        let fits = joins(it, rows + 1);
+        rows += usize::from(fits);
+        fits
+    };
     if in_order {
         return ready.iter().take_while(fits).take(limit).map(|it| Some(it.slot)).collect();
     }
-    ready.iter().filter(fits).take(limit).map(|it| Some(it.slot)).collect()
+    ready.iter().filter(|it| fits(it)).take(limit).map(|it| Some(it.slot)).collect()
+}
+
+/// Says of one after another, from the oldest on, whether it joins a batch that has so many rows with it.
+fn joining<'a>(ready: &'a [Ready<'a>], ragged: &'a Ragged) -> impl FnMut(&Ready<'_>, usize) -> bool + 'a {
+    let oldest = &ready[0];
+    let mut extent = ragged.extent(oldest.request);
+    move |it, rows| {
+        it.slot == oldest.slot
+            || it.stacks_with(oldest, ragged)
+                && extent.as_mut().is_none_or(|extent| extent.admit(it.request, rows))
+    }
 }
