@@ -34,13 +34,13 @@ impl Scratch {
             .zip(datatypes)
             .enumerate()
             .map(|(input, (buffer, &datatype))| {
-                let share = Share { batch, input, datatype, rows, surplus };
+                let column = Column { batch, input, datatype, rows, surplus };
                 let place = Place { buffer, backend };
                 match ragged.map(|plan| plan.way(input)) {
-                    None | Some(Way::Stack) => share.stack(place),
-                    Some(Way::EndToEnd) => share.end_to_end(place),
-                    Some(Way::Pad(padding)) => share.pad(padding, place),
-                    Some(Way::Make(made)) => share.make(made, place),
+                    None | Some(Way::Stack) => column.stack(place),
+                    Some(Way::EndToEnd) => column.end_to_end(place),
+                    Some(Way::Pad(padding)) => column.pad(padding, place),
+                    Some(Way::Make(made)) => column.make(made, place),
                 }
             })
             .collect()
@@ -49,7 +49,7 @@ impl Scratch {
 
 /// What a batch has in one input.
 #[derive(Clone, Copy)]
-struct Share<'a> {
+struct Column<'a> {
     batch: &'a [Request],
     input: usize,
     datatype: DataType,
@@ -58,7 +58,7 @@ struct Share<'a> {
     surplus: usize,
 }
 
-impl<'a> Share<'a> {
+impl<'a> Column<'a> {
     /// Row by row.
     fn stack(self, place: Place<'a, '_>) -> TensorView<'a> {
         let Self { batch, input, datatype, rows, surplus } = self;
