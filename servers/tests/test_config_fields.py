@@ -48,9 +48,9 @@ name: "m"
 backend: "onnxruntime"
 max_batch_size: 4
 runtime: "libtriton_onnxruntime.so"
-input { name: "x" data_type: TYPE_FP32 dims: 4 allow_ragged_batch: true }
+input { name: "x" data_type: TYPE_FP32 dims: 4 is_shape_tensor: true }
 output { name: "y" data_type: TYPE_FP32 dims: 4 }
-batch_input { kind: BATCH_ELEMENT_COUNT target_name: "n" data_type: TYPE_FP32 source_input: "x" }
+model_metrics { }
 instance_group [
   {
     kind: KIND_CPU
@@ -72,8 +72,8 @@ model_repository_agents { agents { name: "checksum" } }
 
 WARNED = [
     (4, "runtime"),
-    (5, "input.allow_ragged_batch"),
-    (7, "batch_input"),
+    (5, "input.is_shape_tensor"),
+    (7, "model_metrics"),
     (11, "instance_group.rate_limiter"),
     (13, "instance_group.passive"),
     (13, "instance_group.host_policy"),

@@ -224,7 +224,7 @@ class Endless:
 
     def reported(self) -> int:
         """What the model says next: a number, or -1 when it is told to stop."""
-        return self.gate.next_batch().rows[0][0]
+        return int(self.gate.next_batch().rows[0][0])
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Batch:
     """What a model was called with, and which of its instances it was."""
 
     instance: int
-    rows: list[list[int]]
+    rows: Any
 
 
 class Gate:

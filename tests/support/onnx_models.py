@@ -99,6 +99,67 @@ def accumulator() -> bytes:
     return _serialized(graph)
 
 
+def biased(value: float = 100, dims: Dims = ("n", 4)) -> bytes:
+    """y = x + bias; without a bias it is ``value``."""
+    # The initializer of an input's name is what stands for the input where it is left out.
+    shape = [1 if isinstance(dim, str) else dim for dim in dims]
+    bias = {"bias": np.full(shape, value, np.float32)}
+    return _model(
+        [helper.make_node("Add", ["x", "bias"], ["y"])], {"x": dims, "bias": dims}, {"y": dims}, weights=bias
+    )
+
+
+def sums() -> bytes:
+    """Of requests that lie end to end in ``x`` and begin and end at ``at``: the sum of each; and twice x."""
+    nodes = [
+        helper.make_node("CumSum", ["x", "zero"], ["so_far"]),
+        helper.make_node("Concat", ["nothing", "so_far"], ["sums"], axis=0),
+        helper.make_node("Gather", ["sums", "at"], ["bounds"]),
+        helper.make_node("Slice", ["bounds", "one", "end"], ["ends"]),
+        helper.make_node("Slice", ["bounds", "start", "last"], ["starts"]),
+        helper.make_node("Sub", ["ends", "starts"], ["of_each"]),
+        helper.make_node("Unsqueeze", ["of_each", "one"], ["sum"]),
+        helper.make_node("Add", ["x", "x"], ["twice"]),
+    ]
+    weights = {
+        "zero": np.array(0, np.int64),
+        "nothing": np.zeros(1, np.float32),
+        **{name: np.array([at], np.int64) for name, at in (("start", 0), ("one", 1), ("last", -1))},
+        "end": np.array([2**31], np.int64),
+    }
+    float_, int32 = TensorProto.FLOAT, TensorProto.INT32
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [
+            helper.make_tensor_value_info("at", int32, ["bounds"]),
+            helper.make_tensor_value_info("x", float_, ["n"]),
+        ],
+        [
+            helper.make_tensor_value_info("sum", float_, ["requests", 1]),
+            helper.make_tensor_value_info("twice", float_, ["n"]),
+        ],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    return _serialized(graph)
+
+
+def attention() -> bytes:
+    """Of the tokens that the mask counts: how many, and their sum; and each token twice, side by side."""
+    nodes = [
+        helper.make_node("Mul", ["ids", "mask"], ["counted"]),
+        helper.make_node("ReduceSum", ["counted", "along"], ["sum"]),
+        helper.make_node("ReduceSum", ["mask", "along"], ["count"]),
+        helper.make_node("Concat", ["count", "sum"], ["pooled"], axis=1),
+        helper.make_node("Unsqueeze", ["ids", "last"], ["column"]),
+        helper.make_node("Concat", ["column", "column"], ["tokens"], axis=2),
+    ]
+    weights = {"along": np.array([1], np.int64), "last": np.array([2], np.int64)}
+    ids: Dims = ("n", "length")
+    outputs: dict[str, Dims] = {"pooled": ("n", 2), "tokens": ("n", "length", 2)}
+    return _model(nodes, {"ids": ids, "mask": ids}, outputs, "INT64", weights)
+
+
 def _model(
     nodes: list[Any],
     inputs: dict[str, Dims],

@@ -18,10 +18,12 @@ SERVED: dict[str, tuple[str, ...]] = {
     "version_policy": ("all",),
     "version_policy.latest": ("num_versions",),
     "version_policy.specific": ("versions",),
-    "input": ("name", "data_type", "format", "dims"),
+    "input": ("name", "data_type", "format", "dims", "allow_ragged_batch", "optional"),
     "input.reshape": ("shape",),
     "output": ("name", "data_type", "dims", "label_filename"),
     "output.reshape": ("shape",),
+    "batch_input": ("kind", "target_name", "data_type", "source_input"),
+    "batch_output": ("target_name", "kind", "source_input"),
     "instance_group": ("name", "kind", "count", "gpus"),
     "optimization.graph": ("level",),
     "optimization.cuda": ("graphs",),
@@ -75,19 +77,14 @@ SERVED: dict[str, tuple[str, ...]] = {
 }
 
 _TENSORRT = "it belongs to TensorRT engines; an ONNX model reaches TensorRT as an execution accelerator"
-_ONE_SHAPE = "only requests of equal shape share a batch; pad in the client, or in a Python model"
 
 #: Field to why it changes nothing here and what does instead; everything below it is meant, too.
 IGNORED: dict[str, str] = {
     "runtime": "each backend has one runtime; leave it out",
     "input.is_shape_tensor": _TENSORRT,
     "input.is_non_linear_format_io": _TENSORRT,
-    "input.allow_ragged_batch": _ONE_SHAPE,
-    "input.optional": "every input is required; send a neutral value",
     "output.is_shape_tensor": _TENSORRT,
     "output.is_non_linear_format_io": _TENSORRT,
-    "batch_input": f"no input is made up for ragged batches: {_ONE_SHAPE}",
-    "batch_output": f"outputs are divided by rows: {_ONE_SHAPE}",
     "optimization.priority": "models share the cores evenly; instances and threads per model divide them",
     "optimization.cuda.busy_wait_events": "a thread that waits for the device does it as CUDA decides",
     "optimization.cuda.graph_spec": "graphs are captured for the sizes in the parameter allowed_batch_sizes",

@@ -10,6 +10,7 @@ from infermesh_servers.model import labels
 from infermesh_servers.model.backends import BACKENDS, ONNXRUNTIME, PLATFORMS, instead_of
 from infermesh_servers.model.batching_rules import batching_rules
 from infermesh_servers.model.ensemble_rules import ensemble_rules
+from infermesh_servers.model.ragged_rules import ragged_rules
 from infermesh_servers.model.remarks import BrokenRule
 from infermesh_servers.model.sequence_rules import sequence_rules
 
@@ -25,6 +26,7 @@ def broken_rules(config: ModelConfig, model_name: str) -> list[BrokenRule]:
         *_tensors("output", config.output),
         *batching_rules(config),
         *sequence_rules(config),
+        *ragged_rules(config),
         *_serving(config),
         *_parameters(config),
         *ensemble_rules(config, model_name),

@@ -9,10 +9,11 @@ from infermesh_servers.model import labels
 from infermesh_servers.model.backends import ONNXRUNTIME, choose_backend
 from infermesh_servers.model.batching_rules import SLO_MS
 from infermesh_servers.model.config_fields import ignored_fields
+from infermesh_servers.model.ragged import PADDING
 from infermesh_servers.model.remarks import Remark
 
 #: Parameters that the server reads itself, of a model of any backend.
-_SERVER_PARAMETERS = (labels.PARAMETER, "allowed_batch_sizes", SLO_MS)
+_SERVER_PARAMETERS = (labels.PARAMETER, "allowed_batch_sizes", SLO_MS, PADDING)
 
 
 def warnings(config: ModelConfig, files: Iterable[str] = ()) -> list[Remark]:
@@ -20,6 +21,7 @@ def warnings(config: ModelConfig, files: Iterable[str] = ()) -> list[Remark]:
     return [
         *(Remark(path, f"{field}: ignored: {reason}") for path, field, reason in ignored_fields(config)),
         *_uncacheable(config),
+        *_left_to_members(config),
         *_unknown_parameters(config, files),
     ]
 
@@ -32,6 +34,22 @@ def _uncacheable(config: ModelConfig) -> Iterator[Remark]:
     for reason, applies in kinds.items():
         if applies and config.response_cache.enable:
             yield Remark(("response_cache", 0, "enable"), f"response_cache.enable: ignored: {reason}")
+
+
+def _left_to_members(config: ModelConfig) -> Iterator[Remark]:
+    if not config.HasField("ensemble_scheduling"):
+        return
+    ragged = [
+        ("input", index, "allow_ragged_batch")
+        for index, it in enumerate(config.input)
+        if it.allow_ragged_batch
+    ]
+    made = [(field,) for field in ("batch_input", "batch_output") if getattr(config, field)]
+    for path in (*ragged, *made):
+        field = ".".join(part for part in path if isinstance(part, str))
+        yield Remark(
+            path, f"{field}: ignored: an ensemble forms no batches; its members' configurations say it"
+        )
 
 
 def _unknown_parameters(config: ModelConfig, files: Iterable[str]) -> Iterator[Remark]:

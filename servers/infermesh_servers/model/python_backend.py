@@ -17,7 +17,8 @@ from infermesh_servers.model.backends import instance_count
 from infermesh_servers.model.datatypes import wire_name
 from infermesh_servers.model.fatal import is_fatal
 from infermesh_servers.model.python_model import ModelContext, Source
-from infermesh_servers.model.python_outputs import BatchError, Outputs
+from infermesh_servers.model.python_outputs import ANY_ROWS, BatchError, Outputs
+from infermesh_servers.model.ragged import without_rows
 from infermesh_servers.model.tensors import numpy_type, to_array
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Instance:
         self._name = config.name
         self._outputs = Outputs(config)
         self._batched = config.max_batch_size > 0
+        self._without_rows = without_rows(config)
         self._failed = ecs("inference-failed", infermesh__model__name=config.name)
         close = getattr(self._model, "close", None)
         if callable(close):
@@ -110,7 +112,10 @@ class Instance:
             raise
 
     def _size(self, inputs: "list[Tensor]") -> int | None:
-        return inputs[0][2][0] if self._batched and inputs else None
+        if not self._batched:
+            return None
+        rows = (shape[0] for name, _, shape, _ in inputs if name not in self._without_rows)
+        return next(rows, ANY_ROWS)
 
     def _raised(self, error: Exception) -> Exception:
         _log.exception("model '%s' failed a batch", self._name, extra=self._failed)

@@ -11,6 +11,7 @@ from infermesh.proto.inference.model_config_pb2 import ModelConfig
 from numpy.typing import NDArray
 
 from infermesh_servers.model.datatypes import wire_name
+from infermesh_servers.model.ragged import divided_by_elements
 from infermesh_servers.model.tensors import numpy_type, to_bytes
 
 if TYPE_CHECKING:
@@ -19,17 +20,24 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+#: The size of a batch that none of its inputs shows; the data plane, which knows it, checks it.
+ANY_ROWS = -1
+
+
 class BatchError(Exception):
     """A batch failed inside a person's model; the message goes to the callers whose requests were in it."""
 
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """What one output must look like; ``dims`` excludes the batch dimension and -1 fits any size."""
+    """What one output must look like; ``dims`` excludes the batch dimension and -1 fits any size.
+
+    Without ``dims`` any shape will do: the output is divided by its elements.
+    """
 
     name: str
     datatype: str
-    dims: tuple[int, ...]
+    dims: tuple[int, ...] | None
 
 
 class Outputs:
@@ -52,12 +60,16 @@ class Outputs:
             )
             for output in config.output
         ]
+        free = divided_by_elements(config)
         self._specs = tuple(
-            OutputSpec(name, wire_name(data_type), tuple(dims)) for name, data_type, dims in outputs + states
+            OutputSpec(name, wire_name(data_type), None if name in free else tuple(dims))
+            for name, data_type, dims in outputs + states
         )
 
     def tensors(self, answer: object, size: int | None, what: str = "infer returned") -> "list[Tensor]":
-        """Return every declared output of an answer to ``size`` items (None: the model has no batches).
+        """Return every declared output of an answer to ``size`` items.
+
+        None stands for a model without batches, ``ANY_ROWS`` for a size that is not known.
 
         Raises BatchError, which names the model and says what was found and what was expected.
         """
@@ -91,12 +103,14 @@ class Outputs:
             raise self.failure(f"output '{spec.name}' has type {array.dtype.name}, expected {expected}")
 
     def _check_shape(self, spec: OutputSpec, array: NDArray[Any], size: int | None) -> None:
+        if spec.dims is None:
+            return
         expected = spec.dims if size is None else (size, *spec.dims)
         fits = len(array.shape) == len(expected) and all(
             wanted in (-1, found) for wanted, found in zip(expected, array.shape, strict=True)
         )
         if not fits:
-            batch = "" if size is None else f" for a batch of {size}"
+            batch = "" if size in (None, ANY_ROWS) else f" for a batch of {size}"
             raise self.failure(
                 f"output '{spec.name}' has shape {list(array.shape)}, expected {list(expected)}{batch}"
             )

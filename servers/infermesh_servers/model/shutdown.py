@@ -1,7 +1,8 @@
 """How a server process is told to end: by a signal, of which the second insists, or by its own failure."""
 
-import queue
 import signal
+import socket
+from contextlib import suppress
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -11,21 +12,23 @@ class Shutdown:
     """The request to end, made with SIGTERM or SIGINT, or from within."""
 
     def __init__(self) -> None:
-        # A SimpleQueue may be filled from a signal handler; an Event holds a lock that the interrupted
-        # thread may have.
-        self._received: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._requested = False
+        # The interpreter writes to the one end when a signal comes, on whatever thread the system chose for it; the
+        # main thread sleeps on the other. A lock would not do: it may be taken just after the signal was noted.
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        self._reason = ""
         self._failure: str | None = None
 
     def install(self) -> None:
         """Take the signals over; main thread only."""
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         for number in SIGNALS:
             signal.signal(number, self._handle)
 
     @property
     def requested(self) -> bool:
         """Whether the process has been told to end."""
-        return self._requested
+        return bool(self._reason)
 
     @property
     def failure(self) -> str | None:
@@ -35,17 +38,19 @@ class Shutdown:
     def fail(self, why: str) -> None:
         """End the process because it cannot do its work any more; from any thread."""
         self._failure = self._failure or why
-        self._requested = True
-        self._received.put(why)
+        self._reason = self._reason or why
+        with suppress(BlockingIOError):  # Full: it will wake up all the same.
+            self._writer.send(b"\0")
 
     def wait(self) -> str:
         """Block the main thread until it is told to end; return the signal's name, or why."""
-        return self._received.get()
+        while not self._reason:
+            self._reader.recv(64)
+        return self._reason
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         # From here on the kernel ends the process at once: the drain holds the main thread in native code,
         # where a second Python handler would have to wait for just what it is meant to cut short.
         for handled in SIGNALS:
             signal.signal(handled, signal.SIG_DFL)
-        self._requested = True
-        self._received.put(signal.Signals(number).name)
+        self._reason = self._reason or signal.Signals(number).name

@@ -11,11 +11,29 @@ pub struct Tensor {
     pub data: Bytes,
 }
 
+impl Tensor {
+    /// In the place of an input that a request leaves out: no shape and no elements, of which even a scalar has one.
+    pub fn absent() -> Self {
+        Self { shape: Shape::new(), data: Bytes::new() }
+    }
+
+    pub fn is_absent(&self) -> bool {
+        self.shape.is_empty() && self.data.is_empty()
+    }
+}
+
 /// A tensor of a batch on its way into a backend. `data` is aligned to the element size.
 #[derive(Debug, Clone)]
 pub struct TensorView<'a> {
     pub shape: Shape,
     pub data: &'a [u8],
+}
+
+impl TensorView<'_> {
+    /// Whether it stands for an input that the batch's requests leave out.
+    pub fn is_absent(&self) -> bool {
+        self.shape.is_empty() && self.data.is_empty()
+    }
 }
 
 /// Memory of the host in which a batch's inputs are put together, aligned for any element type.

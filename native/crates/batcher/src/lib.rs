@@ -1,25 +1,28 @@
 //! Dynamic batching: requests queue up per model version, form batches, run on an instance and are split again.
 //!
 //! `queue` decides (a pure state machine over a clock that the caller supplies) with what `forecast` expects of the
-//! durations that `fit` learns; `scheduler` owns threads and instances, `batch` moves tensors, `decoupled` hands out
-//! answers one by one, `mailbox` carries answers home, in the `order` of their
+//! durations that `fit` learns; `scheduler` owns threads and instances, `gather` and `split` move tensors, `decoupled` hands out
+//! answers one by one, `ragged` lets requests of different shapes share a batch, `mailbox` carries answers home, in the `order` of their
 //! batches where that is asked for, `stats` counts.
 
 pub mod backend;
-pub mod batch;
 pub mod buckets;
 mod decoupled;
 pub mod fit;
 pub mod forecast;
+mod gather;
+pub mod hidden;
 pub mod histogram;
 pub mod mailbox;
 mod order;
 pub mod parameters;
 pub mod queue;
+pub mod ragged;
 pub mod reply;
 pub mod request;
 pub mod scheduler;
 pub mod sequence;
+mod split;
 pub mod stats;
 pub mod trace;
 mod waiting;

@@ -1,6 +1,6 @@
 //! A request while it is in the batcher's hands.
 
-use crate::{Mailbox, Reply, Tensor, TraceIds, sequence::Turn, stats::Phases};
+use crate::{Mailbox, Reply, Tensor, TraceIds, ragged::Ragged, sequence::Turn, stats::Phases};
 use infermesh_wire::Error;
 use smallvec::SmallVec;
 use std::{
@@ -136,11 +136,12 @@ impl Request {
         self.expiry.as_ref().is_none_or(Expiry::claim)
     }
 
-    /// Whether both may share a batch: all dimensions but the first are equal.
-    pub fn stacks_with(&self, other: &Request) -> bool {
-        self.inputs
-            .iter()
-            .zip(&other.inputs)
-            .all(|(mine, theirs)| mine.shape.get(1..) == theirs.shape.get(1..))
+    /// Whether both may share a batch: the same inputs are there, and all dimensions but the first are equal except
+    /// where an input is ragged.
+    pub fn stacks_with(&self, other: &Request, ragged: &Ragged) -> bool {
+        self.inputs.iter().zip(&other.inputs).enumerate().all(|(input, (mine, theirs))| {
+            mine.shape.get(1..) == theirs.shape.get(1..)
+                || (ragged.includes(input) && !mine.is_absent() && !theirs.is_absent())
+        })
     }
 }

@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 use infermesh_batcher::{
-    Backend, Buckets, Claim, Drive, Failure, Mailbox, Many, Part, Policy, Reply, Request, Scheduler,
-    Signature, Tensor, TensorView, reply::WINDOW,
+    Backend, Claim, Drive, Failure, Mailbox, Many, Part, Policy, Reply, Request, Scheduler, Signature,
+    Tensor, TensorView, reply::WINDOW,
 };
 use infermesh_wire::{Code, DataType, Error};
 use smallvec::smallvec;
@@ -54,11 +54,8 @@ impl Backend for Counter {
 
 fn counter() -> (Scheduler, Receiver<Option<u8>>) {
     let (told, reports) = channel();
-    let signature = Signature {
-        inputs: vec![DataType::Uint8],
-        outputs: vec![DataType::Uint8],
-        buckets: Buckets::default(),
-    };
+    let signature =
+        Signature { inputs: vec![DataType::Uint8], outputs: vec![DataType::Uint8], ..Signature::default() };
     let policy = Policy { max_batch_size: 8, ..Policy::default() };
     let scheduler = Scheduler::start(
         "test",

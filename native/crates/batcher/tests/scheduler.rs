@@ -70,7 +70,7 @@ fn scheduler(backends: Vec<Box<dyn Backend>>, max_batch_size: usize) -> Schedule
 
 fn scheduler_with(backends: Vec<Box<dyn Backend>>, policy: Policy) -> Scheduler {
     let types = vec![DataType::Uint8];
-    let signature = Signature { inputs: types.clone(), outputs: types, buckets: Buckets::default() };
+    let signature = Signature { inputs: types.clone(), outputs: types, ..Signature::default() };
     Scheduler::start("test", policy, signature, backends, rehearsals(), Box::new(|_| ())).unwrap()
 }
 
@@ -243,7 +243,7 @@ fn closing_finishes_what_was_accepted() {
 /// Without a rehearsal.
 fn ordered(backends: Vec<Box<dyn Backend>>, policy: Policy) -> Scheduler {
     let types = vec![DataType::Uint8];
-    let signature = Signature { inputs: types.clone(), outputs: types, buckets: Buckets::default() };
+    let signature = Signature { inputs: types.clone(), outputs: types, ..Signature::default() };
     Scheduler::start("ordered", policy, signature, backends, Vec::new(), Box::new(|_| ())).unwrap()
 }
 
@@ -330,6 +330,7 @@ fn fragile(
             inputs: vec![DataType::Uint8],
             outputs: vec![DataType::Uint8],
             buckets: Buckets::new(buckets),
+            ..Signature::default()
         },
         vec![Box::new(Fragile { seen })],
         rehearsals,

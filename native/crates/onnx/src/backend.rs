@@ -109,7 +109,9 @@ impl<'a> Sessions<'a> {
     fn make(&self, place: Place) -> Result<Session, Error> {
         let _turn = matches!(place, Place::Gpu(_)).then(gpu::turn::to_create);
         let options = Options::from_config(self.api, &self.given, place)?;
-        Session::load(self.api, self.path, &options)
+        let mut session = Session::load(self.api, self.path, &options)?;
+        session.offer(&self.given)?;
+        Ok(session)
     }
 
     /// The next one at this place is new.

@@ -7,7 +7,8 @@ use crate::{
 };
 use infermesh_batcher::{
     buckets::powers_of_two,
-    sequence::{Hidden, hidden_inputs, hidden_outputs},
+    hidden::{Hidden, hidden_inputs, hidden_outputs},
+    ragged::is_padded,
 };
 use infermesh_wire::{
     DataType, Error,
@@ -50,17 +51,28 @@ pub fn complete(mut config: ModelConfig, session: &Session) -> Result<ModelConfi
     }
     for input in &config.input {
         let dims = input.reshape.as_ref().map_or(&input.dims, |reshape| &reshape.shape);
-        check("input", &input.name, input.data_type, dims, &session.inputs, batched)?;
+        let flat = input.allow_ragged_batch && !is_padded(&config, &input.name);
+        if flat {
+            check_flat(&input.name, session)?;
+        }
+        let (dims, batched) = if flat { (&FLAT[..], false) } else { (&dims[..], batched) };
+        check("input", &input.name, input.data_type, Some(dims), &session.inputs, batched)?;
+        if input.optional {
+            check_optional(&input.name, session)?;
+        }
     }
     for output in &config.output {
         let dims = output.reshape.as_ref().map_or(&output.dims, |reshape| &reshape.shape);
+        // What is divided by its elements may have any shape.
+        let dims = (!is_end_to_end(&config, &output.name)).then_some(&dims[..]);
         check("output", &output.name, output.data_type, dims, &session.outputs, batched)?;
     }
-    for Hidden { name, datatype, dims } in &inputs {
-        check("input", name, datatype.to_config() as i32, dims, &session.inputs, batched)?;
+    for Hidden { name, datatype, dims, of_batch } in &inputs {
+        let batched = batched && !of_batch;
+        check("input", name, datatype.to_config() as i32, Some(dims), &session.inputs, batched)?;
     }
-    for Hidden { name, datatype, dims } in &outputs {
-        check("output", name, datatype.to_config() as i32, dims, &session.outputs, batched)?;
+    for Hidden { name, datatype, dims, .. } in &outputs {
+        check("output", name, datatype.to_config() as i32, Some(dims), &session.outputs, batched)?;
     }
     let seen = |hidden: &[Hidden], port: &&Port| hidden.iter().all(|hidden| hidden.name != port.name);
     let visible = || session.inputs.iter().filter(|port| seen(&inputs, port));
@@ -108,10 +120,46 @@ pub fn complete(mut config: ModelConfig, session: &Session) -> Result<ModelConfi
     Ok(config)
 }
 
+/// The dimensions of an input whose requests are laid end to end.
+const FLAT: [i64; 1] = [-1];
+
+fn check_flat(name: &str, session: &Session) -> Result<(), Error> {
+    match session.inputs.iter().find(|port| port.name == name) {
+        Some(port) if port.shape[..] != FLAT => Err(Error::invalid(format!(
+            "input '{name}' has allow_ragged_batch, so that requests are laid end to end in shape {FLAT:?}, but the model \
+             has {:?}; the parameter ragged_padding pads them to an ordinary batch instead",
+            &port.shape[..]
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn check_optional(name: &str, session: &Session) -> Result<(), Error> {
+    match session.inputs.iter().find(|port| port.name == name) {
+        Some(port) if !port.has_default => Err(Error::invalid(format!(
+            "input '{name}' is optional, but the model needs it: an input that may be left out has an initializer of the \
+             same name in the model"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Whether an output is divided by the elements of an input that is not padded.
+fn is_end_to_end(config: &ModelConfig, output: &str) -> bool {
+    let mut of = config.batch_output.iter().filter(|it| it.target_name.iter().any(|target| target == output));
+    of.any(|it| it.source_input.iter().any(|source| !is_padded(config, source)))
+}
+
 /// CUDA graphs are captured for fixed sizes: batches are filled up to these.
 fn allow_sizes(config: &mut ModelConfig, session: &Session) -> Result<(), Error> {
     for port in session.inputs.iter().chain(&session.outputs) {
         fixed(port, 1)?;
+    }
+    if let Some(input) = config.input.iter().find(|input| input.optional) {
+        return Err(Error::invalid(format!(
+            "optimization.cuda.graphs: input '{}' is optional, and CUDA graphs need all of them",
+            input.name
+        )));
     }
     if config.max_batch_size > 0 {
         let sizes = powers_of_two(config.max_batch_size as usize);
@@ -140,7 +188,7 @@ fn check(
     what: &str,
     name: &str,
     data_type: i32,
-    configured: &[i64],
+    configured: Option<&[i64]>,
     ports: &[Port],
     batched: bool,
 ) -> Result<(), Error> {
@@ -155,6 +203,7 @@ fn check(
             port.datatype.name()
         )));
     }
+    let Some(configured) = configured else { return Ok(()) };
     let actual = dims(port, batched);
     let fits = configured.len() == actual.len()
         && configured

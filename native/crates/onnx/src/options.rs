@@ -12,6 +12,7 @@ use crate::{
     providers::{cuda, providers},
     run_options::SHRINKAGE,
 };
+use infermesh_batcher::ragged::is_padding;
 use infermesh_wire::{Error, proto::inference::ModelConfig};
 use ort_sys::{ExecutionMode, GraphOptimizationLevel, OrtSessionOptions};
 use std::{collections::BTreeMap, ffi::CString, ptr};
@@ -130,6 +131,8 @@ impl Options {
                 // Not of the session but of each run, and of the CUDA provider.
                 SHRINKAGE => continue,
                 key if cuda::PARAMETERS.contains(&key) => continue,
+                // The batcher's, and it may have a dot.
+                key if is_padding(key) => continue,
                 key if key.contains('.') => {
                     self.entry(key, value)?;
                     continue;

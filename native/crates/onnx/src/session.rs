@@ -7,7 +7,7 @@ use crate::{
     value::{MemoryInfo, Value, datatype, dimensions},
 };
 use infermesh_batcher::{Tensor, TensorView};
-use infermesh_wire::{DataType, Error, Shape};
+use infermesh_wire::{DataType, Error, Shape, proto::inference::ModelConfig};
 use ort_sys::{ONNXTensorElementDataType, OrtSession, OrtStatusPtr, OrtTypeInfo};
 use std::{
     ffi::{CStr, CString, c_char},
@@ -22,6 +22,8 @@ pub struct Port {
     pub name: String,
     pub datatype: DataType,
     pub shape: Shape,
+    /// Whether the model has a value of its own for this input, an initializer of its name.
+    pub has_default: bool,
 }
 
 pub struct Session {
@@ -32,6 +34,8 @@ pub struct Session {
     pub outputs: Vec<Port>,
     pub input_names: Names,
     pub output_names: Names,
+    /// Whether an input may be left out of a run.
+    pub has_optional: bool,
 }
 
 // SAFETY: ONNX Runtime documents Run as safe to call from several threads on one session.
@@ -74,6 +78,7 @@ impl Session {
             outputs: Vec::new(),
             input_names: Names::of(&[])?,
             output_names: Names::of(&[])?,
+            has_optional: false,
         };
         session.inputs = session.ports(Direction::Input)?;
         session.outputs = session.ports(Direction::Output)?;
@@ -82,11 +87,34 @@ impl Session {
         Ok(session)
     }
 
+    /// Takes those inputs, too, for which the model has values of its own, where the configuration names them.
+    pub fn offer(&mut self, config: &ModelConfig) -> Result<(), Error> {
+        let is_named = |port: &Port| config.input.iter().any(|input| input.name == port.name);
+        let offered = self.ports(Direction::Default)?;
+        self.inputs.extend(offered.into_iter().filter(is_named));
+        self.input_names = Names::of(&self.inputs)?;
+        self.has_optional = self.inputs.iter().any(|port| port.has_default);
+        Ok(())
+    }
+
     /// One execution; inputs in the order of `inputs`, outputs in that of `outputs`.
     pub fn run(&self, options: &RunOptions, inputs: &[TensorView<'_>]) -> Result<Vec<Tensor>, Error> {
+        if self.has_optional && inputs.iter().any(TensorView::is_absent) {
+            let here = || inputs.iter().enumerate().filter(|(_, view)| !view.is_absent());
+            let names: Vec<_> = here().map(|(index, _)| self.input_names.pointers[index]).collect();
+            let ports = here().map(|(index, view)| (view, &self.inputs[index]));
+            return self.run_with(options, &names, ports);
+        }
+        self.run_with(options, &self.input_names.pointers, inputs.iter().zip(&self.inputs))
+    }
+
+    fn run_with<'a>(
+        &'a self,
+        options: &RunOptions,
+        names: &[*const c_char],
+        inputs: impl Iterator<Item = (&'a TensorView<'a>, &'a Port)>,
+    ) -> Result<Vec<Tensor>, Error> {
         let values = inputs
-            .iter()
-            .zip(&self.inputs)
             .map(|(view, port)| Value::of_view(self.api, &self.host, view, port.datatype))
             .collect::<Result<Vec<_>, _>>()?;
         let pointers: Vec<_> = values.iter().map(|value| value.raw.cast_const()).collect();
@@ -97,7 +125,7 @@ impl Session {
             (self.api.table.Run)(
                 self.raw,
                 options.raw,
-                self.input_names.pointers.as_ptr(),
+                names.as_ptr(),
                 pointers.as_ptr(),
                 pointers.len(),
                 self.output_names.pointers.as_ptr(),
@@ -130,6 +158,11 @@ impl Session {
             Direction::Input => {
                 (table.SessionGetInputCount, table.SessionGetInputName, table.SessionGetInputTypeInfo)
             }
+            Direction::Default => (
+                table.SessionGetOverridableInitializerCount,
+                table.SessionGetOverridableInitializerName,
+                table.SessionGetOverridableInitializerTypeInfo,
+            ),
             Direction::Output => {
                 (table.SessionGetOutputCount, table.SessionGetOutputName, table.SessionGetOutputTypeInfo)
             }
@@ -152,7 +185,8 @@ impl Session {
                 let mut info = ptr::null_mut();
                 // SAFETY: as above.
                 self.api.check(unsafe { type_of(self.raw, index, &mut info) })?;
-                self.port(owned, TypeInfo { api: self.api, raw: info })
+                let port = self.port(owned, TypeInfo { api: self.api, raw: info })?;
+                Ok(Port { has_default: matches!(direction, Direction::Default), ..port })
             })
             .collect()
     }
@@ -173,7 +207,7 @@ impl Session {
         let datatype = datatype(element).ok_or_else(|| {
             Error::invalid(format!("tensor '{name}' has element type {element:?}, which v2 cannot carry"))
         })?;
-        Ok(Port { name, datatype, shape: dimensions(self.api, tensor)? })
+        Ok(Port { name, datatype, shape: dimensions(self.api, tensor)?, has_default: false })
     }
 
     fn free(&self, status: OrtStatusPtr) {
@@ -191,6 +225,8 @@ impl Drop for Session {
 
 enum Direction {
     Input,
+    /// Inputs for which the model has values.
+    Default,
     Output,
 }
 

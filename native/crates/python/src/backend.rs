@@ -56,7 +56,8 @@ impl Backend for PythonBackend {
 impl PythonBackend {
     fn call<'py>(&self, py: Python<'py>, inputs: &[TensorView<'_>]) -> PyResult<Bound<'py, PyAny>> {
         let batch = PyList::empty(py);
-        for (view, (name, datatype)) in inputs.iter().zip(&self.ports.inputs) {
+        let here = inputs.iter().zip(&self.ports.inputs).filter(|(view, _)| !view.is_absent());
+        for (view, (name, datatype)) in here {
             // A copy per input: Python code may keep what it was given, while this memory is used again.
             let buffer = Bound::new(py, InputBuffer { data: Bytes::copy_from_slice(view.data) })?;
             let shape = PyTuple::new(py, &view.shape)?;

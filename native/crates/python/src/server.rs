@@ -10,7 +10,7 @@ use crate::{
 };
 use infermesh_batcher::{
     Backend,
-    sequence::{Hidden, hidden_inputs, hidden_outputs},
+    hidden::{Hidden, hidden_inputs, hidden_outputs},
 };
 use infermesh_server::{Access, Settings};
 use infermesh_telemetry::{outbox::Pace, rules::Choice, traces};

@@ -55,6 +55,8 @@ static MODELS: LazyLock<Vec<Version>> = LazyLock::new(|| {
         Version::start(1, config, vec![Box::new(Idle)], Path::new("/"), Box::new(|_| ()))
     };
     let second = ModelInput { name: "z".into(), ..port(DataType::Int64, &[-1, 2]) };
+    let optional = |input: ModelInput| ModelInput { optional: true, ..input };
+    let maybe = ModelInput { name: "z".into(), ..optional(port(DataType::Bytes, &[-1])) };
     let models = [
         version(vec![port(DataType::Fp32, &[2])], 4),
         version(vec![port(DataType::Fp32, &[-1])], 0),
@@ -62,6 +64,8 @@ static MODELS: LazyLock<Vec<Version>> = LazyLock::new(|| {
         version(vec![port(DataType::Bool, &[2]), second], 0),
         version(vec![port(DataType::Int8, &[-1])], 0),
         version(vec![port(DataType::Fp16, &[-1, -1])], 2),
+        version(vec![port(DataType::Fp32, &[2]), maybe], 4),
+        version(vec![optional(port(DataType::Int64, &[]))], 0),
     ];
     models.into_iter().collect::<Result<_, _>>().expect("the models are right")
 });
@@ -73,6 +77,10 @@ fn regions() -> Regions {
 /// Bytes and shape of whatever was found valid agree: everything behind takes that for granted.
 fn check(version: &Version, valid: &Valid) {
     for (tensor, port) in valid.inputs.iter().zip(&version.inputs) {
+        if tensor.is_absent() {
+            assert!(port.optional);
+            continue;
+        }
         let count: i64 = tensor.shape.iter().product();
         match port.datatype.size() {
             Some(size) => assert_eq!(tensor.data.len() as i64, count * size as i64),

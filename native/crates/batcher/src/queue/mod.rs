@@ -116,8 +116,9 @@ impl Queue {
         let mut chosen = Vec::with_capacity(self.len().min(room));
         let (mut rows, mut preferred, mut complete) = (0, 0, false);
         let (mut oldest, mut latest_start) = (first.enqueued, None);
+        let mut extent = self.policy.ragged.extent(first);
         for (position, request) in self.levels.iter().flat_map(Level::iter).enumerate() {
-            if request.is_abandoned(now) || !request.stacks_with(first) {
+            if request.is_abandoned(now) || !request.stacks_with(first, &self.policy.ragged) {
                 continue;
             }
             let with_it = rows + request.rows;
@@ -127,6 +128,12 @@ impl Queue {
             }
             let in_time = self.rows_in_time(request, now);
             if with_it > in_time && !chosen.is_empty() {
+                continue;
+            }
+            if let Some(extent) = &mut extent
+                && !chosen.is_empty()
+                && !extent.admit(request, with_it)
+            {
                 continue;
             }
             room = room.min(in_time.max(with_it));

@@ -1,6 +1,6 @@
 //! How a model batches, in the terms of its configuration.
 
-use crate::{Expiry, Request, sequence::Plan};
+use crate::{Expiry, Request, ragged::Ragged, sequence::Plan};
 use std::time::Duration;
 
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub struct Policy {
     pub levels: Vec<LevelPolicy>,
     /// The level of requests that name none.
     pub default_level: usize,
+    /// The inputs in which requests of one batch may differ in shape.
+    pub ragged: Ragged,
 }
 
 /// How the requests of one level of priority wait.
@@ -61,6 +63,7 @@ impl Default for Policy {
             sequences: None,
             levels: vec![LevelPolicy::default()],
             default_level: 0,
+            ragged: Ragged::default(),
         }
     }
 }

@@ -11,8 +11,8 @@ mod serve;
 mod shared;
 
 use crate::{
-    Backend, Buckets, Failure, Policy, Rehearsal, Request, Stats, Tensor, batch::Scratch, queue::Next,
-    sequence::Concerns, waiting::Waiting, warm_up::Experience,
+    Backend, Buckets, Failure, Policy, Rehearsal, Request, Stats, Tensor, gather::Scratch, queue::Next,
+    ragged::Plan, sequence::Concerns, waiting::Waiting, warm_up::Experience,
 };
 use infermesh_wire::{Code, DataType, Error};
 use shared::{INLINE_LIMIT, Instance, Shared, State, locked};
@@ -28,6 +28,8 @@ pub struct Signature {
     pub inputs: Vec<DataType>,
     pub outputs: Vec<DataType>,
     pub buckets: Buckets,
+    /// Where inputs are ragged.
+    pub ragged: Option<Plan>,
 }
 
 /// Told of the error after which a model cannot be used any more, on the thread that met it: it must not wait.

@@ -5,9 +5,10 @@ use super::{
     shared::{Instance, Shared, locked, rows_of},
 };
 use crate::{
-    Answer, Failure, Many, Outcome, Reply, Request, Tensor, Timing,
-    batch::split,
-    decoupled, mailbox,
+    Answer, Backend, Failure, Many, Outcome, Reply, Request, Tensor, TensorView, Timing, decoupled,
+    gather::Scratch,
+    mailbox,
+    split::split,
     stats::{Phases, Stay},
     trace,
 };
@@ -86,7 +87,7 @@ impl Shared {
         let outcome = trace::during(batch, || {
             catch_unwind(AssertUnwindSafe(|| {
                 let rows = batch[0].rows;
-                let inputs = instance.scratch.gather(batch, &self.signature.inputs, rows, &*instance.backend);
+                let inputs = self.gather(&mut instance.scratch, batch, rows, &*instance.backend);
                 decoupled::stream(&mut *instance.backend, &inputs, &answers.parts, &self.stats)
             }))
             .unwrap_or_else(|_| Err(Error::internal("the backend panicked")))
@@ -124,13 +125,23 @@ impl Shared {
         started: Instant,
     ) -> Result<(Vec<SmallVec<[Tensor; 2]>>, Phases), Error> {
         let padded = self.signature.buckets.fit(rows);
-        let inputs = instance.scratch.gather(batch, &self.signature.inputs, padded, &*instance.backend);
+        let inputs = self.gather(&mut instance.scratch, batch, padded, &*instance.backend);
         let gathered = Instant::now();
         let outputs = instance.backend.run(&inputs)?;
         let ran = Instant::now();
-        let shares = split(batch, &outputs, &self.signature.outputs, padded)?;
+        let shares = split(batch, &outputs, &self.signature.outputs, self.signature.ragged.as_ref(), padded)?;
         let phases = Phases { input: gathered - started, infer: ran - gathered, output: ran.elapsed() };
         Ok((shares, phases))
+    }
+
+    fn gather<'a>(
+        &self,
+        scratch: &'a mut Scratch,
+        batch: &'a [Request],
+        rows: usize,
+        backend: &dyn Backend,
+    ) -> Vec<TensorView<'a>> {
+        scratch.gather(batch, &self.signature.inputs, self.signature.ragged.as_ref(), rows, backend)
     }
 
     /// Tells requests why they will not run.

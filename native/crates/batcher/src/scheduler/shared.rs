@@ -3,7 +3,7 @@
 use super::{OnFailure, OnFatal, Ran, Signature};
 use crate::{
     Backend, Policy, Request, Sample, Stats,
-    batch::Scratch,
+    gather::Scratch,
     mailbox::Posting,
     order::{Order, Ticket},
     sequence::Concerns,

@@ -1,7 +1,7 @@
 //! Which of an instance's sequences run together, and when.
 
-use super::{Strategy, slot::Sequence};
-use crate::Request;
+use super::{Plan, Strategy, slot::Sequence};
+use crate::{Request, ragged::Ragged};
 use std::time::{Duration, Instant};
 
 #[derive(Debug, PartialEq)]
@@ -21,8 +21,8 @@ struct Ready<'a> {
 
 impl Ready<'_> {
     /// Whether both may share a batch: states may differ in size, too.
-    fn stacks_with(&self, other: &Ready<'_>) -> bool {
-        self.request.stacks_with(other.request)
+    fn stacks_with(&self, other: &Ready<'_>, ragged: &Ragged) -> bool {
+        self.request.stacks_with(other.request, ragged)
             && self
                 .sequence
                 .state
@@ -33,7 +33,7 @@ impl Ready<'_> {
 }
 
 /// With `now` as `None` nothing waits for company.
-pub fn choose(strategy: &Strategy, slots: &[Option<Sequence>], now: Option<Instant>) -> Choice {
+pub fn choose(plan: &Plan, slots: &[Option<Sequence>], now: Option<Instant>) -> Choice {
     let mut ready: Vec<Ready<'_>> = slots
         .iter()
         .enumerate()
@@ -45,18 +45,18 @@ pub fn choose(strategy: &Strategy, slots: &[Option<Sequence>], now: Option<Insta
     ready.sort_by_key(|ready| ready.request.enqueued);
     let Some(oldest) = ready.first() else { return Choice::Nothing };
     let due = |delay: Duration| oldest.request.enqueued + delay;
-    match strategy {
+    match &plan.strategy {
         Strategy::Direct { max_queue_delay, minimum_slot_utilization } => {
             let utilization = ready.len() as f32 / slots.len() as f32;
             match now {
                 Some(now) if utilization < *minimum_slot_utilization && now < due(*max_queue_delay) => {
                     Choice::Wait(due(*max_queue_delay))
                 }
-                _ => Choice::Rows(in_place(&ready)),
+                _ => Choice::Rows(in_place(&ready, &plan.ragged)),
             }
         }
         Strategy::Oldest { max_batch_size, preferred_batch_sizes, max_queue_delay, preserve_ordering } => {
-            let mut rows = by_age(&ready, *max_batch_size, *preserve_ordering);
+            let mut rows = by_age(&ready, &plan.ragged, *max_batch_size, *preserve_ordering);
             let preferred = preferred_batch_sizes.iter().rev().find(|&&size| size <= rows.len());
             match (preferred, now) {
                 (Some(&size), _) => rows.truncate(size),
@@ -71,18 +71,34 @@ pub fn choose(strategy: &Strategy, slots: &[Option<Sequence>], now: Option<Insta
 }
 
 /// Each row at the position of its slot, up to the last that runs.
-fn in_place(ready: &[Ready<'_>]) -> Vec<Option<usize>> {
-    let stacking = ready.iter().filter(|it| it.stacks_with(&ready[0])).map(|it| it.slot);
-    let slots: Vec<usize> = stacking.collect();
+fn in_place(ready: &[Ready<'_>], ragged: &Ragged) -> Vec<Option<usize>> {
+    let mut joins = joining(ready, ragged);
+    let slots: Vec<usize> = ready.iter().filter(|it| joins(it, it.slot + 1)).map(|it| it.slot).collect();
     let last = slots.iter().copied().max().unwrap_or(0);
     (0..=last).map(|slot| slots.contains(&slot).then_some(slot)).collect()
 }
 
 /// The oldest, and whoever fits beside it.
-fn by_age(ready: &[Ready<'_>], limit: usize, in_order: bool) -> Vec<Option<usize>> {
-    let fits = |it: &&Ready<'_>| it.stacks_with(&ready[0]);
+fn by_age(ready: &[Ready<'_>], ragged: &Ragged, limit: usize, in_order: bool) -> Vec<Option<usize>> {
+    let (mut joins, mut rows) = (joining(ready, ragged), 0);
+    let mut fits = |it: &&Ready<'_>| {
+        let fits = joins(it, rows + 1);
+        rows += usize::from(fits);
+        fits
+    };
     if in_order {
         return ready.iter().take_while(fits).take(limit).map(|it| Some(it.slot)).collect();
     }
-    ready.iter().filter(fits).take(limit).map(|it| Some(it.slot)).collect()
+    ready.iter().filter(|it| fits(it)).take(limit).map(|it| Some(it.slot)).collect()
+}
+
+/// Says of one after another, from the oldest on, whether it joins a batch that has so many rows with it.
+fn joining<'a>(ready: &'a [Ready<'a>], ragged: &'a Ragged) -> impl FnMut(&Ready<'_>, usize) -> bool + 'a {
+    let oldest = &ready[0];
+    let mut extent = ragged.extent(oldest.request);
+    move |it, rows| {
+        it.slot == oldest.slot
+            || it.stacks_with(oldest, ragged)
+                && extent.as_mut().is_none_or(|extent| extent.admit(it.request, rows))
+    }
 }

@@ -2,11 +2,10 @@
 //! run there one after the other. Pure, as `queue` is: the time is an argument.
 //!
 //! `plan` is what the configuration says, `slot` one sequence, `choose` forms batches, `rows` completes them with what
-//! the model is told besides the callers' inputs: `control`s and `state`s, the `hidden` part of its signature.
+//! the model is told besides the callers' inputs: `control`s and `state`s.
 
 mod choose;
 mod control;
-mod hidden;
 mod plan;
 mod rows;
 mod sequencer;
@@ -18,7 +17,6 @@ mod turn;
 mod upkeep;
 
 pub use control::Control;
-pub use hidden::{Hidden, hidden_inputs, hidden_outputs};
 pub use plan::{Plan, Strategy};
 pub use sequencer::{Concerns, Sequencer};
 pub use state::State;

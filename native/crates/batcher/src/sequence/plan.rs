@@ -1,7 +1,7 @@
 //! What the configuration says about a model's sequences.
 
-use super::{Control, SequenceId, State, hidden::sequences};
-use crate::Tensor;
+use super::{Control, SequenceId, State};
+use crate::{Tensor, hidden::sequences, ragged::Ragged};
 use bytes::Bytes;
 use infermesh_wire::{
     DataType, Error,
@@ -30,6 +30,7 @@ pub struct Plan {
     pub inputs: Vec<DataType>,
     /// How many outputs clients see; those of states follow.
     pub outputs: usize,
+    pub ragged: Ragged,
 }
 
 /// Which sequences form a batch.
@@ -88,6 +89,7 @@ impl Plan {
             states,
             inputs: inputs.collect::<Result<_, Error>>()?,
             outputs: config.output.len(),
+            ragged: Ragged::from_config(config),
         }))
     }
 

@@ -52,6 +52,9 @@ impl Rows {
 
     /// An input of a row that is not ready, in the shape of one that is.
     fn nothing(&mut self, index: usize, like: &Tensor) -> Tensor {
+        if like.is_absent() {
+            return Tensor::absent();
+        }
         let clients = self.inputs.len();
         let datatype = match index.checked_sub(clients) {
             None => self.inputs[index],

@@ -127,7 +127,7 @@ impl Sequencer {
         if !self.refused.is_empty() {
             return Next::Refuse(std::mem::take(&mut self.refused));
         }
-        match choose(&self.plan.strategy, &self.slots[instance], (!self.winding_down).then_some(now)) {
+        match choose(&self.plan, &self.slots[instance], (!self.winding_down).then_some(now)) {
             Choice::Rows(rows) => self.take(instance, &rows, now),
             Choice::Wait(until) => Next::Wait(until),
             Choice::Nothing if self.backlog.is_empty() => Next::Empty,

@@ -25,6 +25,12 @@ impl Binding {
         Ok(Self { session: session.clone(), raw })
     }
 
+    /// Lets go of all inputs.
+    pub fn forget_inputs(&mut self) {
+        // SAFETY: the binding is valid.
+        unsafe { (self.session.api.table.ClearBoundInputs)(self.raw) }
+    }
+
     /// Ties an input to a value, which the binding shares from now on.
     pub fn input(&mut self, index: usize, value: &Value) -> Result<(), Error> {
         let (api, name) = (self.session.api, self.session.input_names.pointers[index]);

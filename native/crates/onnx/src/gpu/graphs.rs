@@ -136,7 +136,7 @@ mod tests {
     use infermesh_wire::DataType;
 
     fn port(datatype: DataType, shape: &[i64]) -> Port {
-        Port { name: "x".into(), datatype, shape: shape.iter().copied().collect() }
+        Port { name: "x".into(), datatype, shape: shape.iter().copied().collect(), has_default: false }
     }
 
     #[test]

@@ -54,11 +54,15 @@ impl Plain {
 
     fn start(&mut self, tools: &mut Tools, inputs: &[TensorView<'_>]) -> Result<Vec<Value>, Error> {
         let session = tools.session.clone();
+        if session.has_optional {
+            self.binding.forget_inputs();
+        }
         let ports = session.inputs.iter().zip(&mut self.inputs);
         inputs
             .iter()
             .zip(ports)
             .enumerate()
+            .filter(|(_, (view, _))| !view.is_absent())
             .map(|(index, (view, (port, memory)))| {
                 let value = match port.datatype {
                     DataType::Bytes => Value::of_view(session.api, &session.host, view, port.datatype)?,

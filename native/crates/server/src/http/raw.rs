@@ -72,6 +72,7 @@ mod tests {
             name: "x".into(),
             datatype: DataType::Fp32,
             shape: Shape::from_slice(dims),
+            optional: false,
             classes: vec![],
         };
         shape(&port, batched, elements, "m").ok().map(|shape| shape.to_vec())

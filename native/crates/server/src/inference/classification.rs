@@ -123,6 +123,7 @@ mod tests {
             name: "y".into(),
             datatype,
             shape: Shape::new(),
+            optional: false,
             classes: vec!["cat".into(), String::new(), "dog".into()],
         };
         let tensor = Tensor { shape: Shape::from_slice(shape), data: data.to_vec().into() };

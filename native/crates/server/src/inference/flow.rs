@@ -169,7 +169,12 @@ impl Flow {
         for port in &member.inputs {
             let source =
                 step.source(&port.name).and_then(|index| Some((index, self.tensors[index].as_ref()?)));
-            let Some((index, tensor)) = source else {
+            // What the caller left out is as good as nothing.
+            let Some((index, tensor)) = source.filter(|(_, tensor)| !tensor.is_absent()) else {
+                if port.optional {
+                    inputs.push(Tensor::absent());
+                    continue;
+                }
                 return Err(changed(format!("nothing is fed to its input '{}'", port.name)));
             };
             if plan.datatypes[index] != port.datatype {
@@ -187,7 +192,7 @@ impl Flow {
         let now = Instant::now();
         // Zero would be no limit.
         let left = |end: Instant| end.saturating_duration_since(now).max(Duration::from_micros(1));
-        let rows = rows.count();
+        let rows = rows.count(member)?;
         let turn = sequence::fit(member, self.turn.clone(), rows)?;
         Ok(Job {
             inputs,
@@ -217,10 +222,9 @@ impl Flow {
         self.failure = None;
         let stay = Stay { queued: self.queued, total: self.since.elapsed() };
         ensemble.stats().executed(self.rows, self.phases, once(stay));
-        let none = || Tensor { shape: SmallVec::new(), data: Default::default() };
         // What nobody wanted may not be there.
-        let outputs =
-            ensemble.plan.outputs.iter().map(|&tensor| self.tensors[tensor].clone().unwrap_or_else(none));
+        let output = |tensor: usize| self.tensors[tensor].clone().unwrap_or_else(Tensor::absent);
+        let outputs = ensemble.plan.outputs.iter().map(|&tensor| output(tensor));
         let timing =
             Timing { started: self.since + self.queued, phases: self.phases, rows: self.rows, requests: 1 };
         Answer { outputs: outputs.collect(), timing }

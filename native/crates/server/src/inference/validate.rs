@@ -88,7 +88,11 @@ pub fn validate_with(
     let mut rows = Rows::default();
     for port in &version.inputs {
         let Some(index) = request.inputs.iter().position(|input| input.name == port.name) else {
-            return Err(Error::internal("an input vanished during validation"));
+            if port.optional {
+                inputs.push(Tensor::absent());
+                continue;
+            }
+            return Err(wrong_number(version, request));
         };
         let input = &request.inputs[index];
         let datatype = check_datatype(port, input, model)?;
@@ -101,7 +105,7 @@ pub fn validate_with(
         check_size(input, datatype, &data, model)?;
         inputs.push(Tensor { shape: input.shape.clone(), data });
     }
-    let rows = rows.count();
+    let rows = rows.count(version)?;
     Ok(Valid {
         inputs,
         rows,
@@ -163,34 +167,40 @@ fn check_input_names(version: &Version, request: &InferRequest<'_>) -> Result<()
     if let Some(name) = repeated(&request.inputs) {
         return Err(Error::invalid(format!("input '{name}' already exists in request")));
     }
-    let is_known = |name: &str| version.inputs.iter().any(|port| port.name == name);
-    if request.inputs.len() != expected {
-        let got = quoted(request.inputs.iter().map(|input| input.name));
-        let missing = version
-            .inputs
-            .iter()
-            .map(|port| port.name.as_str())
-            .filter(|name| request.inputs.iter().all(|input| input.name != *name));
-        let rest = if request.inputs.len() < expected {
-            format!(
-                "but missing required input(s) [{}]. Please provide all required input(s).",
-                quoted(missing)
-            )
-        } else {
-            let extra = request.inputs.iter().map(|input| input.name).filter(|name| !is_known(name));
-            format!("of which the model has no [{}].", quoted(extra))
-        };
-        return Err(Error::invalid(format!(
-            "expected {expected} inputs but got {} inputs for model '{model}'. Got input(s) [{got}], {rest}",
-            request.inputs.len()
-        )));
+    if !(version.required..=expected).contains(&request.inputs.len()) {
+        return Err(wrong_number(version, request));
     }
+    let is_known = |name: &str| version.inputs.iter().any(|port| port.name == name);
     match request.inputs.iter().find(|input| !is_known(input.name)) {
         Some(input) => {
             Err(Error::invalid(format!("unexpected inference input '{}' for model '{model}'", input.name)))
         }
         None => Ok(()),
     }
+}
+
+/// What to say of a request that lacks an input or has one too many.
+fn wrong_number(version: &Version, request: &InferRequest<'_>) -> Error {
+    let (most, count) = (version.inputs.len(), request.inputs.len());
+    let expected = match version.required {
+        required if required == most => format!("expected {most} inputs"),
+        required => format!("expected number of inputs between {required} and {most}"),
+    };
+    let got = quoted(request.inputs.iter().map(|input| input.name));
+    let rest = if count <= most {
+        let is_missing =
+            |port: &&Port| !port.optional && request.inputs.iter().all(|input| input.name != port.name);
+        let missing = version.inputs.iter().filter(is_missing).map(|port| port.name.as_str());
+        format!("but missing required input(s) [{}]. Please provide all required input(s).", quoted(missing))
+    } else {
+        let is_extra = |name: &&str| version.inputs.iter().all(|port| port.name != *name);
+        let extra = request.inputs.iter().map(|input| input.name).filter(is_extra);
+        format!("of which the model has no [{}].", quoted(extra))
+    };
+    Error::invalid(format!(
+        "{expected} but got {count} inputs for model '{}'. Got input(s) [{got}], {rest}",
+        version.name
+    ))
 }
 
 /// A name that stands twice. Without memory for the few inputs that models have, in linear time for a request that
@@ -272,8 +282,16 @@ impl<'a> Rows<'a> {
         }
     }
 
-    pub fn count(&self) -> usize {
-        self.0.map_or(1, |(rows, _)| rows as usize)
+    /// Fails with INVALID_ARGUMENT if nothing says how many they are, as every input was left out.
+    pub fn count(&self, version: &Version) -> Result<usize, Error> {
+        match self.0 {
+            Some((rows, _)) => Ok(rows as usize),
+            None if version.is_batched() && !version.inputs.is_empty() => Err(Error::invalid(format!(
+                "expected at least one input for model '{}', whose inputs are all optional: they say how many rows a request has",
+                version.name
+            ))),
+            None => Ok(1),
+        }
     }
 }
 

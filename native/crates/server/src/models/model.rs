@@ -6,8 +6,10 @@ use super::{
 };
 use infermesh_batcher::{
     Backend, Policy, Scheduler, Signature,
+    hidden::{Hidden, hidden_inputs, hidden_outputs},
+    ragged::{self, Ragged},
     scheduler::OnFatal,
-    sequence::{Hidden, Plan, hidden_inputs, hidden_outputs},
+    sequence::Plan,
 };
 use infermesh_wire::{Code, DataType, Error, Shape, proto::inference::ModelConfig, response::ResponseWriter};
 use std::{
@@ -22,6 +24,8 @@ pub struct Port {
     pub name: String,
     pub datatype: DataType,
     pub shape: Shape,
+    /// Whether a request may leave this input out.
+    pub optional: bool,
     /// What an output's classes are called, by their index; as many as are known.
     pub classes: Vec<String>,
 }
@@ -33,6 +37,8 @@ pub struct Version {
     pub number: i64,
     pub config: ModelConfig,
     pub inputs: Vec<Port>,
+    /// How many inputs a request must have.
+    pub required: usize,
     pub outputs: Vec<Port>,
     pub writer: ResponseWriter,
     pub engine: Engine,
@@ -57,18 +63,25 @@ impl Version {
             // The backend's own view: clients do not see controls and states.
             let batched = config.max_batch_size > 0;
             let with = |ports: &[Port], hidden: Vec<Hidden>| {
-                let hidden =
-                    hidden.iter().map(|it| port(&it.name, it.datatype.to_config() as i32, &it.dims, batched));
+                let hidden = hidden.iter().map(|it| {
+                    port(&it.name, it.datatype.to_config() as i32, &it.dims, batched && !it.of_batch)
+                });
                 ports.iter().cloned().map(Ok).chain(hidden).collect::<Result<Vec<_>, _>>()
             };
             let types = |ports: &[Port]| ports.iter().map(|port| port.datatype).collect();
             let all_inputs = with(inputs, hidden_inputs(config)?)?;
             let all_outputs = with(outputs, hidden_outputs(config)?)?;
             let buckets = buckets(config)?;
-            let rehearsals = rehearsals(config, &all_inputs, &buckets, directory)?;
-            let signature = Signature { inputs: types(&all_inputs), outputs: types(&all_outputs), buckets };
+            let ragged = ragged::Plan::from_config(config)?;
+            let rehearsals = rehearsals(config, &all_inputs, &buckets, ragged.as_ref(), directory)?;
+            let signature =
+                Signature { inputs: types(&all_inputs), outputs: types(&all_outputs), buckets, ragged };
             let backends = reshape::wrap(config, backends)?;
-            let policy = Policy { sequences: Plan::from_config(config, directory)?, ..policy(config)? };
+            let policy = Policy {
+                sequences: Plan::from_config(config, directory)?,
+                ragged: Ragged::from_config(config),
+                ..policy(config)?
+            };
             Scheduler::start(&config.name, policy, signature, backends, rehearsals, on_fatal)
                 .map(Engine::Scheduler)
         })
@@ -92,8 +105,11 @@ impl Version {
         let inputs = config
             .input
             .iter()
-            .map(|input| port(&input.name, input.data_type, &input.dims, batched))
-            .collect::<Result<Vec<_>, _>>()?;
+            .map(|input| {
+                let port = port(&input.name, input.data_type, &input.dims, batched)?;
+                Ok(Port { optional: input.optional, ..port })
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
         let outputs = config
             .output
             .iter()
@@ -108,6 +124,7 @@ impl Version {
             name: config.name.clone(),
             number,
             writer: ResponseWriter::new(&config.name, &number.to_string()),
+            required: inputs.iter().filter(|port| !port.optional).count(),
             inputs,
             outputs,
             engine,
@@ -178,6 +195,7 @@ fn port(name: &str, data_type: i32, dims: &[i64], batched: bool) -> Result<Port,
         name: name.to_owned(),
         datatype,
         shape: batch.into_iter().chain(dims.iter().copied()).collect(),
+        optional: false,
         classes: Vec::new(),
     })
 }

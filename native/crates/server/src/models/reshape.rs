@@ -41,7 +41,9 @@ struct Reshaped {
 impl Reshaped {
     fn inside<'a>(&self, inputs: &[TensorView<'a>]) -> Result<Vec<TensorView<'a>>, Error> {
         let views = inputs.iter().enumerate().map(|(index, view)| match self.inputs.get(index) {
-            Some(Some(reshape)) => Ok(TensorView { shape: reshape.apply(&view.shape)?, data: view.data }),
+            Some(Some(reshape)) if !view.is_absent() => {
+                Ok(TensorView { shape: reshape.apply(&view.shape)?, data: view.data })
+            }
             _ => Ok(view.clone()),
         });
         views.collect()

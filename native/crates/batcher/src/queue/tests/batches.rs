@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::Expiry;
-use infermesh_wire::Code;
+use infermesh_wire::{
+    Code,
+    proto::inference::{DataType, ModelConfig, ModelInput, ModelParameter},
+};
 
 #[test]
 fn without_delay_everything_that_is_there_runs() {
@@ -122,4 +125,63 @@ fn an_expired_request_never_runs() {
     let expiry = Expiry::new(bench.at(500));
     bench.push_with(0, 1, |request| request.expiry = Some(expiry)).unwrap();
     assert_eq!(bench.next(500), Err(None));
+}
+
+/// Of a model whose only input is ragged.
+fn ragged(padding: Option<&str>) -> Policy {
+    let input = ModelInput {
+        name: "x".into(),
+        data_type: DataType::TypeInt32 as i32,
+        allow_ragged_batch: true,
+        ..Default::default()
+    };
+    let parameter =
+        |value: &str| ("ragged_padding".to_owned(), ModelParameter { string_value: value.into() });
+    let config = ModelConfig {
+        input: vec![input],
+        parameters: padding.map(parameter).into_iter().collect(),
+        ..Default::default()
+    };
+    Policy { ragged: Ragged::from_config(&config), ..dynamic(8, 0) }
+}
+
+#[test]
+fn ragged_shapes_share_a_batch() {
+    for padding in [None, Some("0")] {
+        let mut bench = Bench::new(ragged(padding));
+        [3, 1, 7].into_iter().for_each(|width| bench.push_shaped(0, 2, width));
+        assert_eq!(bench.next(0), Ok(vec![2, 2, 2]));
+    }
+}
+
+#[test]
+fn what_would_be_mostly_padding_stays_behind() {
+    let mib = 1 << 20;
+    let widths = [10 * mib, 1, 1, 10 * mib];
+    let mut bench = Bench::new(ragged(Some("0")));
+    widths.into_iter().for_each(|width| bench.push_shaped(0, 1, width));
+    // 40 MiB of padding are fine, 80 are not.
+    assert_eq!((bench.next(0), bench.next(0)), (Ok(vec![1, 1, 1]), Ok(vec![1])));
+    let mut bench = Bench::new(ragged(None));
+    widths.into_iter().for_each(|width| bench.push_shaped(0, 1, width));
+    assert_eq!(bench.next(0), Ok(vec![1, 1, 1, 1]));
+}
+
+#[test]
+fn who_leaves_an_input_out_keeps_among_those_who_do() {
+    for policy in [dynamic(8, 0), ragged(None), ragged(Some("0"))] {
+        let mut bench = Bench::new(policy);
+        for rows in 1..=4 {
+            let absent = rows % 2 == 0;
+            let leave_out = |request: &mut Request| request.inputs[0] = Tensor::absent();
+            bench
+                .push_with(0, rows, |request| {
+                    if absent {
+                        leave_out(request)
+                    }
+                })
+                .unwrap();
+        }
+        assert_eq!((bench.next(0), bench.next(0)), (Ok(vec![1, 3]), Ok(vec![2, 4])));
+    }
 }

@@ -7,7 +7,7 @@ mod overload;
 mod properties;
 
 use super::*;
-use crate::{Mailbox, Outcome, Tensor};
+use crate::{Mailbox, Outcome, Tensor, ragged::Ragged};
 use smallvec::smallvec;
 use tokio::sync::oneshot;
 

@@ -22,7 +22,7 @@ proptest! {
             let at = bench.at(now);
             while let Next::Run(batch) = bench.queue.next(at) {
                 prop_assert!(batch.iter().map(|request| request.rows).sum::<usize>() <= 8);
-                prop_assert!(batch.iter().all(|request| request.stacks_with(&batch[0])));
+                prop_assert!(batch.iter().all(|request| request.stacks_with(&batch[0], &Ragged::default())));
                 ran += batch.len();
             }
             if let Next::Wait(until) = bench.queue.next(at) {

@@ -117,9 +117,10 @@ fn add(
         tensors.take(index, port, &format!("input '{name}' of {user}"))?;
         inputs.push((name.clone(), index));
     }
-    if let Some(port) = member.inputs.iter().find(|port| !step.input_map.contains_key(&port.name)) {
+    let is_forgotten = |port: &&Port| !port.optional && !step.input_map.contains_key(&port.name);
+    if let Some(port) = member.inputs.iter().find(is_forgotten) {
         return Err(Error::invalid(format!(
-            "input '{}' of {user} is not in input_map, which has to name every input",
+            "input '{}' of {user} is not in input_map, which has to name every input that is not optional",
             port.name
         )));
     }

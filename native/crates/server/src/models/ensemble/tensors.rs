@@ -11,6 +11,8 @@ pub struct Tensor {
     shape: Shape,
     /// Where it comes from, for people.
     source: String,
+    /// Whether a request may come without it.
+    optional: bool,
     pub used: bool,
 }
 
@@ -31,6 +33,7 @@ impl Tensors {
             datatype: port.datatype,
             shape: port.shape.clone(),
             source,
+            optional: port.optional,
             used: false,
         });
         Ok(self.0.len() - 1)
@@ -43,8 +46,13 @@ impl Tensors {
     /// Notes that `user` takes a tensor. Fails with INVALID_ARGUMENT if it expects another type or shape; sizes that vary
     /// are compared when there is a request.
     pub fn take(&mut self, index: usize, port: &Port, user: &str) -> Result<(), Error> {
-        let Tensor { name, datatype, shape, source, used } = &mut self.0[index];
+        let Tensor { name, datatype, shape, source, optional, used } = &mut self.0[index];
         *used = true;
+        if *optional && !port.optional {
+            return Err(Error::invalid(format!(
+                "the tensor '{name}' from {source} is optional, but {user} has to be there"
+            )));
+        }
         if *datatype != port.datatype {
             return Err(Error::invalid(format!(
                 "the tensor '{name}' is {} from {source}, but {user} expects {}",

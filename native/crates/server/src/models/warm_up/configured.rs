@@ -53,8 +53,11 @@ fn build(
     let inputs = ports
         .iter()
         .map(|port| {
-            let given =
-                warm_up.inputs.get(&port.name).ok_or_else(|| format!("input '{}' is missing", port.name))?;
+            let given = match warm_up.inputs.get(&port.name) {
+                Some(given) => given,
+                None if port.optional => return Ok(Tensor::absent()),
+                None => return Err(format!("input '{}' is missing", port.name)),
+            };
             input(given, port, batched.then_some(rows), directory)
                 .map_err(|what| format!("input '{}': {what}", port.name))
         })
@@ -125,6 +128,7 @@ mod tests {
         let port = |name: &str, datatype, shape: &[i64]| Port {
             name: name.into(),
             datatype,
+            optional: false,
             classes: Vec::new(),
             shape: shape.iter().copied().collect(),
         };

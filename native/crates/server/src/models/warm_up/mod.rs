@@ -6,7 +6,7 @@ mod fill;
 
 use crate::models::Port;
 use fill::{Fill, tensor};
-use infermesh_batcher::{Buckets, Rehearsal, buckets::powers_of_two};
+use infermesh_batcher::{Buckets, Rehearsal, Tensor, buckets::powers_of_two, ragged::Plan};
 use infermesh_wire::{
     Error,
     proto::inference::{ModelConfig, model_config::SchedulingChoice},
@@ -23,11 +23,18 @@ pub fn rehearsals(
     config: &ModelConfig,
     inputs: &[Port],
     buckets: &Buckets,
+    ragged: Option<&Plan>,
     directory: &Path,
 ) -> Result<Vec<Rehearsal>, Error> {
+    // Those that are made for a batch come last.
+    let made = config.batch_input.iter().map(|it| it.target_name.len()).sum::<usize>();
+    let inputs = &inputs[..inputs.len() - made];
     let mut rehearsals = own(inputs, &sizes(config, buckets));
     for (index, warm_up) in config.model_warmup.iter().enumerate() {
         rehearsals.push(configured::rehearsal(index, warm_up, config, inputs, directory)?);
+    }
+    if let Some(ragged) = ragged {
+        rehearsals.iter_mut().for_each(|rehearsal| ragged.complete(&mut rehearsal.inputs));
     }
     Ok(rehearsals)
 }
@@ -49,13 +56,17 @@ fn sizes(config: &ModelConfig, buckets: &Buckets) -> Vec<usize> {
     }
 }
 
-/// Zeros in each of these sizes. None for a model whose other dimensions vary: a size that fits all of them is not
-/// known.
+/// Zeros in each of these sizes, without what may be left out: the model knows best what stands for that. None for a
+/// model whose other dimensions vary: a size that fits all of them is not known.
 fn own(inputs: &[Port], sizes: &[usize]) -> Vec<Rehearsal> {
     let Some(&largest) = sizes.last() else { return Vec::new() };
+    let all_optional = inputs.iter().all(|port| port.optional);
     let whole: Option<Vec<_>> = inputs
         .iter()
         .map(|port| {
+            if port.optional && !all_optional {
+                return Some(Tensor::absent());
+            }
             let mut shape = port.shape.clone();
             shape.first_mut().filter(|dim| **dim == -1).into_iter().for_each(|dim| *dim = largest as i64);
             shape.iter().all(|dim| *dim >= 0).then(|| tensor(port.datatype, shape, Fill::Zeros))
@@ -64,7 +75,7 @@ fn own(inputs: &[Port], sizes: &[usize]) -> Vec<Rehearsal> {
     let Some(whole) = whole else { return Vec::new() };
     let rehearsal = |&rows: &usize| {
         let inputs = whole.iter().zip(inputs).map(|(whole, port)| match port.shape.first() {
-            Some(-1) => fill::first_rows(whole, rows),
+            Some(-1) if !whole.is_absent() => fill::first_rows(whole, rows),
             _ => whole.clone(),
         });
         Rehearsal {
@@ -85,7 +96,13 @@ mod tests {
     use infermesh_wire::{DataType, proto::inference::ModelDynamicBatching};
 
     fn port(datatype: DataType, shape: &[i64]) -> Port {
-        Port { name: "x".into(), datatype, shape: shape.iter().copied().collect(), classes: Vec::new() }
+        Port {
+            name: "x".into(),
+            datatype,
+            shape: shape.iter().copied().collect(),
+            optional: false,
+            classes: Vec::new(),
+        }
     }
 
     fn config(max_batch_size: i32, preferred: &[i32]) -> ModelConfig {
@@ -116,6 +133,15 @@ mod tests {
         // Four empty strings.
         assert_eq!(rehearsals[1].inputs[1].data, [0u8; 16][..]);
         assert!(rehearsals.iter().all(|rehearsal| !rehearsal.required));
+    }
+
+    #[test]
+    fn what_may_be_left_out_is() {
+        let optional = |shape: &[i64]| Port { optional: true, ..port(DataType::Fp32, shape) };
+        let rehearsals = own(&[port(DataType::Fp32, &[-1, 2]), optional(&[-1, -1])], &[1, 4]);
+        assert_eq!(rehearsals.len(), 2);
+        assert!(rehearsals.iter().all(|it| !it.inputs[0].is_absent() && it.inputs[1].is_absent()));
+        assert!(!own(&[optional(&[-1, 2])], &[1])[0].inputs[0].is_absent());
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! Inputs and outputs that a model of sequences has and its clients do not see: controls and states.
+//! Inputs and outputs that a model has and its clients do not see: controls and states of sequences, and what is made
+//! for a batch as a whole.
 
-use super::control::Control;
+use crate::{ragged::batch_inputs, sequence::Control};
 use infermesh_wire::{
     DataType, Error,
     proto::inference::{ModelConfig, ModelSequenceBatching, model_config::SchedulingChoice},
@@ -12,19 +13,26 @@ pub struct Hidden {
     pub datatype: DataType,
     /// Without the batch dimension.
     pub dims: Vec<i64>,
+    /// Whether there is one for the whole batch: then it has no batch dimension.
+    pub of_batch: bool,
 }
 
-/// What follows the clients' inputs in the model's signature: controls, then states; nothing for other models.
+/// What follows the clients' inputs in the model's signature: controls, then states, then batch inputs.
 ///
 /// Fails with INVALID_ARGUMENT naming the tensor and what is wrong with it.
 pub fn hidden_inputs(config: &ModelConfig) -> Result<Vec<Hidden>, Error> {
-    let Some(sequences) = sequences(config) else { return Ok(Vec::new()) };
-    let controls = sequences.control_input.iter().map(|input| {
+    let sequences = sequences(config);
+    let controls = sequences.into_iter().flat_map(|sequences| &sequences.control_input).map(|input| {
         let Control { name, datatype, .. } = Control::from_config(input, false)?;
-        Ok(Hidden { name, datatype, dims: vec![1] })
+        Ok(Hidden { name, datatype, dims: vec![1], of_batch: false })
     });
-    let states = sequences.state.iter().map(|state| port(&state.input_name, state.data_type, &state.dims));
-    controls.chain(states).collect()
+    let states = sequences.into_iter().flat_map(|sequences| &sequences.state);
+    let states = states.map(|state| port(&state.input_name, state.data_type, &state.dims));
+    let made = batch_inputs(config)?;
+    let made = made.iter().map(|made| {
+        Ok(Hidden { name: made.name.clone(), datatype: made.datatype, dims: made.dims(), of_batch: true })
+    });
+    controls.chain(states).chain(made).collect()
 }
 
 /// What follows the clients' outputs: the states that are not declared as outputs, too.
@@ -44,5 +52,5 @@ pub fn sequences(config: &ModelConfig) -> Option<&ModelSequenceBatching> {
 fn port(name: &str, data_type: i32, dims: &[i64]) -> Result<Hidden, Error> {
     let datatype = DataType::from_config(data_type)
         .ok_or_else(|| Error::invalid(format!("state '{name}' has no data_type")))?;
-    Ok(Hidden { name: name.to_owned(), datatype, dims: dims.to_vec() })
+    Ok(Hidden { name: name.to_owned(), datatype, dims: dims.to_vec(), of_batch: false })
 }
