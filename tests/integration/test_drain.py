@@ -1,9 +1,12 @@
 """SIGTERM: no accepted request is lost, nothing new is taken, the process ends with 0."""
 
+import ctypes
 import queue
+import signal
 import socket
 import threading
 import time
+from pathlib import Path
 
 import grpc
 import pytest
@@ -42,6 +45,21 @@ def test_an_idle_server_ends_at_once(gated: Server) -> None:
     assert gated.wait(PROMPT_SECONDS) == 0
     actions = [record.get("event.action") for record in gated.records]
     assert actions[-2:] == ["server-draining", "server-stopped"]
+
+
+def test_the_signal_may_come_to_any_thread(gated: Server) -> None:
+    """The system chooses; the main thread sleeps, and has to hear of it all the same."""
+    tasks = Path(f"/proc/{gated.pid}/task")
+    names = {task.name: (task / "comm").read_text() for task in tasks.iterdir()}
+    thread = next(int(task) for task, name in names.items() if name.startswith("network/0"))
+    main = tasks / str(gated.pid) / "stat"
+    deadline = time.monotonic() + SECONDS
+    asleep = 0
+    # It is ready a moment before it sleeps.
+    while asleep < 1000 and time.monotonic() < deadline:
+        asleep = asleep + 1 if main.read_text().rpartition(")")[2].split()[0] == "S" else 0
+    assert ctypes.CDLL(None).tgkill(gated.pid, thread, signal.SIGTERM) == 0
+    assert gated.wait(PROMPT_SECONDS) == 0
 
 
 def test_what_runs_and_what_waits_is_answered(gated: Server, gate: Gate) -> None:

@@ -39,8 +39,11 @@ def run(options: ServeOptions) -> None:
     Raises ConfigurationError if the repository cannot be read, and InfermeshError if an address cannot be
     bound, if a model failed under ``exit_on_error`` or ``exit_on_fatal``, or if the drain ran out of time.
     """
-    shutdown = Shutdown()
-    shutdown.install()
+    with Shutdown() as shutdown:
+        _run(options, shutdown)
+
+
+def _run(options: ServeOptions, shutdown: Shutdown) -> None:
     # Before any socket is bound: a mistyped path should not answer as a live server first.
     repository = open_repositories(options.repositories, options.repository_cache, lambda: shutdown.requested)
     repository.check()

@@ -4,6 +4,7 @@ import signal
 import socket
 from contextlib import suppress
 from types import FrameType
+from typing import Self
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -12,18 +13,26 @@ class Shutdown:
     """The request to end, made with SIGTERM or SIGINT, or from within."""
 
     def __init__(self) -> None:
-        # The interpreter writes to the one end when a signal comes, on whatever thread the system chose for it; the
-        # main thread sleeps on the other. A lock would not do: it may be taken just after the signal was noted.
+        # The interpreter writes to the one end when a signal comes, on whatever thread the system chose for
+        # it, and the main thread sleeps on the other. With a lock to sleep on, a signal that comes just
+        # before the sleep is noted, and its handler waits for the sleeper to wake up.
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         self._reason = ""
         self._failure: str | None = None
 
-    def install(self) -> None:
+    def __enter__(self) -> Self:
         """Take the signals over; main thread only."""
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         for number in SIGNALS:
             signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Wake nobody up any more."""
+        signal.set_wakeup_fd(-1)
+        self._reader.close()
+        self._writer.close()
 
     @property
     def requested(self) -> bool:
@@ -39,7 +48,7 @@ class Shutdown:
         """End the process because it cannot do its work any more; from any thread."""
         self._failure = self._failure or why
         self._reason = self._reason or why
-        with suppress(BlockingIOError):  # Full: it will wake up all the same.
+        with suppress(OSError):  # Full, it will wake up all the same; closed, it is ending already.
             self._writer.send(b"\0")
 
     def wait(self) -> str:
