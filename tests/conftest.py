@@ -10,11 +10,11 @@ from support.gate import Gate
 from support.repository import Repository
 from support.rest import HTTP, Rest
 from support.s3 import serving_s3
-from support.server import Serve, Server, serving, stop_in_order
+from support.server import LOOPBACK, Serve, Server, serving, stop_in_order
 
 
 def _arguments(repository: Repository) -> list[str | Path]:
-    return [repository.root, "--grpc-address", "127.0.0.1", "--grpc-port", "0"]
+    return [repository.root, *LOOPBACK]
 
 
 @pytest.fixture
@@ -81,14 +81,20 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 @pytest.fixture
-def client(zoo: Server) -> Iterator[Client]:
-    """A connection to the zoo."""
-    with Client(zoo.target) as client:
+def server(zoo: Server) -> Server:
+    """The server that a test's clients talk to: the zoo, unless its module has another."""
+    return zoo
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    """A connection to the server."""
+    with Client(server.target) as client:
         yield client
 
 
 @pytest.fixture
-def rest(zoo: Server) -> Iterator[Rest]:
-    """An HTTP connection to the zoo."""
-    with Rest(zoo.http_port) as rest:
+def rest(server: Server) -> Iterator[Rest]:
+    """An HTTP connection to the server."""
+    with Rest(server.http_port) as rest:
         yield rest

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from infermesh_perf import h2load, machine, report, result_file
-from infermesh_perf.entry import Out, Root, names_of, run
+from infermesh_perf.entry import Out, Root, names_of, run, wide_console
 from infermesh_perf.errors import SetupError
 from infermesh_perf.measure import Plan, measure_model, measure_startup
 from infermesh_perf.models import MODELS, Model
@@ -19,7 +19,6 @@ from infermesh_perf.peers import DEFAULT_PEERS, PEERS, Peer
 from infermesh_perf.results import Result
 
 SUBJECT = "infermesh"
-LOG_WIDTH = 160
 
 
 def bench(
@@ -59,23 +58,15 @@ def bench(
             peer.install()
     names = [peer.name for peer in chosen]
     options = {"rounds": rounds, "duration_seconds": duration, "streams": list(plan.streams)}
-    versions = {
-        "client": {"h2load": h2load.version(plan.tool)},
-        "benchmark": machine.own_versions(),
-        **{peer.name: peer.versions() for peer in chosen},
-    }
     result = Result(
-        begun=result_file.begin(options, versions),
+        begun=result_file.begin(options, result_file.versions(plan.tool, chosen)),
         subject=SUBJECT if SUBJECT in names else names[0],
         peers=names,
         load_average_before=machine.load_average(),
     )
     _measure(result, plan, chosen_models, chosen, root / ".peers" / "models", startup, console)
     path = result_file.save(result.as_json(), "serve", root, out)
-    stdout = Console()
-    if not stdout.is_terminal:
-        # A log has no width of its own, and 80 columns would break every cell.
-        stdout.width = LOG_WIDTH
+    stdout = wide_console()
     for table in report.tables(result):
         stdout.print(table)
     stdout.print(f"written to {path}", highlight=False, soft_wrap=True)

@@ -53,26 +53,24 @@ def _client(found: All) -> Table:
     table = Table(title="By the client: requests per second, median of the rounds (microseconds of one)")
     for heading in ("chain", "server"):
         table.add_column(heading)
-    for heading in ("in flight", "ensemble", "members one after another", "in one model"):
-        table.add_column(heading, justify="right")
-    for heading in ("/ one after another", "/ in one model", "/ triton"):
+    bases = ("one after another", "in one model")
+    for heading in ("in flight", "ensemble", *bases, *(f"/ {base}" for base in bases), "/ the first server"):
         table.add_column(heading, justify="right")
     for chain, servers in found.items():
+        first = next(iter(servers.values()))
         for server, of in servers.items():
             factors = of.ratios()
             for streams in of.turns:
                 ensemble = of.rates(streams, of.chain.ensemble.name)
                 rates = (ensemble, of.one_after_another(streams), of.rates(streams, of.chain.in_one.name))
-                other = servers.get("triton")
-                beside = other.rates(streams, of.chain.ensemble.name) if other not in (None, of) else None
+                beside = Spread.of(ratios(ensemble, first.rates(streams, of.chain.ensemble.name)))
                 table.add_row(
                     chain,
                     server,
                     str(streams),
                     *(_rate(each, streams) for each in rates),
-                    str(factors[f"rate / one after another, {streams}"]),
-                    str(factors[f"rate / in one model, {streams}"]),
-                    str(Spread.of(ratios(ensemble, beside))) if beside else "-",
+                    *(str(factors[f"rate / {base}, {streams}"]) for base in bases),
+                    "-" if of is first else str(beside),
                 )
     return table
 

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 
 from infermesh_perf import ensemble_report, h2load, machine, result_file
 from infermesh_perf.bodies import frame, infer_request
 from infermesh_perf.chains import CHAINS, Chain
 from infermesh_perf.compare import interleave
 from infermesh_perf.ensemble_results import Found, Spent, Turn
-from infermesh_perf.entry import Out, Root, names_of, run
+from infermesh_perf.entry import Out, Root, names_of, run, wide_console
 from infermesh_perf.errors import RunError
+from infermesh_perf.measure import WARM_UP_SECONDS, Plan
 from infermesh_perf.models import Model
 from infermesh_perf.peers import Infermesh, Triton
 from infermesh_perf.peers.repository import RepositoryPeer
@@ -27,8 +27,6 @@ from infermesh_perf.rpc import Client, check_answer
 
 #: From arrival to answer on the server, over what its members compute: no more than this is aimed at.
 TARGET = 1.3
-WARM_UP_SECONDS = 1.0
-LOG_WIDTH = 180
 
 
 def ensembles(
@@ -69,12 +67,7 @@ def ensembles(
     for peer in peers:
         peer.install()
     options = {"rounds": rounds, "duration_seconds": duration, "streams": streams}
-    versions = {
-        "client": {"h2load": h2load.version(plan.tool)},
-        "benchmark": machine.own_versions(),
-        **{peer.name: peer.versions() for peer in peers},
-    }
-    result = result_file.begin(options, versions)
+    result = result_file.begin(options, result_file.versions(plan.tool, peers))
     result |= {"target": TARGET, "load_average_before": machine.load_average()}
     found = {
         chain.name: measure(
@@ -89,24 +82,11 @@ def ensembles(
         }
         for chain in chosen
     }
-    console = Console()
-    if not console.is_terminal:
-        # A log has no width of its own, and 80 columns would break every cell.
-        console.width = LOG_WIDTH
+    console = wide_console()
     for table in ensemble_report.tables(found, TARGET):
         console.print(table)
     path = result_file.save(result, "ensembles", root, out)
     console.print(f"written to {path}", highlight=False, soft_wrap=True)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What every chain has in common. `seconds` is the measured time of each run of the client."""
-
-    tool: str
-    rounds: int
-    seconds: float
-    streams: tuple[int, ...]
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,13 @@ from typing import Annotated, NoReturn
 
 import typer
 from infermesh.errors import ConfigurationError, InfermeshError
+from rich.console import Console
 
 from infermesh_perf.errors import SetupError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+LOG_WIDTH = 180
 
 Root = Annotated[Path, typer.Option(help="Root of the repository.", file_okay=False)]
 Out = Annotated[Path | None, typer.Option(help="Result file, in place of one in perf/results.")]
@@ -28,6 +30,14 @@ def names_of(option: str, text: str, known: Iterable[str]) -> list[str]:
     if unknown or not names or len(set(names)) != len(names):
         raise SetupError(f"{option}: found {text!r}, expected some of {', '.join(known)}, each once")
     return names
+
+
+def wide_console() -> Console:
+    """Standard output for tables. A log has no width of its own, and 80 columns would break every cell."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = LOG_WIDTH
+    return console
 
 
 def run(command: Callable[..., None], name: str) -> NoReturn:

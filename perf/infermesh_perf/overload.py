@@ -16,13 +16,12 @@ from typing import Annotated
 
 import typer
 from infermesh.proto.inference import grpc_service_pb2 as pb
-from rich.console import Console
 from rich.table import Table
 
 from infermesh_perf import machine, result_file
 from infermesh_perf.compare import Spread, interleave, ratios
 from infermesh_perf.control import command
-from infermesh_perf.entry import Out, Root, run
+from infermesh_perf.entry import Out, Root, run, wide_console
 from infermesh_perf.open_loop import Calls, poisson
 from infermesh_perf.processes import serving
 
@@ -165,10 +164,7 @@ def main(
         },
     }
     path = result_file.save(result | found, "overload", root, out)
-    console = Console()
-    if not console.is_terminal:
-        # A log has no width of its own.
-        console.width = 140
+    console = wide_console()
     console.print(_table(turns, device, load))
     console.print(f"written to {path}", highlight=False, soft_wrap=True)
 

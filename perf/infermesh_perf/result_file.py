@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from infermesh_perf import machine
+from infermesh_perf import h2load, machine
+from infermesh_perf.peers import Peer
 
 SCHEMA = 1
 
@@ -21,6 +22,15 @@ def begin(options: Mapping[str, Any], versions: Mapping[str, Any]) -> dict[str, 
         "options": dict(options),
         "machine": machine.describe(),
         "versions": versions,
+    }
+
+
+def versions(tool: str, peers: Sequence[Peer]) -> dict[str, dict[str, str]]:
+    """Of h2load, of what checks the answers, and of the peers, which are installed."""
+    return {
+        "client": {"h2load": h2load.version(tool)},
+        "benchmark": machine.own_versions(),
+        **{peer.name: peer.versions() for peer in peers},
     }
 
 

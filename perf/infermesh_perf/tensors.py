@@ -61,14 +61,12 @@ def tensors(
     """
     root = root.resolve()
     options = {"rounds": rounds, "duration_seconds": duration, "streams": streams}
-    versions = {
-        "client": {"h2load": h2load.version(h2load.find())},
-        "benchmark": machine.own_versions(),
-    }
-    result = result_file.begin(options, versions)
-    result |= {"tensor_bytes": TENSOR_BYTES, "load_average_before": machine.load_average()}
     peers: list[Peer] = [TritonIdentity(root), Infermesh(root)] if triton else [Infermesh(root)]
-    with _ways(root, peers, streams, versions) as ways:
+    for peer in peers:
+        peer.install()
+    result = result_file.begin(options, result_file.versions(h2load.find(), peers))
+    result |= {"tensor_bytes": TENSOR_BYTES, "load_average_before": machine.load_average()}
+    with _ways(root, peers, streams) as ways:
         rates: dict[str, list[float]] = {way.name: [] for way in ways}
         by_name = {way.name: way for way in ways}
         for turn, name in interleave(rounds, list(by_name)):
@@ -110,7 +108,7 @@ def _build() -> onnx.ModelProto:
 
 
 @contextmanager
-def _ways(root: Path, peers: list[Peer], streams: int, versions: dict[str, Any]) -> Iterator[list[Way]]:
+def _ways(root: Path, peers: list[Peer], streams: int) -> Iterator[list[Way]]:
     """Every way to every server, all of them up; each server's answer was held against ONNX Runtime."""
     model, tool = identity(), h2load.find()
     onnx_file = model.save(root / ".peers" / "models")
@@ -118,8 +116,6 @@ def _ways(root: Path, peers: list[Peer], streams: int, versions: dict[str, Any])
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         ports = {}
         for peer in peers:
-            peer.install()
-            versions[peer.name] = peer.versions()
             ports[peer.name] = stack.enter_context(serving(peer.command(model, onnx_file))).port
             check_answer(ports[peer.name], model, onnx_file, 1)
         body = _write(folder / "grpc", grpc_body(model, 1))

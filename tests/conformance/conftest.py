@@ -8,7 +8,7 @@ from support import onnx_models
 from support.client import Client, floats, outputs, request
 from support.http2 import Connection
 from support.repository import Repository
-from support.server import Server, serving
+from support.server import LOOPBACK, Server, serving
 
 
 @pytest.fixture(scope="package")
@@ -24,8 +24,7 @@ def target(tmp_path_factory: pytest.TempPathFactory, unix_socket: Path) -> Itera
     repository.onnx("scale", onnx_models.scale(3.0, ("n", "m")))
     repository.onnx("text", onnx_models.identity("BYTES", ("n", "m")))
     repository.onnx("add", onnx_models.add())
-    listen = ("--grpc-address", "127.0.0.1", "--grpc-port", "0", "--grpc-socket", unix_socket)
-    with serving(repository.root, *listen) as server:
+    with serving(repository.root, *LOOPBACK, "--grpc-socket", unix_socket) as server:
         yield server
 
 

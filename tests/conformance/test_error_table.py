@@ -11,7 +11,7 @@ from support import onnx_models
 from support.client import SECONDS, Client, outputs, status
 from support.error_table import CASES, GOOD, MODELS, Case
 from support.repository import Repository
-from support.server import Server, serving
+from support.server import LOOPBACK, Server, serving
 
 
 @pytest.fixture(scope="module")
@@ -24,15 +24,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     repository.onnx("two", b"broken", version=2)
     repository.onnx("broken", b"broken", config=eight)
     assert {each.name for each in repository.root.iterdir()} == set(MODELS)
-    arguments = (repository.root, "--grpc-address", "127.0.0.1", "--grpc-port", "0")
-    with serving(*arguments, until="server-not-ready") as server:
+    with serving(repository.root, *LOOPBACK, until="server-not-ready") as server:
         yield server
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[Client]:
-    with Client(server.target) as client:
-        yield client
 
 
 class Recorder:

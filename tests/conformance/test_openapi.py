@@ -11,7 +11,7 @@ from openapi_spec_validator import validate
 from support import onnx_models
 from support.repository import Repository
 from support.rest import HEADER_LENGTH, HTTP, Answer, Rest, json_request
-from support.server import Server, serving
+from support.server import LOOPBACK, Server, serving
 from support.shared_memory import memory
 
 GOOD = json_request("FP32", [1, 4], [1, 2, 3, 4], id="7")
@@ -24,16 +24,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     repository = Repository.make(tmp_path_factory.mktemp("openapi"))
     repository.onnx("m", onnx_models.identity())
     repository.onnx("other", onnx_models.identity())
-    options = ("--grpc-address", "127.0.0.1", "--grpc-port", "0", *HTTP)
+    options = (*LOOPBACK, *HTTP)
     control = ("--model-control-mode", "explicit", "--load-model", "m")
     with serving(repository.root, *options, *control) as server:
         yield server
-
-
-@pytest.fixture
-def rest(server: Server) -> Iterator[Rest]:
-    with Rest(server.http_port) as rest:
-        yield rest
 
 
 @pytest.fixture

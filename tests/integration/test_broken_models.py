@@ -10,12 +10,20 @@ from support import onnx_models
 from support.client import SECONDS, Client, floats, outputs, refused, request
 from support.python_models import MOODY
 from support.repository import Repository
-from support.server import Serve, Server, serving
+from support.server import LOOPBACK, Serve, Server, serving
 
 WHOLE = onnx_models.identity()
 
+Break = Callable[[Repository, str], object]
+
+
+def configured(text: str) -> Break:
+    """A whole model, and what config.pbtxt says of it."""
+    return lambda where, name: where.onnx(name, WHOLE, config=text)
+
+
 #: How each is broken, and what the reason must say.
-BROKEN: dict[str, tuple[Callable[[Repository, str], object], list[str]]] = {
+BROKEN: dict[str, tuple[Break, list[str]]] = {
     "truncated": (lambda where, name: where.onnx(name, WHOLE[: len(WHOLE) // 2]), ["1/model.onnx"]),
     "garbage": (lambda where, name: where.onnx(name, b"no model at all"), ["1/model.onnx"]),
     "no_bytes": (lambda where, name: where.onnx(name, b""), ["1/model.onnx"]),
@@ -35,39 +43,27 @@ BROKEN: dict[str, tuple[Callable[[Repository, str], object], list[str]]] = {
         ["found both model.onnx and model.py"],
     ),
     "unknown_field": (
-        lambda where, name: where.onnx(name, WHOLE, config="\nmax_batch: 4\n"),
+        configured("\nmax_batch: 4\n"),
         ["config.pbtxt:2", "max_batch", "expected max_batch_size"],
     ),
     "no_number": (
-        lambda where, name: where.onnx(name, WHOLE, config="max_batch_size: many\n"),
+        configured("max_batch_size: many\n"),
         ["config.pbtxt:1", "max_batch_size", "found many"],
     ),
     "wrong_name": (
-        lambda where, name: where.onnx(name, WHOLE, config='name: "other"\n'),
+        configured('name: "other"\n'),
         ["config.pbtxt:1", 'found "other"', 'expected "wrong_name"'],
     ),
     "wrong_type": (
-        lambda where, name: where.onnx(
-            name,
-            WHOLE,
-            config='max_batch_size: 4\ninput { name: "x" data_type: TYPE_INT32 dims: 4 }\n',
-        ),
+        configured('max_batch_size: 4\ninput { name: "x" data_type: TYPE_INT32 dims: 4 }\n'),
         ["'x'", "INT32", "FP32"],
     ),
     "wrong_dims": (
-        lambda where, name: where.onnx(
-            name,
-            WHOLE,
-            config='max_batch_size: 4\ninput { name: "x" data_type: TYPE_FP32 dims: 5 }\n',
-        ),
+        configured('max_batch_size: 4\ninput { name: "x" data_type: TYPE_FP32 dims: 5 }\n'),
         ["'x'", "[5]", "[4]"],
     ),
     "wrong_input": (
-        lambda where, name: where.onnx(
-            name,
-            WHOLE,
-            config='max_batch_size: 4\ninput { name: "z" data_type: TYPE_FP32 dims: 4 }\n',
-        ),
+        configured('max_batch_size: 4\ninput { name: "z" data_type: TYPE_FP32 dims: 4 }\n'),
         ["no input 'z'", "it has x"],
     ),
     "no_batches": (
@@ -77,7 +73,7 @@ BROKEN: dict[str, tuple[Callable[[Repository, str], object], list[str]]] = {
         ["max_batch_size is 4", "first dimension"],
     ),
     "decoupled": (
-        lambda where, name: where.onnx(name, WHOLE, config="model_transaction_policy { decoupled: true }\n"),
+        configured("model_transaction_policy { decoupled: true }\n"),
         ["decoupled", "expected false", "one answer to each request"],
     ),
     "syntax": (lambda where, name: where.python(name, "class Model:\n  def"), ["model.py:2", "SyntaxError"]),
@@ -90,21 +86,14 @@ BROKEN: dict[str, tuple[Callable[[Repository, str], object], list[str]]] = {
 
 
 @pytest.fixture(scope="module")
-def ruins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """All of them in one repository, with one that is whole."""
     repository = Repository.make(tmp_path_factory.mktemp("ruins"))
     for name, (break_it, _) in BROKEN.items():
         break_it(repository, name)
     repository.onnx("whole", WHOLE)
-    arguments = (repository.root, "--grpc-address", "127.0.0.1", "--grpc-port", "0")
-    with serving(*arguments, until="server-not-ready") as server:
+    with serving(repository.root, *LOOPBACK, until="server-not-ready") as server:
         yield server
-
-
-@pytest.fixture
-def client(ruins: Server) -> Iterator[Client]:
-    with Client(ruins.target) as client:
-        yield client
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -116,8 +105,8 @@ def test_the_index_gives_the_reason(client: Client, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_the_log_gives_the_reason(ruins: Server, name: str) -> None:
-    record = ruins.wait_for(
+def test_the_log_gives_the_reason(server: Server, name: str) -> None:
+    record = server.wait_for(
         "model-load-failed", lambda record: record["infermesh.model.name"] == name, seconds=5
     )
     assert record["log.level"] == "error"

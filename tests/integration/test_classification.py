@@ -11,7 +11,7 @@ from support import onnx_models
 from support.client import Client, refused, request, to_raw
 from support.repository import Repository
 from support.rest import HEADER_LENGTH, HTTP, Rest, json_request
-from support.server import Serve, Server, serving
+from support.server import LOOPBACK, Serve, Server, serving
 from support.triton_clients import KINDS, triton
 
 CONFIG = """
@@ -32,14 +32,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     repository.onnx("unbatched", onnx_models.identity("INT32", (5,)))
     for datatype in ("FP16", "BYTES", "BOOL", "INT64", "UINT8", "FP64"):
         repository.onnx(datatype.lower(), onnx_models.identity(datatype))
-    with serving(repository.root, "--grpc-address", "127.0.0.1", "--grpc-port", "0", *HTTP) as server:
+    with serving(repository.root, *LOOPBACK, *HTTP) as server:
         yield server
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[Client]:
-    with Client(server.target) as client:
-        yield client
 
 
 def classes(client: Client, model: str, x: Any, count: int) -> tuple[list[int], list[str]]:

@@ -1,7 +1,6 @@
 """Loading and unloading by clients."""
 
 import threading
-from collections.abc import Iterator
 
 import grpc
 import pytest
@@ -23,12 +22,6 @@ def server(serve: Serve, repository: Repository) -> Server:
     server = serve("--model-control-mode", "explicit")
     server.wait_ready()
     return server
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[Client]:
-    with Client(server.target) as client:
-        yield client
 
 
 def load(client: Client, name: str) -> None:

@@ -19,7 +19,7 @@ from support import onnx_models
 from support.client import SECONDS, Client, floats, outputs, refused
 from support.repository import Repository
 from support.rest import HTTP, Rest
-from support.server import Server, serving
+from support.server import LOOPBACK, Server, serving
 from support.shared_memory import Memory, memory
 from support.triton_clients import KINDS, triton
 from tritonclient.utils import InferenceServerException
@@ -47,15 +47,9 @@ def server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("LD_LIBRARY_PATH", str(folder), prepend=":")
             patch.setenv("FAKE_CUDA_LOG", str(folder / "log"))
-            options = ("--grpc-address", "127.0.0.1", "--grpc-port", "0", *HTTP)
+            options = (*LOOPBACK, *HTTP)
             server = stack.enter_context(serving(repository.root, *options))
         yield server
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[Client]:
-    with Client(server.target) as client:
-        yield client
 
 
 def handle(shared: Memory) -> bytes:

@@ -17,7 +17,7 @@ from support.gate import Gate
 from support.python_models import EACH, ENDLESS
 from support.repository import Repository
 from support.rest import HTTP, Rest, json_request
-from support.server import Serve, Server, serving
+from support.server import LOOPBACK, Serve, Server, serving
 
 #: For a model that does not batch.
 ONE = np.array([1], np.int32)
@@ -29,7 +29,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     repository = Repository.make(tmp_path_factory.mktemp("decoupled"))
     repository.python("each", EACH, config="instance_group { count: 2 }\n")
     repository.onnx("scale", onnx_models.scale(3.0))
-    with serving(repository.root, "--grpc-address", "127.0.0.1", "--grpc-port", "0", *HTTP) as server:
+    with serving(repository.root, *LOOPBACK, *HTTP) as server:
         yield server
 
 

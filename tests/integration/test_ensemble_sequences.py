@@ -13,8 +13,18 @@ from support.gate import Gate
 from support.python_models import GATED, NAMED, TALLY
 from support.repository import Repository
 from support.rest import HTTP, Rest, json_request
-from support.sequences import CONTROLS, NAMED_CONFIG, PATIENT, TALLY_PORTS, accumulator, step, total
-from support.server import Serve, Server, serving
+from support.sequences import (
+    CONTROLS,
+    NAMED_CONFIG,
+    PATIENT,
+    TALLY_PORTS,
+    accumulator,
+    check_states,
+    check_streams,
+    step,
+    total,
+)
+from support.server import LOOPBACK, Serve, Server, serving
 from support.triton_clients import KINDS, triton
 
 INT32 = ("INT32", [1])
@@ -69,7 +79,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         ensemble_config({"x": TEXT}, {"name": TEXT, "text": TEXT}, texts, max_batch_size=2),
     )
     cache = ("--cache-config", "local,size=1048576")
-    with serving(repository.root, "--grpc-address", "127.0.0.1", "--grpc-port", "0", *HTTP, *cache) as server:
+    with serving(repository.root, *LOOPBACK, *HTTP, *cache) as server:
         yield server
 
 
@@ -80,28 +90,12 @@ def bonus(ensemble: str) -> int:
 
 @pytest.mark.parametrize("ensemble", [*ENSEMBLES, "around"])
 def test_each_sequence_has_a_state_of_its_own(client: Client, ensemble: str) -> None:
-    sums = dict.fromkeys(range(1, 5), bonus(ensemble))
-    for turn in range(6):
-        for sequence in sums:
-            message = step(ensemble, sequence, 10 * sequence + turn, start=turn == 0, end=turn == 5)
-            sums[sequence] += 10 * sequence + turn
-            assert total(client.infer(message)) == sums[sequence]
+    check_states(client, ensemble, bonus(ensemble))
 
 
 @pytest.mark.parametrize("ensemble", [*ENSEMBLES, "around"])
 def test_interleaved_streams_are_never_mixed(client: Client, ensemble: str) -> None:
-    # More sequences than slots: the rest waits until others have ended.
-    sequences, length = range(100, 130), 8
-    requests = [
-        step(ensemble, sequence, turn + 1, start=turn == 0, end=turn == length - 1, id_=f"{sequence} {turn}")
-        for turn in range(length)
-        for sequence in sequences
-    ]
-    answers = list(client.stream(requests))
-    assert [answer.error_message for answer in answers] == [""] * len(requests)
-    for answer in answers:
-        _, turn = map(int, answer.infer_response.id.split())
-        assert total(answer.infer_response) == bonus(ensemble) + (turn + 1) * (turn + 2) // 2
+    check_streams(client, ensemble, bonus(ensemble))
 
 
 @pytest.mark.parametrize("kind", KINDS)

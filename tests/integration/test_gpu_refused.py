@@ -8,7 +8,7 @@ import pytest
 from support import onnx_models
 from support.client import Client, floats, outputs, request
 from support.repository import Repository
-from support.server import Server, serving
+from support.server import LOOPBACK, Server, serving
 
 _RUNTIME = find_spec("onnxruntime")
 assert _RUNTIME is not None
@@ -58,8 +58,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         repository.onnx(name, onnx_models.scale(3.0), config=config)
     for name, config in SERVED.items():
         repository.onnx(name, onnx_models.scale(3.0), config=config)
-    arguments = (repository.root, "--grpc-address", "127.0.0.1", "--grpc-port", "0")
-    with serving(*arguments, until="server-not-ready") as server:
+    with serving(repository.root, *LOOPBACK, until="server-not-ready") as server:
         yield server
 
 

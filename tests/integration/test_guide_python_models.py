@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.client import Client, floats, outputs, request
-from support.server import Server, serving
+from support.server import LOOPBACK, Server, serving
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "python-models.md"
 
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Server]:
     """All of its models."""
-    with serving(folder / "models", "--grpc-address", "127.0.0.1", "--grpc-port", "0") as server:
+    with serving(folder / "models", *LOOPBACK) as server:
         yield server
 
 

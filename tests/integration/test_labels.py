@@ -1,6 +1,5 @@
 """Versions by their labels."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -37,12 +36,6 @@ def server(serve: Serve, three: Repository) -> Server:
     server.wait_ready()
     assert three.root.is_dir()
     return server
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[Client]:
-    with Client(server.target) as client:
-        yield client
 
 
 def factor(client: Client, version: str) -> tuple[str, float]:

@@ -3,7 +3,6 @@
 import base64
 import json
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -31,12 +30,6 @@ def server(serve: Serve, repository: Repository, tmp_path: Path, monkeypatch: py
     server = serve("--model-control-mode", "explicit", "--load-model", "scale", *HTTP)
     server.wait_ready()
     return server
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[Client]:
-    with Client(server.target) as client:
-        yield client
 
 
 def leftovers(tmp_path: Path) -> list[str]:

@@ -15,7 +15,7 @@ from support import onnx_models
 from support.client import SECONDS, Client, outputs, request
 from support.python_models import REVERSE
 from support.repository import Repository
-from support.server import Server
+from support.server import LOOPBACK, Server
 
 #: Model, inputs, expected output.
 Sample = tuple[str, dict[str, Any], NDArray[Any]]
@@ -65,7 +65,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     repository.onnx("add", onnx_models.add())
     repository.onnx("text", onnx_models.identity("BYTES"), config=BATCHING)
     repository.python("reverse", REVERSE, config=two_instances())
-    server = Server(repository.root, "--grpc-address", "127.0.0.1", "--grpc-port", "0")
+    server = Server(repository.root, *LOOPBACK)
     try:
         server.wait_ready()
         yield server

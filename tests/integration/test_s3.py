@@ -11,9 +11,8 @@ from infermesh.proto.inference import grpc_service_pb2 as pb
 from support import onnx_models
 from support.client import SECONDS, Client, floats, outputs, refused, request
 from support.s3 import CREDENTIALS, NOBODY, READER, S3, STRANGER
-from support.server import Server, serving
+from support.server import LOOPBACK, Server, serving
 
-LISTEN = ("--grpc-address", "127.0.0.1", "--grpc-port", "0")
 POLL = ("--model-control-mode", "poll", "--repository-poll-secs", "0.1")
 
 
@@ -42,7 +41,7 @@ def copies(tmp_path: Path) -> list[Path]:
 
 def ended(*arguments: str | Path) -> tuple[int, str]:
     """Exit code and messages of a server that does not get to serve."""
-    server = Server(*arguments, *LISTEN)
+    server = Server(*arguments, *LOOPBACK)
     code = server.wait()
     assert not any("Traceback" in line for line in server.errors)
     return code, "\n".join(server.errors)
@@ -52,7 +51,7 @@ def test_models_are_served_and_the_copy_goes_with_the_server(s3: S3, tmp_path: P
     s3.onnx("scale", onnx_models.scale(2.0), config="max_batch_size: 8\n")
     s3.onnx("other", onnx_models.scale(3.0))
     s3.put("README.md", b"no model")
-    with serving(s3.location, *LISTEN) as server:
+    with serving(s3.location, *LOOPBACK) as server:
         assert (factor(server), factor(server, "other")) == (2.0, 3.0)
         assert len(copies(tmp_path)) == 1
         assert server.wait_for("repository-copied")["infermesh.repository"] == s3.location
@@ -65,7 +64,7 @@ def test_the_protocol_may_be_said_and_repositories_may_be_many(s3: S3, tmp_path:
     local.mkdir(parents=True)
     (local / "model.onnx").write_bytes(onnx_models.scale(4.0))
     location = s3.location.replace("s3://", "s3://http://") + "//"
-    with serving("--model-repository", location, "--model-repository", local.parents[1], *LISTEN) as server:
+    with serving("--model-repository", location, "--model-repository", local.parents[1], *LOOPBACK) as server:
         assert (factor(server), factor(server, "mine")) == (2.0, 4.0)
 
 
@@ -75,7 +74,7 @@ def test_only_versions_that_are_served_are_copied(s3: S3, tmp_path: Path) -> Non
     s3.onnx("scale", onnx_models.scale(3.0), version=3)
     s3.put("scale/config.pbtxt", b"version_policy { latest { num_versions: 2 } }")
     s3.put("scale/labels.txt", b"a label")
-    with serving(s3.location, *LISTEN) as server:
+    with serving(s3.location, *LOOPBACK) as server:
         assert (factor(server, version="2"), factor(server, version="3")) == (2.0, 3.0)
         (copy,) = copies(tmp_path)
         assert sorted(path.name for path in (copy / "scale").iterdir()) == [
@@ -97,7 +96,7 @@ def test_objects_that_can_be_no_files_are_left_out(s3: S3, tmp_path: Path) -> No
         "scale/./x",
     ):
         s3.put(path, b"")
-    with serving(s3.location, *LISTEN) as server:
+    with serving(s3.location, *LOOPBACK) as server:
         assert factor(server) == 2.0
         with Client(server.target) as client:
             assert set(client.index()) == {("scale", "1")}
@@ -107,7 +106,7 @@ def test_objects_that_can_be_no_files_are_left_out(s3: S3, tmp_path: Path) -> No
 def test_poll_mode_sees_what_changes(s3: S3) -> None:
     s3.onnx("scale", onnx_models.scale(2.0))
     s3.onnx("still", onnx_models.scale(9.0))
-    with serving(s3.location, *LISTEN, *POLL) as server:
+    with serving(s3.location, *LOOPBACK, *POLL) as server:
         s3.onnx("scale", onnx_models.scale(5.0), version=2)
         server.wait_for("model-unloaded", lambda record: record["infermesh.model.version"] == 1)
         assert factor(server) == 5.0
@@ -136,7 +135,7 @@ def test_explicit_mode_copies_what_is_asked_for(s3: S3, tmp_path: Path) -> None:
     s3.onnx("scale", onnx_models.scale(2.0))
     s3.onnx("other", onnx_models.scale(3.0))
     with (
-        serving(s3.location, *LISTEN, "--model-control-mode", "explicit") as server,
+        serving(s3.location, *LOOPBACK, "--model-control-mode", "explicit") as server,
         triton.InferenceServerClient(server.target) as control,
     ):
         control.load_model("scale", client_timeout=SECONDS)
@@ -159,13 +158,13 @@ def test_explicit_mode_copies_what_is_asked_for(s3: S3, tmp_path: Path) -> None:
 def test_a_cache_is_kept_between_two_runs(s3: S3, tmp_path: Path) -> None:
     s3.onnx("scale", onnx_models.scale(2.0))
     cache = ("--repository-cache", tmp_path / "cache")
-    with serving(s3.location, *LISTEN, *cache) as server:
+    with serving(s3.location, *LOOPBACK, *cache) as server:
         assert factor(server) == 2.0
         code, errors = ended(s3.location, *cache)
         assert code == 2
         assert "is used by another server" in errors
     s3.onnx("second", onnx_models.scale(3.0))
-    with serving(s3.location, *LISTEN, *cache) as server:
+    with serving(s3.location, *LOOPBACK, *cache) as server:
         assert (factor(server), factor(server, "second")) == (2.0, 3.0)
         copied = server.wait_for("repository-copied")["message"]
         assert f"of {len(onnx_models.scale(3.0)) / 1e6:.1f} MB" in copied
@@ -173,7 +172,7 @@ def test_a_cache_is_kept_between_two_runs(s3: S3, tmp_path: Path) -> None:
 
 def test_a_bucket_that_disappears_takes_no_model_with_it(s3: S3) -> None:
     s3.onnx("scale", onnx_models.scale(2.0))
-    with serving(s3.location, *LISTEN, *POLL) as server:
+    with serving(s3.location, *LOOPBACK, *POLL) as server:
         s3.drop_bucket()
         record = server.wait_for("repository-unreadable", lambda it: "there is no bucket" in it["message"])
         assert "what is loaded stays in service" in record["message"]
@@ -188,7 +187,7 @@ def test_no_bucket_is_a_mistake_in_the_command(s3: S3) -> None:
 
 
 def test_an_empty_location_is_an_empty_repository(s3: S3) -> None:
-    with serving(f"{s3.location}/elsewhere", *LISTEN) as server:
+    with serving(f"{s3.location}/elsewhere", *LOOPBACK) as server:
         assert "nothing to serve" in server.wait_for("repository-empty")["message"]
 
 
@@ -223,7 +222,7 @@ def test_an_object_that_may_not_be_read_is_its_model_s_problem(
     s3.onnx("guarded", onnx_models.scale(3.0))
     s3.put("guarded/1/secret", b"no")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", READER)
-    server = Server(s3.location, *LISTEN)
+    server = Server(s3.location, *LOOPBACK)
     try:
         record = server.wait_for("model-load-failed")
         assert "guarded/1/secret (as the test wants it) cannot be copied" in record["error.message"]

@@ -14,8 +14,18 @@ from support.client import SECONDS, Client, ints, outputs, refused, request
 from support.python_models import NAMED, TALLY
 from support.repository import Repository
 from support.rest import HTTP, Rest, json_request
-from support.sequences import CONTROLS, NAMED_CONFIG, PATIENT, TALLY_PORTS, accumulator, step, total
-from support.server import Server, serving
+from support.sequences import (
+    CONTROLS,
+    NAMED_CONFIG,
+    PATIENT,
+    TALLY_PORTS,
+    accumulator,
+    check_states,
+    check_streams,
+    step,
+    total,
+)
+from support.server import LOOPBACK, Server, serving
 from support.triton_clients import KINDS
 from support.triton_clients import triton as triton_of
 
@@ -39,7 +49,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     )
     repository.python("named", NAMED, config=NAMED_CONFIG)
     repository.onnx("plain", onnx_models.identity("INT32", ("n", 1)))
-    with serving(repository.root, "--grpc-address", "127.0.0.1", "--grpc-port", "0", *HTTP) as server:
+    with serving(repository.root, *LOOPBACK, *HTTP) as server:
         yield server
 
 
@@ -49,31 +59,13 @@ BONUS = {"tally": 0}
 
 @pytest.mark.parametrize("model", ["direct", "oldest", "many", "tally"])
 def test_each_sequence_has_a_state_of_its_own(client: Client, model: str) -> None:
-    bonus = BONUS.get(model, 100)
-    sums = dict.fromkeys(range(1, 5), bonus)
-    for turn in range(6):
-        for sequence in sums:
-            message = step(model, sequence, 10 * sequence + turn, start=turn == 0, end=turn == 5)
-            sums[sequence] += 10 * sequence + turn
-            assert total(client.infer(message)) == sums[sequence]
+    check_states(client, model, BONUS.get(model, 100))
 
 
 @pytest.mark.parametrize("model", ["direct", "oldest", "many", "tally"])
 def test_interleaved_streams_are_never_mixed(client: Client, model: str) -> None:
-    bonus = BONUS.get(model, 100)
-    # More sequences than slots: the rest waits until others have ended.
-    sequences, length = range(100, 130), 8
-    requests = [
-        step(model, sequence, turn + 1, start=turn == 0, end=turn == length - 1, id_=f"{sequence} {turn}")
-        for turn in range(length)
-        for sequence in sequences
-    ]
-    answers = list(client.stream(requests))
-    assert [answer.error_message for answer in answers] == [""] * len(requests)
-    for answer in answers:
-        sequence, turn = map(int, answer.infer_response.id.split())
-        assert total(answer.infer_response) == bonus + (turn + 1) * (turn + 2) // 2
-        found = outputs(answer.infer_response)
+    for sequence, answer in check_streams(client, model, BONUS.get(model, 100)):
+        found = outputs(answer)
         if "whose" in found:
             assert found["whose"].tolist() == [[sequence]]
 

@@ -2,7 +2,7 @@
 
 from infermesh.proto.inference import grpc_service_pb2 as pb
 
-from support.client import ints, outputs, request
+from support.client import Client, ints, outputs, request
 
 #: What a ``TALLY`` model takes and gives.
 TALLY_PORTS = """
@@ -76,3 +76,32 @@ def step(
 def total(response: pb.ModelInferResponse) -> int:
     """The sum that a model answers."""
     return int(outputs(response)["sum"][0, 0])
+
+
+def check_states(client: Client, model: str, bonus: int) -> None:
+    """Four sequences that take turns are each added up by themselves; their start counts `bonus`."""
+    sums = dict.fromkeys(range(1, 5), bonus)
+    for turn in range(6):
+        for sequence in sums:
+            message = step(model, sequence, 10 * sequence + turn, start=turn == 0, end=turn == 5)
+            sums[sequence] += 10 * sequence + turn
+            assert total(client.infer(message)) == sums[sequence]
+
+
+def check_streams(client: Client, model: str, bonus: int) -> list[tuple[int, pb.ModelInferResponse]]:
+    """The same of thirty on one stream that waits for no answer; returns each answer with its sequence."""
+    # More sequences than slots: the rest waits until others have ended.
+    sequences, length = range(100, 130), 8
+    requests = [
+        step(model, sequence, turn + 1, start=turn == 0, end=turn == length - 1, id_=f"{sequence} {turn}")
+        for turn in range(length)
+        for sequence in sequences
+    ]
+    answers = list(client.stream(requests))
+    assert [answer.error_message for answer in answers] == [""] * len(requests)
+    found = []
+    for answer in answers:
+        sequence, turn = map(int, answer.infer_response.id.split())
+        assert total(answer.infer_response) == bonus + (turn + 1) * (turn + 2) // 2
+        found.append((sequence, answer.infer_response))
+    return found

@@ -17,6 +17,9 @@ STOP_SECONDS = 40.0
 
 Record = dict[str, Any]
 
+#: Any port of this machine.
+LOOPBACK = ("--grpc-address", "127.0.0.1", "--grpc-port", "0")
+
 #: Each test opens the ports that it uses, so that tests can run beside each other.
 _LISTENERS = {"--http-port": "--no-http", "--metrics-port": "--no-metrics"}
 
