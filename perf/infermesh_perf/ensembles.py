@@ -46,10 +46,13 @@ def ensembles(
 
     On the server, by its own statistics: how long a request to the ensemble takes from its arrival to its
     answer, over what the members compute for it meanwhile (inputs, inference, outputs), and over what they
-    compute where a client calls one of them again and again, whose weights then stay in the processor's
-    caches. By the client: the ensemble beside calling its members one after another, which is the sum of
-    their latencies, and beside the same arithmetic in one model, which is the least that any ensemble could
-    cost. Triton's members are Python models that call ONNX Runtime, since its ONNX backend is in no wheel.
+    compute when they are called alone. By the client: the ensemble beside calling its members one after
+    another, which is the sum of their latencies, and beside the same arithmetic in one model, which is the
+    least that any ensemble could cost.
+
+    A member that is called alone has its weights in the processor's caches, where those of a whole chain may
+    not fit: where the chain is large, only one model is a fair measure. Triton's members are Python models
+    that call ONNX Runtime, since its ONNX backend is in no wheel.
 
     The result is written to `perf/results/ensembles-DATE-KIND.json`.
 
