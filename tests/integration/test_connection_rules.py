@@ -118,4 +118,6 @@ def test_message_limits_are_those_of_their_edge(serve: Serve, repository: Reposi
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     with Rest(server.http_port) as rest:
         assert rest.post("/v2/models/wide/infer", b"x" * 2001).status == 413
+        # Far more than the sockets' buffers hold: the client is still writing when it is refused.
+        assert rest.post("/v2/models/wide/infer", bytes(16 << 20)).status == 413
         assert rest.post("/v2/models/wide/infer", b"x" * 1999).status == 400

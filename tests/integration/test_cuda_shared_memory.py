@@ -136,7 +136,7 @@ def test_a_window_is_within_its_region(client: Client) -> None:
         client.inference.CudaSharedMemoryUnregister(pb.CudaSharedMemoryUnregisterRequest(), timeout=SECONDS)
 
 
-def test_without_a_device(zoo: Server, rest: Rest) -> None:
+def test_without_a_device(zoo: Server) -> None:
     refusal = "failed to register CUDA shared memory region: 'c', GPUs not supported"
     with Client(zoo.target) as client:
         with refused(INVALID, refusal):
@@ -146,12 +146,13 @@ def test_without_a_device(zoo: Server, rest: Rest) -> None:
         client.inference.CudaSharedMemoryUnregister(pb.CudaSharedMemoryUnregisterRequest(), timeout=SECONDS)
     path = "/v2/cudasharedmemory/region/c/register"
     whole: dict[str, Any] = {"raw_handle": {"b64": "A" * 86 + "=="}, "device_id": 0, "byte_size": 64}
-    for body, message in [
-        (whole, refusal),
-        ({}, "Shared memory register request has no 'raw_handle' field"),
-        ({**whole, "raw_handle": {"b64": "?"}}, "'raw_handle' must be a valid base64 encoded"),
-        ({"raw_handle": whole["raw_handle"]}, "Shared memory register request has no 'byte_size' field"),
-    ]:
-        answer = rest.post(path, body)
-        assert (answer.status, message in answer.error) == (400, True), answer.error
-    assert "cuda_shared_memory" not in rest.get("/v2").json["extensions"]
+    with Rest(zoo.http_port) as rest:
+        for body, message in [
+            (whole, refusal),
+            ({}, "Shared memory register request has no 'raw_handle' field"),
+            ({**whole, "raw_handle": {"b64": "?"}}, "'raw_handle' must be a valid base64 encoded"),
+            ({"raw_handle": whole["raw_handle"]}, "Shared memory register request has no 'byte_size' field"),
+        ]:
+            answer = rest.post(path, body)
+            assert (answer.status, message in answer.error) == (400, True), answer.error
+        assert "cuda_shared_memory" not in rest.get("/v2").json["extensions"]

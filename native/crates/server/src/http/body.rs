@@ -13,10 +13,14 @@ use infermesh_wire::{
     framing::{Encoding, too_large},
 };
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// A client that sends nothing for so long has lost interest.
 const PAUSE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Of a body that was refused, as much is read.
+const DISCARD_LIMIT: usize = 64 << 20;
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The whole body, inflated. One that arrived in one piece is not copied.
 ///
@@ -29,6 +33,35 @@ pub async fn receive(
     mut body: Incoming,
     hold: &mut Hold,
 ) -> Result<Bytes, Error> {
+    let received = take(local, headers, &mut body, hold).await;
+    if received.as_ref().is_err_and(|error| error.code != Code::Cancelled) {
+        discard(local, &mut body).await;
+    }
+    received
+}
+
+/// Reads what follows a refusal, within bounds. A connection that is closed over bytes that nobody read is reset, and the
+/// answer may be lost with it before the client, which is still writing, comes to read it.
+async fn discard(local: &Local, body: &mut Incoming) {
+    let rest = async {
+        let mut left = DISCARD_LIMIT;
+        while let Ok(Some(chunk)) = next(local, body).await {
+            left = left.saturating_sub(chunk.len());
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // Slower than that, the client finds out by itself.
+    let _ = timeout(DISCARD_TIMEOUT, rest).await;
+}
+
+async fn take(
+    local: &Local,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+    hold: &mut Hold,
+) -> Result<Bytes, Error> {
     let limit = local.shared.max_input_bytes;
     let encoding = encoding(headers)?;
     let announced = body.size_hint().lower().try_into().unwrap_or(usize::MAX);
@@ -36,7 +69,7 @@ pub async fn receive(
         return Err(too_large(announced, limit));
     }
     hold.check(announced)?;
-    let mut whole = match next(local, &mut body).await? {
+    let mut whole = match next(local, body).await? {
         None => return Ok(Bytes::new()),
         Some(first) if body.is_end_stream() => {
             hold.grow(first.len())?;
@@ -46,7 +79,7 @@ pub async fn receive(
             hold.grow(first.len())?;
             let mut buffer = Buffer::new(announced.max(first.len()));
             buffer.extend_from_slice(&first);
-            while let Some(chunk) = next(local, &mut body).await? {
+            while let Some(chunk) = next(local, body).await? {
                 if buffer.len() + chunk.len() > limit {
                     return Err(too_large(buffer.len() + chunk.len(), limit));
                 }
