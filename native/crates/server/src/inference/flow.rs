@@ -18,7 +18,6 @@ use crate::{
     observe::watch,
     shared::Local,
 };
-use futures_util::{StreamExt, stream::FuturesUnordered};
 use infermesh_batcher::{
     Answer, Failure, Tensor, Timing, TraceIds,
     sequence::Turn,
@@ -27,15 +26,19 @@ use infermesh_batcher::{
 use infermesh_wire::{Code, Error};
 use smallvec::SmallVec;
 use std::{
-    future::Future,
     iter::once,
-    pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-/// A step that its model has answered, or not.
-type Ended = (usize, Visit, Option<TraceIds>, Result<Answer, Error>);
+/// A step that its model has accepted.
+struct UnderWay {
+    /// In the plan.
+    index: usize,
+    visit: Visit,
+    trace: Option<TraceIds>,
+}
 
 /// Dropping it gives up what its steps have under way.
 pub struct Flow {
@@ -52,7 +55,7 @@ pub struct Flow {
     tensors: Vec<Option<Tensor>>,
     /// Steps that wait for tensors, in the plan's order.
     waiting: Vec<usize>,
-    under_way: FuturesUnordered<Pin<Box<dyn Future<Output = Ended>>>>,
+    under_way: SmallVec<[UnderWay; 1]>,
     /// Sums over the steps that have run.
     queued: Duration,
     phases: Phases,
@@ -86,7 +89,7 @@ impl Flow {
             patience: job.timeout.map(|timeout| since + timeout),
             tensors,
             waiting: plan.needed(wanted),
-            under_way: FuturesUnordered::new(),
+            under_way: SmallVec::new(),
             queued: Duration::ZERO,
             phases: Phases::default(),
             failure: Some(Failure::Canceled),
@@ -95,27 +98,41 @@ impl Flow {
         Ok(flow)
     }
 
-    /// Runs the rest of the steps.
-    pub async fn answer(&mut self) -> Result<Answer, Error> {
+    /// Runs the rest of the steps. Not to be asked again once it has answered.
+    pub fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Answer, Error>> {
         let version = self.version.clone();
         let Engine::Ensemble(ensemble) = &version.engine else {
-            return Err(Error::internal("not an ensemble"));
+            return Poll::Ready(Err(Error::internal("not an ensemble")));
         };
-        while let Some((index, visit, trace, outcome)) = self.under_way.next().await {
-            let step = &ensemble.plan.steps[index];
-            if let (Some(outer), Some(own)) = (self.terms.trace, trace) {
-                let told = outcome.as_ref().map(|answer| visit.is_one_execution().then_some(answer.timing));
-                let traces = &self.local.shared.traces;
-                watch::tell_step(traces, outer, own, visit.version(), visit.since(), told);
+        let mut next = 0;
+        // Steps that begin meanwhile come last.
+        while let Some(step) = self.under_way.get_mut(next) {
+            let Poll::Ready(outcome) = step.visit.poll_answer(context) else {
+                next += 1;
+                continue;
+            };
+            let ended = self.under_way.swap_remove(next);
+            if let Err(error) = self.pass(&ensemble.plan, ended, outcome) {
+                return Poll::Ready(Err(self.failed(error)));
             }
-            let outcome = outcome.map_err(|error| self.within(step, error));
-            let passed = outcome.and_then(|answer| {
-                self.keep(step, &visit, answer);
-                self.advance(&ensemble.plan)
-            });
-            passed.map_err(|error| self.failed(error))?;
         }
-        Ok(self.done(ensemble))
+        match self.under_way.is_empty() {
+            true => Poll::Ready(Ok(self.done(ensemble))),
+            false => Poll::Pending,
+        }
+    }
+
+    /// Takes what a step has answered, and goes on from there.
+    fn pass(&mut self, plan: &Plan, ended: UnderWay, outcome: Result<Answer, Error>) -> Result<(), Error> {
+        let UnderWay { index, visit, trace } = ended;
+        let step = &plan.steps[index];
+        if let (Some(outer), Some(own)) = (self.terms.trace, trace) {
+            let told = outcome.as_ref().map(|answer| visit.is_one_execution().then_some(answer.timing));
+            let traces = &self.local.shared.traces;
+            watch::tell_step(traces, outer, own, visit.version(), visit.since(), told);
+        }
+        self.keep(step, &visit, outcome.map_err(|error| self.within(step, error))?);
+        self.advance(plan)
     }
 
     /// Hands every step whose tensors are there to its model.
@@ -129,10 +146,7 @@ impl Flow {
             }
             let trace = self.terms.trace.map(watch::within);
             match self.begin(plan, step, trace) {
-                Ok(mut visit) => self.under_way.push(Box::pin(async move {
-                    let outcome = visit.answer().await;
-                    (index, visit, trace, outcome)
-                })),
+                Ok(visit) => self.under_way.push(UnderWay { index, visit, trace }),
                 Err(error) => failure = Some(self.within(step, error)),
             }
             false

@@ -4,20 +4,31 @@ use crate::models::Version;
 use infermesh_batcher::{Answer, Drive, Expiry, Failure, Outcome, Request};
 use infermesh_wire::{Code, Error};
 use std::{
+    pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 use tokio::{
     sync::oneshot,
     task::{spawn_local, yield_now},
-    time::sleep_until,
+    time::{Sleep, sleep_until},
 };
 
 pub struct Queued {
     answer: oneshot::Receiver<Outcome>,
     expiry: Option<Expiry>,
+    alarm: Alarm,
     /// What becomes of the request if it is dropped now; `None` once the batcher has counted it.
     failure: Option<Failure>,
+}
+
+/// Rings at the request's expiry. Boxed: most requests have none.
+enum Alarm {
+    Unset,
+    On(Pin<Box<Sleep>>),
+    /// It has rung.
+    Off,
 }
 
 impl Queued {
@@ -30,52 +41,54 @@ impl Queued {
         timeout: Option<Duration>,
     ) -> Result<Self, Error> {
         let expiry = schedule(version, request, priority, timeout)?;
-        Ok(Self { answer, expiry, failure: Some(Failure::Canceled) })
+        Ok(Self { answer, expiry, alarm: Alarm::Unset, failure: Some(Failure::Canceled) })
     }
 
-    pub async fn answer(&mut self) -> Result<Answer, Error> {
-        let Self { answer, expiry, failure } = self;
-        let received = match expiry {
-            None => answer.await,
-            Some(expiry) => match Box::pin(before(answer, expiry)).await {
-                Some(received) => received,
-                None => {
-                    *failure = Some(Failure::Rejected);
-                    return Err(expired());
-                }
-            },
-        };
-        match (received, expiry) {
-            (Ok(outcome), _) => {
-                *failure = None;
-                outcome
+    /// Not to be asked again once it has answered.
+    pub fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Answer, Error>> {
+        match Pin::new(&mut self.answer).poll(context) {
+            Poll::Ready(Ok(outcome)) => {
+                self.failure = None;
+                Poll::Ready(outcome)
             }
             // The batcher drops a request without an answer only when it is too late for it.
-            (Err(_), Some(expiry)) if expiry.at <= Instant::now() => {
-                *failure = Some(Failure::Rejected);
-                Err(expired())
+            Poll::Ready(Err(_)) if self.expiry.as_ref().is_some_and(|expiry| expiry.at <= Instant::now()) => {
+                Poll::Ready(Err(self.expire()))
             }
-            (Err(_), _) => Err(Error::deadline_exceeded()),
+            Poll::Ready(Err(_)) => Poll::Ready(Err(Error::deadline_exceeded())),
+            Poll::Pending if self.is_overdue(context) => Poll::Ready(Err(self.expire())),
+            Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// Whether it has waited too long, and no instance has taken it.
+    fn is_overdue(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(expiry) = &self.expiry else { return false };
+        let alarm = match &mut self.alarm {
+            Alarm::Off => return false,
+            Alarm::On(alarm) => alarm,
+            unset => {
+                *unset = Alarm::On(Box::pin(sleep_until(expiry.at.into())));
+                let Alarm::On(alarm) = unset else { return false };
+                alarm
+            }
+        };
+        if alarm.as_mut().poll(context).is_pending() {
+            return false;
+        }
+        self.alarm = Alarm::Off;
+        expiry.claim()
+    }
+
+    fn expire(&mut self) -> Error {
+        self.failure = Some(Failure::Rejected);
+        expired()
     }
 
     /// What became of a request that is dropped, unless the batcher has counted it.
     pub fn uncounted(&mut self) -> Option<Failure> {
         self.failure.filter(|_| self.answer.try_recv().is_err())
     }
-}
-
-/// What comes of the request; `None` if it has waited too long for an instance.
-async fn before(
-    answer: &mut oneshot::Receiver<Outcome>,
-    expiry: &Expiry,
-) -> Option<Result<Outcome, oneshot::error::RecvError>> {
-    tokio::select! {
-        biased;
-        received = &mut *answer => return Some(received),
-        () = sleep_until(expiry.at.into()) => {}
-    }
-    if expiry.claim() { None } else { Some(answer.await) }
 }
 
 /// Hands a request to its model's scheduler; returns when it will have waited too long for an instance.

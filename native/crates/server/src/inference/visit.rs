@@ -14,7 +14,9 @@ use infermesh_batcher::{Answer, Request, Tensor, Timing, sequence::Turn, stats::
 use infermesh_wire::Error;
 use smallvec::SmallVec;
 use std::{
+    future::poll_fn,
     sync::Arc,
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
@@ -93,22 +95,28 @@ impl Visit {
     }
 
     /// The model's outputs; to be asked once.
-    pub async fn answer(&mut self) -> Result<Answer, Error> {
-        let answer = match &mut self.work {
-            Work::Queued(queued) => queued.answer().await,
-            // Apart: the wait of a plain request need not be as large as that of an ensemble.
-            Work::Flow(flow) => Box::pin(flow.answer()).await,
+    pub fn answer(&mut self) -> impl Future<Output = Result<Answer, Error>> {
+        poll_fn(|context| self.poll_answer(context))
+    }
+
+    /// As `answer`. Not to be asked again once it has answered.
+    pub fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Answer, Error>> {
+        let outcome = match &mut self.work {
+            Work::Queued(queued) => ready!(queued.poll_answer(context)),
+            Work::Flow(flow) => ready!(flow.poll_answer(context)),
             Work::Known(answer) => answer
                 .take()
                 .map(|answer| *answer)
                 .ok_or_else(|| Error::internal("an answer was given twice")),
-        }?;
-        if let Some(Miss { cache, key, looked }) = self.miss.take().map(|miss| *miss) {
+        };
+        if let Ok(answer) = &outcome
+            && let Some(Miss { cache, key, looked }) = self.miss.take().map(|miss| *miss)
+        {
             let begun = Instant::now();
             cache.put(key, &answer.outputs);
             self.version.engine.stats().missed(looked + begun.elapsed());
         }
-        Ok(answer)
+        Poll::Ready(outcome)
     }
 
     /// Whether the answer's timing is that of one batch.
