@@ -142,7 +142,7 @@ fn accept(
     let marked = request.parameters.get("triton_enable_empty_final_response") == Some(Parameter::Bool(true));
     let watch =
         Watch::begin(local, origin.map(|origin| Box::new(origin.next())), request.model_name, deadline);
-    let terms = Terms { deadline, trace: watch.trace() };
+    let terms = Terms { deadline, trace: watch.trace(), has_own_task: false };
     let accepted = local.shared.registry.on(request.model_name, request.model_version, |version| {
         if version.is_decoupled() {
             return decoupled::submit(local, version, &request, message, marked, terms).map(Accepted::Many);

@@ -71,7 +71,7 @@ fn accept(
 ) -> Result<(Watch, Result<Pending, Error>), Error> {
     let request = InferRequest::decode(&message)?;
     let watch = Watch::begin(local, origin, request.model_name, deadline);
-    let terms = Terms { deadline, trace: watch.trace() };
+    let terms = Terms { deadline, trace: watch.trace(), has_own_task: true };
     let accepted = local.shared.registry.on(request.model_name, request.model_version, |version| {
         version.check_answers_once("ModelInfer RPC")?;
         submit(local, version, &request, &message, terms)

@@ -48,7 +48,7 @@ pub async fn serve(
         let mut hold = Hold::none(&local.purse);
         let body = body::receive(local, &head.headers, body, &mut hold).await?;
         let watch = Watch::begin(local, origin, model, deadline);
-        let terms = Terms { deadline, trace: watch.trace() };
+        let terms = Terms { deadline, trace: watch.trace(), has_own_task: false };
         let outcome = run(local, (model, version), &head.headers, body, terms).await;
         watch.end(outcome.as_ref().map(|(done, _)| done.told()));
         let (done, carriers) = outcome?;

@@ -61,7 +61,7 @@ pub fn submit(
     queued.deadline = terms.deadline;
     queued.trace = terms.trace;
     queued.turn = turn;
-    let expiry = schedule(&version, queued, priority, timeout)?;
+    let (expiry, _) = schedule(&version, queued, priority, timeout)?;
     let id = request.id.to_owned();
     Ok(Answers {
         version,

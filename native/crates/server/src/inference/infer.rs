@@ -26,6 +26,8 @@ use std::{
 pub struct Terms {
     pub deadline: Option<Instant>,
     pub trace: Option<TraceIds>,
+    /// Whether a task waits for it and for nothing else.
+    pub has_own_task: bool,
 }
 
 /// When the client stops waiting, by the `grpc-timeout` it sent; a year is as long as for ever.

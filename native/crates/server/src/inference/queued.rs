@@ -1,5 +1,6 @@
 //! A request in its model's queue, and the wait for its answer.
 
+use super::promise::Promise;
 use crate::models::Version;
 use infermesh_batcher::{Answer, Drive, Expiry, Failure, Outcome, Request};
 use infermesh_wire::{Code, Error};
@@ -11,13 +12,13 @@ use std::{
 };
 use tokio::{
     sync::oneshot,
-    task::{spawn_local, yield_now},
     time::{Sleep, sleep_until},
 };
 
 pub struct Queued {
     answer: oneshot::Receiver<Outcome>,
     expiry: Option<Expiry>,
+    promise: Option<Promise>,
     alarm: Alarm,
     /// What becomes of the request if it is dropped now; `None` once the batcher has counted it.
     failure: Option<Failure>,
@@ -39,13 +40,19 @@ impl Queued {
         answer: oneshot::Receiver<Outcome>,
         priority: u64,
         timeout: Option<Duration>,
+        has_own_task: bool,
     ) -> Result<Self, Error> {
-        let expiry = schedule(version, request, priority, timeout)?;
-        Ok(Self { answer, expiry, alarm: Alarm::Unset, failure: Some(Failure::Canceled) })
+        let (expiry, promise) = schedule(version, request, priority, timeout)?;
+        // A promise that is let go is kept all the same.
+        let promise = promise.filter(|_| has_own_task);
+        Ok(Self { answer, expiry, promise, alarm: Alarm::Unset, failure: Some(Failure::Canceled) })
     }
 
     /// Not to be asked again once it has answered.
     pub fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Answer, Error>> {
+        if self.promise.as_mut().is_some_and(|promise| promise.poll(context).is_ready()) {
+            self.promise = None;
+        }
         match Pin::new(&mut self.answer).poll(context) {
             Poll::Ready(Ok(outcome)) => {
                 self.failure = None;
@@ -91,29 +98,20 @@ impl Queued {
     }
 }
 
-/// Hands a request to its model's scheduler; returns when it will have waited too long for an instance.
+/// Hands a request to its model's scheduler; returns when it will have waited too long for an instance, and what was
+/// promised for it to run.
 pub fn schedule(
     version: &Arc<Version>,
     mut request: Request,
     priority: u64,
     timeout: Option<Duration>,
-) -> Result<Option<Expiry>, Error> {
+) -> Result<(Option<Expiry>, Option<Promise>), Error> {
     let scheduler =
         version.scheduler().ok_or_else(|| Error::internal("an ensemble has no queue of its own"))?;
     scheduler.policy().place(&mut request, priority, timeout);
     let expiry = request.expiry.clone();
-    if scheduler.submit(request)? == Drive::Here {
-        spawn_local(drive(version.clone()));
-    }
-    Ok(expiry)
-}
-
-/// Runs after every task that is ready now, so that all requests read in this turn share the batch.
-async fn drive(version: Arc<Version>) {
-    let Some(scheduler) = version.scheduler() else { return };
-    while scheduler.run_here() == Drive::Here {
-        yield_now().await;
-    }
+    let drive = scheduler.submit(request)?;
+    Ok((expiry, (drive == Drive::Here).then(|| Promise::new(version.clone()))))
 }
 
 /// What is said to a request that has waited too long for an instance.

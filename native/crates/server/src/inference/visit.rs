@@ -83,7 +83,8 @@ impl Visit {
                 request.deadline = terms.deadline;
                 request.trace = terms.trace;
                 request.turn = turn;
-                Work::Queued(Queued::submit(&version, request, answer, priority, timeout)?)
+                let own = terms.has_own_task;
+                Work::Queued(Queued::submit(&version, request, answer, priority, timeout, own)?)
             }
             Engine::Ensemble(ensemble) => {
                 // The next one who asks may want other outputs.
