@@ -9,16 +9,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 
+from infermesh_perf.calling import calls_per_second
 from infermesh_perf.errors import RunError
 from infermesh_perf.models import MODELS, Model
 
@@ -51,8 +49,8 @@ def measure(path: Path, model: Model, seconds: float, cores: int) -> list[Pace]:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         for rows in model.alone_rows:
             values = {model.input_name: model.sample(rows)}
-            calls, elapsed = _loop(session, values, callers, seconds)
-            paces.append(Pace(rows, threads, callers, rows * calls / elapsed))
+            calls = calls_per_second(partial(session.run, None, values), callers, seconds)
+            paces.append(Pace(rows, threads, callers, rows * calls))
     return paces
 
 
@@ -68,35 +66,6 @@ def in_process(path: Path, model: Model, seconds: float, cores: int) -> list[Pac
     if done.returncode != 0:
         raise RunError(f"ONNX Runtime alone failed on {model.name}:\n{done.stderr.strip()[-2000:]}")
     return [Pace(**entry) for entry in json.loads(done.stdout)]
-
-
-def _loop(
-    session: onnxruntime.InferenceSession,
-    values: dict[str, NDArray[np.float32]],
-    callers: int,
-    seconds: float,
-) -> tuple[int, float]:
-    session.run(None, values)
-    counts = [0] * callers
-    start = threading.Barrier(callers + 1)
-    ends = [0.0] * callers
-
-    def call(caller: int) -> None:
-        start.wait()
-        deadline = time.perf_counter() + seconds
-        while time.perf_counter() < deadline:
-            session.run(None, values)
-            counts[caller] += 1
-        ends[caller] = time.perf_counter()
-
-    threads = [threading.Thread(target=call, args=(caller,)) for caller in range(callers)]
-    for thread in threads:
-        thread.start()
-    start.wait()
-    started = time.perf_counter()
-    for thread in threads:
-        thread.join()
-    return sum(counts), max(ends) - started
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from infermesh_perf.calling import calls_per_second
 from infermesh_perf.errors import RunError
 from infermesh_perf.models import MODELS
 
@@ -90,30 +90,7 @@ def main(arguments: Sequence[str]) -> None:
     for line in sys.stdin:
         rows, callers, seconds = json.loads(line)
         values = {model.input_name: model.sample(rows)}
-        print(rows * _calls(lambda: session.run(None, values), callers, seconds), flush=True)  # noqa: B023
-
-
-def _calls(call: Callable[[], object], callers: int, seconds: float) -> float:
-    """Calls a second of so many threads, after one each that is not counted."""
-    counts = [0] * callers
-    start = threading.Barrier(callers + 1)
-
-    def loop(caller: int) -> None:
-        call()
-        start.wait()
-        deadline = time.perf_counter() + seconds
-        while time.perf_counter() < deadline:
-            call()
-            counts[caller] += 1
-
-    threads = [threading.Thread(target=loop, args=(caller,)) for caller in range(callers)]
-    for thread in threads:
-        thread.start()
-    start.wait()
-    started = time.perf_counter()
-    for thread in threads:
-        thread.join()
-    return sum(counts) / (time.perf_counter() - started)
+        print(rows * calls_per_second(partial(session.run, None, values), callers, seconds), flush=True)
 
 
 if __name__ == "__main__":
