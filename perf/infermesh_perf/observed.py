@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
@@ -25,6 +24,7 @@ from infermesh_perf.models import MODELS
 from infermesh_perf.peers import Infermesh
 from infermesh_perf.processes import Command, free_ports, serving
 from infermesh_perf.rpc import check_answer
+from infermesh_perf.scrape import first_samples, read_metrics
 
 PLAIN, OBSERVED = "plain", "observed"
 WARM_UP_SECONDS = 1.0
@@ -136,7 +136,7 @@ def _scraping(port: int, every: float | None) -> Iterator[None]:
 
     def scrape() -> None:
         while not ended.wait(every):
-            _read(port)
+            read_metrics(port)
 
     thread = threading.Thread(target=scrape)
     if every is not None:
@@ -149,16 +149,10 @@ def _scraping(port: int, every: float | None) -> Iterator[None]:
             thread.join()
 
 
-def _read(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        text: str = answer.read().decode()
-    return text
-
-
 def _counts(port: int) -> dict[str, int]:
     """What the server says about its spans."""
-    lines = dict(line.rsplit(" ", 1) for line in _read(port).splitlines() if not line.startswith("#"))
-    return {what: int(lines[f"infermesh_spans_{what}_total"]) for what in ("exported", "dropped")}
+    samples = first_samples(port)
+    return {what: int(samples[f"infermesh_spans_{what}_total"]) for what in ("exported", "dropped")}
 
 
 def _show(console: Console, result: dict[str, Any], path: Path) -> None:

@@ -45,7 +45,7 @@ def test_the_load_counts_samples_that_were_answered(tmp_path: Path, carried: Car
     with gpu_server(tmp_path, {case.name: (path, case.config)}) as server:
         with caller(tmp_path, server.port, case) as load:
             assert load.run(1) > 0
-        assert server.metric("nv_inference_count") > 0
+        assert server.metrics()["nv_inference_count"] > 0
 
 
 def test_a_check_that_fails_says_why(tmp_path: Path) -> None:

@@ -69,8 +69,9 @@ def _case(
 
 
 def _counters(server: GpuServer) -> dict[str, float]:
+    metrics = server.metrics()
     names = {name: name for name in (ROWS, BATCHES, REQUESTS)} | PHASES
-    return {name: server.metric(family) for name, family in names.items()}
+    return {name: metrics[family] for name, family in names.items()}
 
 
 def _description(case: Case) -> dict[str, Any]:

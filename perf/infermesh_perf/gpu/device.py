@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -11,14 +13,15 @@ import numpy as np
 from infermesh.proto.inference import grpc_service_pb2 as pb
 from infermesh.proto.inference import grpc_service_pb2_grpc
 
-from infermesh_perf.bodies import infer_request
+from infermesh_perf.bodies import PREFIX, decode_answer, infer_request
 from infermesh_perf.control import Control
 from infermesh_perf.gpu.answers import BATCHED, ON_GPU, TOLERANCE, parameter
 from infermesh_perf.gpu.checks import Question
-from infermesh_perf.gpu.device_memory import device_memory
-from infermesh_perf.gpu.server import GpuServer, gpu_server
-from infermesh_perf.models import MODELS, Model
+from infermesh_perf.gpu.device_memory import DeviceMemory, device_memory
+from infermesh_perf.gpu.server import gpu_server
+from infermesh_perf.models import MODELS
 from infermesh_perf.rpc import Client
+from infermesh_perf.ways import REGION, shared_body
 
 SECONDS = 60.0
 USED = "nv_gpu_memory_used_bytes"
@@ -40,51 +43,38 @@ def questions(files: Path) -> list[Question]:
 
 def _metrics(file: Path, folder: Path) -> tuple[bool, str]:
     with gpu_server(folder, {"mlp": (file, BATCHED + ON_GPU)}) as server:
-        found = {name: server.metric(name) for name in TOLD}
-    return not any(math.isnan(value) for value in found.values()) and found[USED] > 0, str(found)
+        metrics = server.metrics()
+    found = {name: metrics[name] for name in TOLD if name in metrics}
+    return len(found) == len(TOLD) and found[USED] > 0, str(found)
 
 
 def _shared(file: Path, folder: Path) -> tuple[bool, str]:
     """Input and output in one allocation; the answer is held against the one that came over the wire."""
     model, rows = MODELS["mlp"], 8
     values = model.sample(rows)
-    with gpu_server(folder, {model.name: (file, BATCHED + ON_GPU)}) as server:
-        wanted = _over_the_wire(server, model, rows)
+    served = {model.name: (file, BATCHED + ON_GPU)}
+    with gpu_server(folder, served) as server, Client(server.port) as client:
+        wanted = decode_answer(client.infer(infer_request(model, values)), model)
         size = values.nbytes + wanted.nbytes
-        with (
-            device_memory(size) as memory,
-            grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel,
-        ):
-            stub = grpc_service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        with device_memory(size) as memory, _registered(server.port, memory, size):
             memory.write(values)
-            stub.CudaSharedMemoryRegister(
-                pb.CudaSharedMemoryRegisterRequest(
-                    name="gpu", raw_handle=memory.handle, device_id=0, byte_size=size
-                ),
-                timeout=SECONDS,
-            )
-            request = pb.ModelInferRequest(model_name=model.name)
-            tensor = request.inputs.add(name=model.input_name, datatype="FP32", shape=values.shape)
-            output = request.outputs.add(name=model.output_name)
-            places = ((tensor, 0, values.nbytes), (output, values.nbytes, wanted.nbytes))
-            for each, offset, length in places:
-                each.parameters["shared_memory_region"].string_param = "gpu"
-                each.parameters["shared_memory_byte_size"].int64_param = length
-                each.parameters["shared_memory_offset"].int64_param = offset
-            stub.ModelInfer(request, timeout=SECONDS)
+            client.infer(shared_body(model, rows, wanted.nbytes)[PREFIX.size :])
             found = memory.read(wanted.shape, values.nbytes)
-            stub.CudaSharedMemoryUnregister(pb.CudaSharedMemoryUnregisterRequest(), timeout=SECONDS)
     off = float(np.max(np.abs(found - wanted)))
     return off <= TOLERANCE, f"off by {off:.1e}"
 
 
-def _over_the_wire(
-    server: GpuServer, model: Model, rows: int
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    with Client(server.port) as client:
-        message = client.infer(infer_request(model, model.sample(rows)))
-    answer = pb.ModelInferResponse.FromString(message)
-    return np.frombuffer(answer.raw_output_contents[0], "<f4").reshape(answer.outputs[0].shape)
+@contextmanager
+def _registered(port: int, memory: DeviceMemory, size: int) -> Iterator[None]:
+    """The memory as the region that prebuilt requests name, for as long as the block lasts."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = grpc_service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        request = pb.CudaSharedMemoryRegisterRequest(
+            name=REGION, raw_handle=memory.handle, device_id=0, byte_size=size
+        )
+        stub.CudaSharedMemoryRegister(request, timeout=SECONDS)
+        yield
+        stub.CudaSharedMemoryUnregister(pb.CudaSharedMemoryUnregisterRequest(), timeout=SECONDS)
 
 
 def _given_back(small: Path, large: Path, folder: Path) -> tuple[bool, str]:
@@ -95,9 +85,9 @@ def _given_back(small: Path, large: Path, folder: Path) -> tuple[bool, str]:
         loaded, unloaded = [], []
         for _ in range(3):
             control.load("large")
-            loaded.append(server.metric(USED))
+            loaded.append(server.metrics().get(USED, math.nan))
             control.unload("large")
-            unloaded.append(server.metric(USED))
+            unloaded.append(server.metrics().get(USED, math.nan))
     back, kept = loaded[-1] - unloaded[-1], unloaded[-1] - unloaded[0]
     return back > large.stat().st_size and kept <= KEPT, (
         f"{back / 2**20:.0f} MiB came back, {kept / 2**20:.0f} MiB more are held than after the first time"
@@ -113,5 +103,5 @@ def _shrinks(file: Path, folder: Path) -> tuple[bool, str]:
         here = folder / str(index)
         here.mkdir()
         with gpu_server(here, {"large": (file, each)}) as server:
-            used.append(server.metric(USED))
+            used.append(server.metrics().get(USED, math.nan))
     return used[1] < used[0], f"{used[0] / 2**20:.0f} MiB without, {used[1] / 2**20:.0f} MiB with"

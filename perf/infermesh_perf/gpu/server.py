@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from infermesh_perf import own_server
 from infermesh_perf.processes import Running, free_ports, serving
+from infermesh_perf.scrape import first_samples
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,9 @@ class GpuServer:
     process: Running
     log: Path
 
-    def metric(self, name: str) -> float:
-        """The first sample of a family without or with labels; NaN if there is none."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=10) as answer:
-            lines: list[str] = answer.read().decode().splitlines()
-        found = (line.rpartition(" ")[2] for line in lines if line.startswith((f"{name} ", f"{name}{{")))
-        return float(next(found, "nan"))
+    def metrics(self) -> dict[str, float]:
+        """Of each metric the first sample, all of one moment."""
+        return first_samples(self.metrics_port)
 
 
 @contextmanager
