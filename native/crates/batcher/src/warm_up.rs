@@ -71,7 +71,11 @@ pub fn run_in(backend: &mut dyn Backend, rehearsals: &[Rehearsal]) -> Result<Exp
             if let [smallest, .., largest] = own[..]
                 && experience.complaints.is_empty()
             {
-                experience.complaints.extend(cost_of_change(backend, smallest, largest)?);
+                match cost_of_change(backend, smallest, largest) {
+                    Ok(complaint) => experience.complaints.extend(complaint),
+                    Err(error) if error.fatal => return Err(error),
+                    Err(error) => experience.complaints.push(error.message.into_owned()),
+                }
             }
         }
     }
@@ -175,12 +179,13 @@ mod tests {
     use super::*;
 
     /// Remembers the rows it ran; `slow` says how long a row takes, `change` what another size than the last takes besides,
-    /// `refuses` which batch it dislikes.
+    /// `refuses` which batch it dislikes, `tires_after` how many it takes.
     struct Pupil {
         run_in: RunIn,
         slow: Duration,
         change: Duration,
         refuses: usize,
+        tires_after: usize,
         ran: Vec<usize>,
     }
 
@@ -189,7 +194,7 @@ mod tests {
             let rows = inputs[0].shape[0] as usize;
             let prepare = self.ran.last() != Some(&rows);
             self.ran.push(rows);
-            if rows == self.refuses {
+            if rows == self.refuses || self.ran.len() > self.tires_after {
                 return Err(Error::internal("not this one"));
             }
             let started = Instant::now();
@@ -205,7 +210,8 @@ mod tests {
     }
 
     fn pupil(run_in: RunIn) -> Pupil {
-        Pupil { run_in, slow: Duration::ZERO, change: Duration::ZERO, refuses: 0, ran: Vec::new() }
+        let (slow, change) = (Duration::ZERO, Duration::ZERO);
+        Pupil { run_in, slow, change, refuses: 0, tires_after: usize::MAX, ran: Vec::new() }
     }
 
     fn rehearsal(rows: usize, required: bool) -> Rehearsal {
@@ -261,6 +267,10 @@ mod tests {
         let Experience { samples, complaints } = run_in(&mut fussy, &rehearsals()).unwrap();
         assert_eq!(complaints, ["warm-up 'of 2' failed: not this one"]);
         assert_eq!(samples.iter().map(|sample| sample.rows).collect::<Vec<_>>(), [4, 1, 3]);
+        // Nor may one that is run again to see what a change costs.
+        let mut tired = Pupil { tires_after: 4, ..pupil(RunIn::Complete) };
+        let complaints = run_in(&mut tired, &rehearsals()[..3]).unwrap().complaints;
+        assert_eq!(complaints, ["warm-up 'of 4' failed: not this one"]);
         let mut broken = Pupil { refuses: 3, ..pupil(RunIn::Skip) };
         let error = run_in(&mut broken, &rehearsals()).unwrap_err();
         assert_eq!(error.message, "warm-up 'of 3' failed: not this one");

@@ -29,8 +29,8 @@ fn cuda_failure(message: &str) -> Option<i32> {
 pub fn error(code: OrtErrorCode, message: &str) -> Error {
     let told = message.split(" ; GPU=").next().unwrap_or_default();
     // Where it happened stands first: the file and the signature of the function, each as often as it was passed on.
-    let told = match told.find("/onnxruntime_src/").and_then(|start| Some((start, told.find(FAILURE)?))) {
-        Some((start, failure)) if start < failure => format!("{}{}", &told[..start], &told[failure..]),
+    let told = match (told.find("/onnxruntime_src/"), told.find(FAILURE)) {
+        (Some(place), Some(failure)) if place < failure => format!("{}{}", &told[..place], &told[failure..]),
         _ => told.to_owned(),
     };
     let told = told.trim().to_owned();

@@ -19,17 +19,10 @@ pub struct Queued {
     answer: oneshot::Receiver<Outcome>,
     expiry: Option<Expiry>,
     promise: Option<Promise>,
-    alarm: Alarm,
+    /// Rings at the expiry. Boxed: most requests have none.
+    alarm: Option<Pin<Box<Sleep>>>,
     /// What becomes of the request if it is dropped now; `None` once the batcher has counted it.
     failure: Option<Failure>,
-}
-
-/// Rings at the request's expiry. Boxed: most requests have none.
-enum Alarm {
-    Unset,
-    On(Pin<Box<Sleep>>),
-    /// It has rung.
-    Off,
 }
 
 impl Queued {
@@ -45,7 +38,7 @@ impl Queued {
         let (expiry, promise) = schedule(version, request, priority, timeout)?;
         // A promise that is let go is kept all the same.
         let promise = promise.filter(|_| has_own_task);
-        Ok(Self { answer, expiry, promise, alarm: Alarm::Unset, failure: Some(Failure::Canceled) })
+        Ok(Self { answer, expiry, promise, alarm: None, failure: Some(Failure::Canceled) })
     }
 
     /// Not to be asked again once it has answered.
@@ -71,20 +64,9 @@ impl Queued {
     /// Whether it has waited too long, and no instance has taken it.
     fn is_overdue(&mut self, context: &mut Context<'_>) -> bool {
         let Some(expiry) = &self.expiry else { return false };
-        let alarm = match &mut self.alarm {
-            Alarm::Off => return false,
-            Alarm::On(alarm) => alarm,
-            unset => {
-                *unset = Alarm::On(Box::pin(sleep_until(expiry.at.into())));
-                let Alarm::On(alarm) = unset else { return false };
-                alarm
-            }
-        };
-        if alarm.as_mut().poll(context).is_pending() {
-            return false;
-        }
-        self.alarm = Alarm::Off;
-        expiry.claim()
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(expiry.at.into())));
+        // Whatever has been taken stays taken, however often this is asked.
+        alarm.as_mut().poll(context).is_ready() && expiry.claim()
     }
 
     fn expire(&mut self) -> Error {
