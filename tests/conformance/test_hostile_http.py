@@ -91,9 +91,11 @@ def test_who_never_finishes_the_preface_is_closed(target: Server, bystander: Cli
     assert bystander
     openings = [b"", b"PRI * HTTP/2.0\r\n", b"G"]
     silent = [socket.create_connection(("127.0.0.1", target.port), timeout=20) for _ in openings]
+    # All openings first: while the first connection is waited for, the deadline of the others runs, too.
     for other, opening in zip(silent, openings, strict=True):
+        other.sendall(opening)
+    for other in silent:
         with other:
-            other.sendall(opening)
             while other.recv(4096):
                 pass
 
