@@ -1,0 +1,1 @@
+"""Benchmarks: infermesh beside its peers, one module for each question."""

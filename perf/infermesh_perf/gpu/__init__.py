@@ -1,1 +1,0 @@
-"""Checks and measures the server on an NVIDIA GPU: `python -m infermesh_perf.gpu`."""
