@@ -3,7 +3,19 @@ from typing import final
 
 from infermesh_native import Tensor
 
-__all__ = ["ONNX_PARAMETERS", "FatalError", "Limits", "ModelError", "Rules", "Server", "Tls", "__version__"]
+__all__ = [
+    "ONNX_PARAMETERS",
+    "FatalError",
+    "Histogram",
+    "Limits",
+    "LoadGenerator",
+    "ModelError",
+    "NullServer",
+    "Rules",
+    "Server",
+    "Tls",
+    "__version__",
+]
 
 __version__: str
 
@@ -240,3 +252,101 @@ class Server:
 
         False if that took longer than ``timeout`` seconds; what was left then is cut off.
         """
+
+@final
+class Histogram:
+    """An HdrHistogram of nanoseconds: 1 ns to 1 h with three digits; what is above counts as 1 h.
+
+    Histograms are merged, percentiles are never averaged.
+    """
+
+    def __new__(cls) -> Histogram:
+        """An empty one."""
+
+    @staticmethod
+    def decode(encoded: bytes) -> Histogram:
+        """Read what ``encode`` wrote, or any HdrHistogram in V2 encoding, compressed or not.
+
+        Empty bytes are an empty histogram. Raises ValueError for anything else.
+        """
+
+    def encode(self) -> bytes:
+        """V2 encoding, compressed: what other HdrHistogram libraries read."""
+
+    def record(self, value: int, count: int = 1) -> None:
+        """Count a value so many times."""
+
+    def merge(self, other: Histogram) -> None:
+        """Add all counts of another."""
+
+    @property
+    def count(self) -> int:
+        """How many values there are."""
+
+    @property
+    def min(self) -> int:
+        """The lowest, 0 if there is none."""
+
+    @property
+    def max(self) -> int:
+        """The highest, 0 if there is none."""
+
+    @property
+    def mean(self) -> float:
+        """The mean, 0 if there is no value."""
+
+    @property
+    def stdev(self) -> float:
+        """The standard deviation, 0 if there is no value."""
+
+    def percentile(self, percentile: float) -> int:
+        """The lowest value that so many percent (0 to 100) do not exceed, 0 if there is none."""
+
+    def count_up_to(self, value: int) -> int:
+        """How many values do not exceed this one, to the precision of the histogram."""
+
+    def steps(self) -> list[tuple[int, int]]:
+        """The values that occur, ascending, with their counts."""
+
+@final
+class LoadGenerator:
+    """Sends what a plan says, from threads of its own that never enter the interpreter.
+
+    ``connect``, ``start``, ``measure`` at the end of the warm-up, ``take`` now and then, ``stop``. All of them
+    let other threads run while they wait.
+    """
+
+    def __new__(cls, plan: bytes) -> LoadGenerator:
+        """Check a serialised ``infermesh.load.v1.LoadPlan``. Raises ValueError that says what is wrong."""
+
+    def connect(self, timeout: float) -> int:
+        """Open the connections; returns how many. Raises ConnectionError if one cannot be made in time."""
+
+    def start(self, delay: float = 0.0) -> None:
+        """Begin to send after so many seconds."""
+
+    def measure(self, delay: float = 0.0) -> None:
+        """Requests that are due from now on, or after so many seconds, count."""
+
+    def take(self) -> bytes:
+        """What has happened since the last call, a serialised ``infermesh.load.v1.LoadSlice``."""
+
+    def stop(self, drain: float) -> None:
+        """Send no more; return when all is answered or after so many seconds, with the rest given up.
+
+        What was given up is in the next ``take`` as errors of kind TIMEOUT.
+        """
+
+@final
+class NullServer:
+    """A server that answers every request at once with the same bytes, whatever was asked."""
+
+    def __new__(cls, port: int, *, protocol: str, answer: bytes, threads: int = 1) -> NullServer:
+        """Listen on loopback; ``protocol`` is ``grpc`` or ``http``. Raises OSError."""
+
+    @property
+    def port(self) -> int:
+        """The bound port."""
+
+    def close(self) -> None:
+        """Close all connections and end its threads."""
