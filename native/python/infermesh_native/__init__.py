@@ -7,8 +7,11 @@ model configuration crosses the boundary as a serialised ``inference.ModelConfig
 from infermesh_native._native import (
     ONNX_PARAMETERS,
     FatalError,
+    Histogram,
     Limits,
+    LoadGenerator,
     ModelError,
+    NullServer,
     Rules,
     Server,
     Tls,
@@ -21,8 +24,11 @@ Tensor = tuple[str, str, tuple[int, ...], memoryview]
 __all__ = [
     "ONNX_PARAMETERS",
     "FatalError",
+    "Histogram",
     "Limits",
+    "LoadGenerator",
     "ModelError",
+    "NullServer",
     "Rules",
     "Server",
     "Tensor",

@@ -118,7 +118,7 @@ impl Rules {
 }
 
 /// A century stands for ever: what is added to the time of day must not overflow it.
-fn seconds(seconds: f64) -> PyResult<Duration> {
+pub fn seconds(seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds.min(100.0 * 365.0 * 86_400.0))
         .map_err(|_| PyValueError::new_err(format!("{seconds} is not a number of seconds from 0 on")))
 }

@@ -4,6 +4,7 @@ mod backend;
 mod breakdown;
 mod connections;
 mod control;
+mod load;
 mod log;
 mod server;
 
@@ -29,6 +30,7 @@ mod _native {
     use super::{
         FatalError, ModelError,
         connections::{Limits, Rules, Tls},
+        load::{Histogram, LoadGenerator, NullServer},
         server::Server,
     };
 
