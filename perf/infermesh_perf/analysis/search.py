@@ -131,10 +131,9 @@ class Search:
             if _good(tried):
                 return self._found(load, failed, outcome)
             failed, outcome = load, tried
-            # Twice as far each time: short trials that misled once may have misled by more than the
-            # precision.
+            # Farther each time: short trials that misled once may have misled by more than the precision.
             load = self._below(load, step)
-            step = min(2 * step, 0.5)
+            step = min(step + self._precision, 0.5)
         return self._found(None, failed, outcome)
 
     def _below(self, load: float, step: float) -> float | None:

@@ -109,8 +109,8 @@ def _ceiling(measured: Measured, ceiling: float) -> Check:
         measured.throughput <= CEILING * ceiling,
         f"{texts.rate(measured.throughput)} of {texts.rate(ceiling)} that this client reaches at most",
         f"at most {texts.share(CEILING)}",
-        "The server is nearly as fast as this client can be. Give the client more threads or cores, or spread "
-        "the load over more machines.",
+        "The server is nearly as fast as this client can be. Give the client more threads or cores, or "
+        "spread the load over more machines.",
     )
 
 
