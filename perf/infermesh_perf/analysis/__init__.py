@@ -1,0 +1,1 @@
+"""What figures mean: objectives, confidence, searches, comparisons. Pure: no files, no clock, no network."""
