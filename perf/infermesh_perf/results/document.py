@@ -92,6 +92,8 @@ class SlowRequest(Part):
     connection: int
     error: str = ""
     trace_id: str = ""
+    #: Where its trace tells it: nanoseconds by the names of hops.
+    stages_ns: dict[str, int] = Field(default_factory=dict)
 
 
 class WorkloadResult(Part):
