@@ -21,6 +21,10 @@ class Peer(ABC):
         """Brings everything that `command` needs; returns at once when it is there. Raises SetupError."""
 
     @abstractmethod
+    def missing(self) -> str | None:
+        """What `install` has not brought yet, in words, or None if everything is there."""
+
+    @abstractmethod
     def versions(self) -> dict[str, str]:
         """What runs, by package name."""
 
