@@ -3,7 +3,9 @@ from infermesh_perf.hops.breakdown import hops
 from infermesh_perf.hops.server_times import ServerTimes
 from infermesh_perf.results.document import Hop
 
-SERVER = ServerTimes("ModelStatistics", 10, total_ns=600, queue_ns=100, input_ns=50, compute_ns=300, output_ns=50)
+SERVER = ServerTimes(
+    "ModelStatistics", 10, total_ns=600, queue_ns=100, input_ns=50, compute_ns=300, output_ns=50
+)
 
 
 def _by_name(found: list[Hop]) -> dict[str, float]:
