@@ -69,8 +69,10 @@ def parse(text: str, names: Collection[str]) -> Snapshot:
         for family in text_string_to_metric_families("\n".join(_chosen(text, names)) + "\n"):
             kept = snapshot.counters if family.type in GROWING else snapshot.gauges
             for sample in family.samples:
+                # The parser calls counters as OpenMetrics does, whatever the server calls them.
+                name = family.name if family.type == "counter" and family.name in names else sample.name
                 if math.isfinite(sample.value):
-                    kept[sample.name, tuple(sorted(sample.labels.items()))] = sample.value
+                    kept[name, tuple(sorted(sample.labels.items()))] = sample.value
     except (ValueError, IndexError, KeyError) as error:
         raise RunError(f"metrics are not in Prometheus' text format: {error}") from error
     return snapshot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-# Envoy's own limits end at 1024 requests, which a load test reaches: what is refused says nothing of its speed.
+# Envoy's own limits end at 1024 requests, which a load test reaches: refusals say nothing of its speed.
 NO_LIMIT = 1_000_000
 HTTP_MANAGER = (
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"

@@ -27,6 +27,8 @@ def read_model(path: Path, *, compute_bound: bool) -> Model:
         graph = onnx.load(str(path), load_external_data=False).graph
     except (OSError, DecodeError) as error:
         raise SetupError(f"{path} cannot be read as an ONNX model: {error}") from error
+    if any(weight.data_location == onnx.TensorProto.EXTERNAL for weight in graph.initializer):
+        raise SetupError(f"{path} keeps weights in other files, expected one file", "onnx.save joins them")
     constants = {weight.name for weight in graph.initializer}
     # Files of old versions list their weights among the inputs.
     inputs = [each for each in graph.input if each.name not in constants]
