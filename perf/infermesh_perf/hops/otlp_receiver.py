@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -58,8 +59,9 @@ def receiving(
     `take` gets each message, from any thread. Raises SetupError if a port cannot be bound.
     """
     handler = type("Handler", (_Handler,), {"take": staticmethod(take)})
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        http = _Server((host, http_port), handler)
+        http = type("Server", (_Server,), {"address_family": family})((host, http_port), handler)
     except OSError as error:
         raise _taken(host, http_port, error) from error
     with http:

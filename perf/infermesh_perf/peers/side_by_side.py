@@ -55,7 +55,7 @@ def side_by_side(
             if envoy is not None:
                 name = f"{envoy.name}-{peer.name}"
                 say(f"starting {name}")
-                front = envoy.before(server.port, model.name)
+                front = envoy.before(peer.name, server.port, model.name)
                 proxy = stack.enter_context(serving(front.command))
                 places.append(_place(name, proxy, front.command, front.metrics_url))
         yield places
