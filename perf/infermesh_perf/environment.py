@@ -63,8 +63,9 @@ class Environment:
         if uv.exists():
             pip = [str(uv), "pip", "install", "--quiet", "--python", str(self.python)]
         else:
-            pip = [str(self.python), "-m", "pip", "install", "--quiet", "--no-deps"]
-        self._run([*pip, "--require-hashes", "-r", str(self.lock)])
+            pip = [str(self.python), "-m", "pip", "install", "--quiet"]
+        # What the lock leaves out of a package's own dependencies is not wanted.
+        self._run([*pip, "--no-deps", "--require-hashes", "-r", str(self.lock)])
         self._stamp.write_text(wanted)
 
     def versions(self, *names: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What every server under test can do."""
+"""What everything that is set up, and every server under test, can do."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from infermesh_perf.models import Model
 from infermesh_perf.processes import Command
 
 
-class Peer(ABC):
-    """A model server that speaks the v2 protocol: how it is installed, given a model, and started."""
+class Installable(ABC):
+    """Something that is set up from packages before it is measured, or measures."""
 
     name: str
 
@@ -21,8 +21,16 @@ class Peer(ABC):
         """Brings everything that `command` needs; returns at once when it is there. Raises SetupError."""
 
     @abstractmethod
+    def missing(self) -> str | None:
+        """What `install` has not brought yet, in words, or None if everything is there."""
+
+    @abstractmethod
     def versions(self) -> dict[str, str]:
         """What runs, by package name."""
+
+
+class Peer(Installable):
+    """A model server that speaks the v2 protocol: how it is installed, given a model, and started."""
 
     @abstractmethod
     def settings(self, model: Model) -> dict[str, int]:

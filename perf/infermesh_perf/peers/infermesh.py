@@ -28,9 +28,13 @@ class Infermesh(RepositoryPeer):
 
     def install(self) -> None:
         """Installs nothing: what this environment holds is measured. Raises SetupError when it holds none."""
-        if find_spec("infermesh_servers") is None:
+        if (what := self.missing()) is not None:
             hint = "install the workspace into this environment, or leave infermesh out of --peers"
-            raise SetupError("infermesh-servers is missing", hint)
+            raise SetupError(what, hint)
+
+    def missing(self) -> str | None:
+        """The server's distribution, if this environment has none."""
+        return None if find_spec("infermesh_servers") else "infermesh-servers is missing"
 
     def versions(self) -> dict[str, str]:
         """Its distributions, what it calls, and the commit with `-dirty` for uncommitted changes."""

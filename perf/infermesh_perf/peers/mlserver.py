@@ -32,6 +32,12 @@ class MLServer(Peer):
         """Installs the package and its lock."""
         self._environment.install()
 
+    def missing(self) -> str | None:
+        """The package, if it is not installed as the lock says now."""
+        if self._environment.installed:
+            return None
+        return f"MLServer is not set up in {self._home}: infermesh perf peers setup mlserver does it"
+
     def versions(self) -> dict[str, str]:
         """The package and what its model calls."""
         return self._environment.versions("mlserver", "onnxruntime", "numpy")

@@ -47,9 +47,9 @@ class Triton(RepositoryPeer):
     def missing(self) -> str | None:
         """What `install` has not brought yet, in words, or None if everything is there."""
         if not self._environment.installed:
-            return f"Triton is not set up in {self._home}: make bench does it"
+            return f"Triton is not set up in {self._home}: infermesh perf peers setup triton does it"
         if not self._stub.exists():
-            return "Triton's Python backend has no stub of this interpreter: make bench puts it there"
+            return "Triton has no stub of this interpreter: infermesh perf peers setup triton puts it there"
         return None
 
     def versions(self) -> dict[str, str]:
