@@ -23,10 +23,8 @@ def fill(root: Path) -> Repository:
     """Models with batches and without, of every datatype, optional inputs, sequences, several answers."""
     repository = Repository.make(root)
     for datatype in onnx_models.DATATYPES:
-        config = "max_batch_size: 0\n"
-        repository.onnx(
-            f"identity_{datatype.lower()}", onnx_models.identity(datatype, ("n", 3)), config=config
-        )
+        repository.onnx(f"identity_{datatype.lower()}", onnx_models.identity(datatype, ("n", 3)))
+    repository.onnx("fixed", onnx_models.identity("FP32", (2, 3)))
     repository.onnx("add", onnx_models.add(), config="max_batch_size: 8\n")
     repository.onnx("wide", onnx_models.identity("FP32", ("n", "m")), config="max_batch_size: 8\n")
     repository.onnx("biased", onnx_models.biased(), config=BIASED)
