@@ -20,7 +20,11 @@ from infermesh_perf.target.tensors import DTYPES, Array, objects
 def rows(wanted: Wanted, arrays: Mapping[str, Array]) -> list[Tensors]:
     """The samples of a file. Raises SetupError for names, types, shapes and counts that do not fit."""
     wanted.check_names(arrays)
-    columns = {name: _samples(wanted, name, array) for name, array in arrays.items()}
+    columns = {
+        tensor.name: _samples(wanted, tensor.name, arrays[tensor.name])
+        for tensor in wanted.tensors
+        if tensor.name in arrays
+    }
     counts = {name: len(column) for name, column in columns.items()}
     if len(set(counts.values())) > 1:
         found = ", ".join(f"{count} of {name}" for name, count in counts.items())
