@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from support import onnx_models
-from support.python_models import EACH, REVERSE, TALLY
+from support.python_models import EACH, REVERSE, TALLY, TWO_OUTPUTS
 from support.repository import Repository
 from support.rest import HTTP
 from support.sequences import CONTROLS, PATIENT, TALLY_PORTS
@@ -29,6 +29,7 @@ def fill(root: Path) -> Repository:
     repository.onnx("wide", onnx_models.identity("FP32", ("n", "m")), config="max_batch_size: 8\n")
     repository.onnx("biased", onnx_models.biased(), config=BIASED)
     repository.python("reverse", REVERSE)
+    repository.python("two", TWO_OUTPUTS)
     repository.python("each", EACH)
     repository.python(
         "tally", TALLY, config=f"{TALLY_PORTS} max_batch_size: 4 sequence_batching {{ {PATIENT} {CONTROLS} }}"
