@@ -331,6 +331,9 @@ class LoadGenerator:
     def take(self) -> bytes:
         """What has happened since the last call, a serialised ``infermesh.load.v1.LoadSlice``."""
 
+    def wait(self, timeout: float) -> bool:
+        """Until the plan's number of requests is sent and answered; False if that takes longer."""
+
     def stop(self, drain: float) -> None:
         """Send no more; return when all is answered or after so many seconds, with the rest given up.
 

@@ -213,15 +213,16 @@ impl Generator {
         self.shared.end.store(self.shared.now(), Ordering::Release);
         self.shared.stopping.store(true, Ordering::Release);
         self.wake();
-        if !self.wait_idle(drain) {
+        if !self.wait(drain) {
             self.shared.given_up.store(true, Ordering::Release);
             self.wake();
             // The threads have nothing to wait for any more.
-            self.wait_idle(Duration::from_secs(5));
+            self.wait(Duration::from_secs(5));
         }
     }
 
-    fn wait_idle(&self, patience: Duration) -> bool {
+    /// Until all that was to be sent is sent and answered, or given up; false if that takes longer.
+    pub fn wait(&self, patience: Duration) -> bool {
         let told = lock(&self.shared.told);
         let busy = |told: &mut Vec<(bool, bool)>| !told.iter().all(|(_, idle)| *idle);
         let waited = self.shared.changed.wait_timeout_while(told, patience, busy);

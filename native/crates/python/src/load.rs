@@ -114,6 +114,11 @@ impl LoadGenerator {
         PyBytes::new(py, &slice)
     }
 
+    fn wait(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
+        let timeout = seconds(timeout)?;
+        Ok(py.detach(|| self.generator().wait(timeout)))
+    }
+
     fn stop(&self, py: Python<'_>, drain: f64) -> PyResult<()> {
         let drain = seconds(drain)?;
         py.detach(|| self.generator().stop(drain));

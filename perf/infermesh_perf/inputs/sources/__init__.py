@@ -1,0 +1,1 @@
+"""Files with data to send or to expect, one module per format."""

@@ -1,0 +1,78 @@
+"""One level after the other on a prepared target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from infermesh.proto.infermesh_load_v1 import load_pb2
+
+from infermesh_perf.load.engine import Engine, LocalEngine
+from infermesh_perf.load.level import Context, level
+from infermesh_perf.load.measure import Measurement, Watch, measure
+from infermesh_perf.load.observe import Observers
+from infermesh_perf.load.pacing import Pacing
+from infermesh_perf.load.plan import Sending, plan
+from infermesh_perf.load.prepared import Prepared
+from infermesh_perf.results.document import Level, Load
+
+MakeEngine = Callable[[load_pb2.LoadPlan], Engine]
+
+
+@dataclass
+class Driver:
+    """Measures levels, and keeps what a run has to say beside them."""
+
+    prepared: Prepared
+    observers: Observers
+    sending: Sending
+    pacing: Pacing
+    context: Context
+    make_engine: MakeEngine = LocalEngine
+    #: Sentences for people, each once.
+    remarks: list[str] = field(default_factory=list)
+    #: Requests one by one, where the plan asks for them: the level's position, workload, record.
+    records: list[tuple[int, int, load_pb2.RequestRecord]] = field(default_factory=list)
+    cut_short: str = ""
+    _levels: int = 0
+
+    def run(self, load: Load, watch: Watch, pacing: Pacing | None = None) -> Level:
+        """One level. Raises RunError if nothing could be measured; `cut_short` says that this was the last."""
+        pacing = pacing or self.pacing
+        engine = self.make_engine(
+            plan(self.prepared.target, self.prepared.workloads, load, self.sending, pacing.requests)
+        )
+        try:
+            engine.connect()
+            found = measure(
+                engine,
+                len(self.prepared.workloads),
+                pacing,
+                watch,
+                begin=self.observers.begin,
+                end=self.observers.end,
+            )
+        finally:
+            engine.close()
+        return self._told(load, found)
+
+    def _told(self, load: Load, found: Measurement) -> Level:
+        self.cut_short = found.cut_short
+        traced = [record.trace_id.hex() for _, record in found.totals.slowest if record.trace_id]
+        seen = self.observers.result(traced)
+        self.remarks += [remark for remark in seen.remarks if remark not in self.remarks]
+        position = self._levels
+        self._levels += 1
+        self.records += [(position, workload, record) for workload, record in found.totals.records]
+        hops = self.observers.hops(found.totals.all, seen)
+        return level(load, found, seen, hops, self.context)
+
+
+def sweep(driver: Driver, loads: Sequence[Load], watch: Callable[[int, Load], Watch]) -> list[Level]:
+    """All loads in their order; fewer if the run is cut short. `watch` is asked for each level's own."""
+    levels = []
+    for position, load in enumerate(loads):
+        levels.append(driver.run(load, watch(position, load)))
+        if driver.cut_short:
+            break
+    return levels
