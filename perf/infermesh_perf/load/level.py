@@ -35,8 +35,7 @@ def level(load: Load, found: Measurement, seen: Seen, hops: list[Hop], context: 
     """All about one load, with the checks of its validity and, with an objective, whether it was met."""
     totals, whole = found.totals, found.totals.all
     rows = sum(
-        batch * workload.completed
-        for batch, workload in zip(context.batches, totals.workloads, strict=True)
+        batch * workload.completed for batch, workload in zip(context.batches, totals.workloads, strict=True)
     )
     answered = max(sum(workload.completed for workload in totals.workloads), 1)
     made = Level(

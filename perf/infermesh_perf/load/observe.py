@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from infermesh.proto.inference import grpc_service_pb2 as pb
+
 from infermesh_perf.errors import InfermeshError
 from infermesh_perf.hops import breakdown, envoy_metrics, nv_metrics
 from infermesh_perf.hops.gathered import Gathered

@@ -70,7 +70,9 @@ class Prepared:
         address = self.api.target.address
         return TargetSummary(
             url=address.url,
-            protocol="grpc stream" if self.target.protocol == load_pb2.PROTOCOL_GRPC_STREAM else address.protocol,
+            protocol="grpc stream"
+            if self.target.protocol == load_pb2.PROTOCOL_GRPC_STREAM
+            else address.protocol,
             tls=address.tls,
             server=self.server.name,
             server_version=self.server.version,
