@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from support import onnx_models
+from support.ensembles import Step, ensemble_config, put_ensemble
 from support.python_models import EACH, REVERSE, TALLY, TWO_OUTPUTS
 from support.repository import Repository
 from support.rest import HTTP
@@ -20,7 +21,7 @@ input { name: "bias" data_type: TYPE_FP32 dims: 4 optional: true }
 
 
 def fill(root: Path) -> Repository:
-    """Models with batches and without, of every datatype, optional inputs, sequences, several answers."""
+    """Models with and without batches, of every datatype, optional inputs, sequences, many answers, steps."""
     repository = Repository.make(root)
     for datatype in onnx_models.DATATYPES:
         repository.onnx(f"identity_{datatype.lower()}", onnx_models.identity(datatype, ("n", 3)))
@@ -34,6 +35,9 @@ def fill(root: Path) -> Repository:
     repository.python(
         "tally", TALLY, config=f"{TALLY_PORTS} max_batch_size: 4 sequence_batching {{ {PATIENT} {CONTROLS} }}"
     )
+    step = Step("tally", {"x": "x"}, {"sum": "sum"})
+    ports = ({"x": ("INT32", (1,))}, {"sum": ("INT32", (1,))})
+    put_ensemble(repository, "tallies", ensemble_config(*ports, step, max_batch_size=4))
     return repository
 
 

@@ -1,0 +1,1 @@
+"""The server under load: how it is reached, what it says about itself and its models."""
