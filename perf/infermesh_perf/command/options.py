@@ -34,7 +34,7 @@ class MemoryKind(StrEnum):
 
 def option(
     *names: str, help: str, panel: str, example: str, metavar: str | None = None
-) -> typer.models.OptionInfo:  # noqa: A002
+) -> typer.models.OptionInfo:
     """An option whose help ends with an example."""
     found: typer.models.OptionInfo = typer.Option(
         *names, help=f"{help} Example: {example}", rich_help_panel=panel, metavar=metavar

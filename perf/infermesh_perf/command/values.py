@@ -79,7 +79,9 @@ def names_and_texts(option: str, text: str) -> dict[str, str]:
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:
-        raise SetupError(f"{option}: found no JSON ({error}), expected such as '{{\"name\": \"value\"}}'") from error
+        raise SetupError(
+            f'{option}: found no JSON ({error}), expected such as \'{{"name": "value"}}\''
+        ) from error
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
         raise SetupError(f"{option}: found {text!r}, expected an object whose values are texts")
     return found

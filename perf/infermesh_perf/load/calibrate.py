@@ -23,7 +23,10 @@ MOST_BYTES = 1 << 30
 
 
 def ceiling(
-    workloads: Sequence[load_pb2.Workload], protocol: load_pb2.Protocol.ValueType, answer: bytes, sending: Sending
+    workloads: Sequence[load_pb2.Workload],
+    protocol: load_pb2.Protocol.ValueType,
+    answer: bytes,
+    sending: Sending,
 ) -> float:
     """Answers per second of this client with these requests, on plaintext and with no server to wait for."""
     load = Load(mode="concurrency", value=CONCURRENCY)

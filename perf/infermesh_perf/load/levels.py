@@ -37,7 +37,7 @@ class Driver:
     _levels: int = 0
 
     def run(self, load: Load, watch: Watch, pacing: Pacing | None = None) -> Level:
-        """One level. Raises RunError if nothing could be measured; `cut_short` says that this was the last."""
+        """One level; after it `cut_short` says whether it was the last. Raises RunError if nothing was measured."""
         pacing = pacing or self.pacing
         engine = self.make_engine(
             plan(self.prepared.target, self.prepared.workloads, load, self.sending, pacing.requests)

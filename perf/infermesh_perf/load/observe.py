@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from infermesh.errors import InfermeshError
 from infermesh.proto.inference import grpc_service_pb2 as pb
 
-from infermesh_perf.errors import InfermeshError
 from infermesh_perf.hops import breakdown, envoy_metrics, nv_metrics
 from infermesh_perf.hops.gathered import Gathered
 from infermesh_perf.hops.prometheus import Scraper

@@ -83,7 +83,7 @@ class Prepared:
 def prepared(
     target: Target, choices: Sequence[ModelChoice], memory: Memory, *, streaming: bool, timeout: float
 ) -> Iterator[Prepared]:
-    """Asks the target for its models, makes what is sent, and sends each model one request to see it answered.
+    """Asks the target for its models, makes what is sent, and sends each model one request.
 
     Shared memory is registered for as long as the block lasts. Raises RunError if the target cannot be
     reached or refuses the request, SetupError for options that do not fit it.
