@@ -102,8 +102,8 @@ def of_level(run: Run, level: Level) -> list[Figure]:
         Figure(
             "Latency over time",
             "A cell's colour says how many requests took so long; the line is the p99 of each slice, the "
-            "highest where several are drawn as one. Pauses stand out as towers, two ways of being answered as "
-            "stripes.",
+            "highest where several are drawn as one. Pauses stand out as towers, two ways of being answered "
+            "as stripes.",
             [*_known(heatmap.chart(level.timeline)), *timeline.charts(level.timeline)],
         ),
         Figure(

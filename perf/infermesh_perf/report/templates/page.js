@@ -33,6 +33,8 @@ function choose(number) {
   const shown = Math.min(Math.max(1, number), details.length);
   details.forEach((detail, index) => { detail.hidden = index + 1 !== shown; });
   if (byId("detail")) byId("detail").value = String(shown);
+  // Charts follow the window's width; those that were hidden meanwhile have it to catch up with.
+  window.dispatchEvent(new Event("resize"));
 }
 
 function isDark() {
