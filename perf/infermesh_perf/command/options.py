@@ -33,11 +33,11 @@ class MemoryKind(StrEnum):
 
 
 def option(
-    *names: str, help: str, panel: str, example: str, metavar: str | None = None
+    *names: str, says: str, panel: str, example: str, metavar: str | None = None
 ) -> typer.models.OptionInfo:
     """An option whose help ends with an example."""
     found: typer.models.OptionInfo = typer.Option(
-        *names, help=f"{help} Example: {example}", rich_help_panel=panel, metavar=metavar
+        *names, help=f"{says} Example: {example}", rich_help_panel=panel, metavar=metavar
     )
     return found
 
@@ -63,7 +63,7 @@ class TargetOptions:
             "--model",
             panel=TARGET,
             metavar="NAME[:VERSION][=WEIGHT]",
-            help="Model to load; several make a mix by weight.",
+            says="Model to load; several make a mix by weight.",
             example="-m resnet50 -m bert:2=3",
         ),
     ]
@@ -74,7 +74,7 @@ class TargetOptions:
             "--model-version",
             panel=TARGET,
             metavar="VERSION",
-            help="Version of the model; the server chooses without.",
+            says="Version of the model; the server chooses without.",
             example="-x 2",
         ),
     ] = ""
@@ -85,7 +85,7 @@ class TargetOptions:
             "--url",
             panel=TARGET,
             metavar="ADDRESS",
-            help="The server: host:port, grpc(s)://, http(s):// or unix:/path.",
+            says="The server: host:port, grpc(s)://, http(s):// or unix:/path.",
             example="-u grpcs://models.example:443",
         ),
     ] = ""
@@ -95,7 +95,7 @@ class TargetOptions:
             "-i",
             "--protocol",
             panel=TARGET,
-            help="gRPC unless the address says otherwise.",
+            says="gRPC unless the address says otherwise.",
             example="-i http",
         ),
     ] = None
@@ -104,7 +104,7 @@ class TargetOptions:
         option(
             "--streaming",
             panel=TARGET,
-            help="Send over ModelStreamInfer; decoupled models need it.",
+            says="Send over ModelStreamInfer; decoupled models need it.",
             example="--streaming",
         ),
     ] = False
@@ -115,7 +115,7 @@ class TargetOptions:
             "--header",
             panel=TARGET,
             metavar="'NAME: VALUE'",
-            help="Header or gRPC metadata of every request.",
+            says="Header or gRPC metadata of every request.",
             example="-H 'authorization: Bearer T'",
         ),
     ] = field(default_factory=list)
@@ -125,7 +125,7 @@ class TargetOptions:
             "--metadata",
             panel=TARGET,
             metavar="JSON",
-            help="The same as a JSON object, as ghz takes it.",
+            says="The same as a JSON object, as ghz takes it.",
             example='--metadata \'{"tenant": "a"}\'',
         ),
     ] = ""
@@ -134,7 +134,7 @@ class TargetOptions:
         option(
             "--cacert",
             panel=TARGET,
-            help="Trust these authorities, PEM; asks for TLS.",
+            says="Trust these authorities, PEM; asks for TLS.",
             example="--cacert ca.pem",
         ),
     ] = None
@@ -143,7 +143,7 @@ class TargetOptions:
         option(
             "--cert",
             panel=TARGET,
-            help="This client's certificate, PEM, for mutual TLS.",
+            says="This client's certificate, PEM, for mutual TLS.",
             example="--cert client.pem --key client.key",
         ),
     ] = None
@@ -152,7 +152,7 @@ class TargetOptions:
         option(
             "--key",
             panel=TARGET,
-            help="The key of --cert, PEM.",
+            says="The key of --cert, PEM.",
             example="--cert client.pem --key client.key",
         ),
     ] = None
@@ -161,7 +161,7 @@ class TargetOptions:
         option(
             "--insecure",
             panel=TARGET,
-            help="TLS with whatever certificate the server shows.",
+            says="TLS with whatever certificate the server shows.",
             example="--insecure",
         ),
     ] = False
@@ -171,7 +171,7 @@ class TargetOptions:
             "--server-name",
             panel=TARGET,
             metavar="NAME",
-            help="The name that the server's certificate must have.",
+            says="The name that the server's certificate must have.",
             example="--server-name models.mesh",
         ),
     ] = ""
@@ -181,7 +181,7 @@ class TargetOptions:
             "--timeout",
             panel=TARGET,
             metavar="SECONDS",
-            help="A request may take so long from the moment it was due; 0: for ever.",
+            says="A request may take so long from the moment it was due; 0: for ever.",
             example="--timeout 0.5",
         ),
     ] = 20.0
@@ -193,7 +193,7 @@ class InputOptions:
 
     batch: Annotated[
         int | None,
-        option("-b", "--batch-size", panel=INPUT, help="Rows in each request.", example="-b 8"),
+        option("-b", "--batch-size", panel=INPUT, says="Rows in each request.", example="-b 8"),
     ] = None
     shape: Annotated[
         list[str],
@@ -201,7 +201,7 @@ class InputOptions:
             "--shape",
             panel=INPUT,
             metavar="INPUT:D1,D2",
-            help="Sizes of an input whose dimensions are open, without the batch.",
+            says="Sizes of an input whose dimensions are open, without the batch.",
             example="--shape tokens:128",
         ),
     ] = field(default_factory=list)
@@ -212,7 +212,7 @@ class InputOptions:
             "-d",
             panel=INPUT,
             metavar="random|zero|PATH",
-            help="Numbers, or a .npy, .npz, .safetensors, .parquet or perf_analyzer .json file, or a "
+            says="Numbers, or a .npy, .npz, .safetensors, .parquet or perf_analyzer .json file, or a "
             "folder with a file for each input.",
             example="--input-data images.npz",
         ),
@@ -223,7 +223,7 @@ class InputOptions:
             "--validate",
             panel=INPUT,
             metavar="PATH",
-            help="Expected outputs, in the same forms; every answer is held against them.",
+            says="Expected outputs, in the same forms; every answer is held against them.",
             example="--input-data in.npz --validate out.npz",
         ),
     ] = None
@@ -233,38 +233,38 @@ class InputOptions:
             "--tolerance",
             panel=INPUT,
             metavar="SHARE",
-            help="Elements of expected outputs may be off by this, absolute and as a share.",
+            says="Elements of expected outputs may be off by this, absolute and as a share.",
             example="--tolerance 1e-3",
         ),
     ] = 1e-5
-    output: Annotated[
+    request_output: Annotated[
         list[str],
         option(
             "--request-output",
             panel=INPUT,
             metavar="NAME",
-            help="Ask for this output only; may be given several times.",
+            says="Ask for this output only; may be given several times.",
             example="--request-output scores",
         ),
     ] = field(default_factory=list)
     string_length: Annotated[
         int | None,
-        option("--string-length", panel=INPUT, help="Length of random texts.", example="--string-length 64"),
+        option("--string-length", panel=INPUT, says="Length of random texts.", example="--string-length 64"),
     ] = None
     string_data: Annotated[
         str | None,
-        option("--string-data", panel=INPUT, help="The text of every string.", example="--string-data hello"),
+        option("--string-data", panel=INPUT, says="The text of every string.", example="--string-data hello"),
     ] = None
     payloads: Annotated[
         int | None,
-        option("--payloads", panel=INPUT, help="How many random requests differ.", example="--payloads 100"),
+        option("--payloads", panel=INPUT, says="How many random requests differ.", example="--payloads 100"),
     ] = None
     seed: Annotated[
         int,
         option(
             "--random-seed",
             panel=INPUT,
-            help="Every random choice follows from it.",
+            says="Every random choice follows from it.",
             example="--random-seed 7",
         ),
     ] = 1
@@ -273,7 +273,7 @@ class InputOptions:
         option(
             "--json-tensors",
             panel=INPUT,
-            help="Over HTTP, tensors as numbers in JSON and not as bytes.",
+            says="Over HTTP, tensors as numbers in JSON and not as bytes.",
             example="-i http --json-tensors",
         ),
     ] = False
@@ -282,7 +282,7 @@ class InputOptions:
         option(
             "--shared-memory",
             panel=INPUT,
-            help="Tensors lie in memory that the server reads itself.",
+            says="Tensors lie in memory that the server reads itself.",
             example="--shared-memory system",
         ),
     ] = MemoryKind.NONE
@@ -292,7 +292,7 @@ class InputOptions:
             "--output-shared-memory-size",
             panel=INPUT,
             metavar="BYTES",
-            help="Room for each output there; 0: outputs are sent.",
+            says="Room for each output there; 0: outputs are sent.",
             example="--output-shared-memory-size 4096",
         ),
     ] = 0
@@ -301,7 +301,7 @@ class InputOptions:
         option(
             "--sequence-length",
             panel=SEQUENCES,
-            help="Requests in a sequence, in the mean.",
+            says="Requests in a sequence, in the mean.",
             example="--sequence-length 50",
         ),
     ] = None
@@ -311,7 +311,7 @@ class InputOptions:
             "--sequence-length-variation",
             panel=SEQUENCES,
             metavar="PERCENT",
-            help="Lengths differ by so much.",
+            says="Lengths differ by so much.",
             example="--sequence-length-variation 0",
         ),
     ] = 20.0
@@ -321,7 +321,7 @@ class InputOptions:
             "--sequence-id-range",
             panel=SEQUENCES,
             metavar="FIRST[:LAST]",
-            help="Ids of sequences.",
+            says="Ids of sequences.",
             example="--sequence-id-range 1:1000",
         ),
     ] = "1"
@@ -330,7 +330,7 @@ class InputOptions:
         option(
             "--num-of-sequences",
             panel=SEQUENCES,
-            help="Sequences that live at once in an open loop.",
+            says="Sequences that live at once in an open loop.",
             example="--num-of-sequences 16",
         ),
     ] = 4
@@ -345,7 +345,7 @@ class SendingOptions:
         option(
             "--request-distribution",
             panel=LOAD,
-            help="How requests of a rate follow each other.",
+            says="How requests of a rate follow each other.",
             example="--request-rate-range 1000 --request-distribution constant",
         ),
     ] = DistributionName.POISSON
@@ -354,14 +354,14 @@ class SendingOptions:
         option(
             "--connections",
             panel=LOAD,
-            help="Connections; 0: one for each thread.",
+            says="Connections; 0: one for each thread.",
             example="--connections 8",
         ),
     ] = 0
     threads: Annotated[
         int,
         option(
-            "--threads", panel=LOAD, help="Threads that send; 0: half of the cores.", example="--threads 2"
+            "--threads", panel=LOAD, says="Threads that send; 0: half of the cores.", example="--threads 2"
         ),
     ] = 0
     max_outstanding: Annotated[
@@ -369,7 +369,7 @@ class SendingOptions:
         option(
             "--max-outstanding",
             panel=LOAD,
-            help="Requests under way at once when sending at a rate; what is due beyond waits, and its "
+            says="Requests under way at once when sending at a rate; what is due beyond waits, and its "
             "wait counts.",
             example="--max-outstanding 64",
         ),
@@ -380,7 +380,7 @@ class SendingOptions:
             "--worker",
             panel=LOAD,
             metavar="HOST:PORT",
-            help="Let this `infermesh perf worker` send; several share the load.",
+            says="Let this `infermesh perf worker` send; several share the load.",
             example="--worker a:9410 --worker b:9410",
         ),
     ] = field(default_factory=list)
@@ -397,7 +397,7 @@ class TimeOptions:
             "--measurement-interval",
             panel=TIME,
             metavar="MILLISECONDS",
-            help="Length of a window; the last three must agree.",
+            says="Length of a window; the last three must agree.",
             example="-p 5000",
         ),
     ] = 2000.0
@@ -408,20 +408,20 @@ class TimeOptions:
             "--stability-percentage",
             panel=TIME,
             metavar="PERCENT",
-            help="By how much windows that agree may differ.",
+            says="By how much windows that agree may differ.",
             example="-s 5",
         ),
     ] = 10.0
     max_trials: Annotated[
         int,
-        option("-r", "--max-trials", panel=TIME, help="Windows at most.", example="-r 20"),
+        option("-r", "--max-trials", panel=TIME, says="Windows at most.", example="-r 20"),
     ] = 10
     percentile: Annotated[
         float | None,
         option(
             "--percentile",
             panel=TIME,
-            help="Compare windows by this percentile of the latency, not by its mean.",
+            says="Compare windows by this percentile of the latency, not by its mean.",
             example="--percentile 95",
         ),
     ] = None
@@ -432,7 +432,7 @@ class TimeOptions:
             "--duration",
             panel=TIME,
             metavar="TIME",
-            help="Measure for so long, in place of windows that agree.",
+            says="Measure for so long, in place of windows that agree.",
             example="-z 30s",
         ),
     ] = ""
@@ -443,7 +443,7 @@ class TimeOptions:
             "--request-count",
             "--total",
             panel=TIME,
-            help="Measure so many requests, in place of windows that agree.",
+            says="Measure so many requests, in place of windows that agree.",
             example="-n 10000",
         ),
     ] = 0
@@ -453,7 +453,7 @@ class TimeOptions:
             "--warm-up",
             panel=TIME,
             metavar="SECONDS",
-            help="Requests of the first seconds do not count.",
+            says="Requests of the first seconds do not count.",
             example="--warm-up 5",
         ),
     ] = 0.5
@@ -462,7 +462,7 @@ class TimeOptions:
         option(
             "--warmup-request-count",
             panel=TIME,
-            help="Nor do the first requests.",
+            says="Nor do the first requests.",
             example="--warmup-request-count 1000",
         ),
     ] = 0
@@ -477,7 +477,7 @@ class ServerOptions:
         option(
             "--collect-metrics",
             panel=SERVER,
-            help="Read the server's Prometheus metrics meanwhile.",
+            says="Read the server's Prometheus metrics meanwhile.",
             example="--collect-metrics",
         ),
     ] = False
@@ -487,7 +487,7 @@ class ServerOptions:
             "--metrics-url",
             panel=SERVER,
             metavar="URL",
-            help="Where they are; asks for them. Without: port 8002 of the server.",
+            says="Where they are; asks for them. Without: port 8002 of the server.",
             example="--metrics-url http://gpu-1:8002/metrics",
         ),
     ] = ""
@@ -497,7 +497,7 @@ class ServerOptions:
             "--metrics-interval",
             panel=SERVER,
             metavar="MILLISECONDS",
-            help="How often.",
+            says="How often.",
             example="--metrics-interval 250",
         ),
     ] = 1000.0
@@ -507,7 +507,7 @@ class ServerOptions:
             "--trace-share",
             panel=SERVER,
             metavar="SHARE",
-            help="Share of the requests with a sampled W3C trace context.",
+            says="Share of the requests with a sampled W3C trace context.",
             example="--trace-share 0.01 --otlp-port 4318",
         ),
     ] = 0.0
@@ -517,7 +517,7 @@ class ServerOptions:
             "--otlp-port",
             panel=SERVER,
             metavar="PORT",
-            help="Take the server's spans here (OTLP over HTTP) and show stages of slow requests.",
+            says="Take the server's spans here (OTLP over HTTP) and show stages of slow requests.",
             example="--trace-share 0.01 --otlp-port 4318",
         ),
     ] = None
@@ -526,7 +526,7 @@ class ServerOptions:
         option(
             "--no-calibration",
             panel=SERVER,
-            help="Do not find out first what this client can send at most (half a second).",
+            says="Do not find out first what this client can send at most (half a second).",
             example="--no-calibration",
         ),
     ] = False
@@ -550,7 +550,7 @@ class OutputOptions:
             "--report",
             panel=OUTPUT,
             metavar="FILE.html",
-            help="One page with every chart.",
+            says="One page with every chart.",
             example="--report out.html",
         ),
     ] = None
@@ -561,7 +561,7 @@ class OutputOptions:
             "--output",
             panel=OUTPUT,
             metavar="FILE",
-            help="The result in the form of -O, for `perf report` and `--baseline` JSON.",
+            says="The result in the form of -O, for `perf report` and `--baseline` JSON.",
             example="-o run.json",
         ),
     ] = None
@@ -571,7 +571,7 @@ class OutputOptions:
             "-O",
             "--format",
             panel=OUTPUT,
-            help="Form of -o (JSON unless its name ends in .csv), or of standard output without it.",
+            says="Form of -o (JSON unless its name ends in .csv), or of standard output without it.",
             example="-O json",
         ),
     ] = None
@@ -582,7 +582,7 @@ class OutputOptions:
             "--filename",
             panel=OUTPUT,
             metavar="FILE.csv",
-            help="A table with perf_analyzer's columns.",
+            says="A table with perf_analyzer's columns.",
             example="-f levels.csv",
         ),
     ] = None
@@ -592,8 +592,8 @@ class OutputOptions:
             "--tags",
             panel=OUTPUT,
             metavar="JSON",
-            help="Names and values that the result keeps.",
+            says="Names and values that the result keeps.",
             example='--tags \'{"build": "1.4"}\'',
         ),
     ] = ""
-    quiet: Annotated[bool, option("-q", "--quiet", panel=OUTPUT, help="No progress.", example="-q")] = False
+    quiet: Annotated[bool, option("-q", "--quiet", panel=OUTPUT, says="No progress.", example="-q")] = False

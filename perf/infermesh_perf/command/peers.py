@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from infermesh_perf.bench.entry import Root, names_of, wide_console
 from rich.console import Console
 from rich.table import Table
+
+from infermesh_perf.bench.entry import Root, names_of, wide_console
 
 if TYPE_CHECKING:
     from infermesh_perf.peers.base import Installable

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from infermesh.proto.infermesh_load_v1 import load_pb2
 
+from infermesh_perf.errors import RunError
 from infermesh_perf.load.engine import Engine, LocalEngine
 from infermesh_perf.load.level import Context, level
 from infermesh_perf.load.measure import Measurement, Watch, measure
@@ -31,13 +33,14 @@ class Driver:
     make_engine: MakeEngine = LocalEngine
     #: Sentences for people, each once.
     remarks: list[str] = field(default_factory=list)
-    #: Requests one by one, where the plan asks for them: the level's position, workload, record.
+    #: Requests one by one, where the plan asks for them: position of the level, start of its generator in
+    #: nanoseconds since 1970, record.
     records: list[tuple[int, int, load_pb2.RequestRecord]] = field(default_factory=list)
     cut_short: str = ""
     _levels: int = 0
 
     def run(self, load: Load, watch: Watch, pacing: Pacing | None = None) -> Level:
-        """One level; after it `cut_short` says whether it was the last. Raises RunError if nothing was measured."""
+        """One level; afterwards `cut_short` says if it was the last. RunError if nothing was measured."""
         pacing = pacing or self.pacing
         engine = self.make_engine(
             plan(self.prepared.target, self.prepared.workloads, load, self.sending, pacing.requests)
@@ -63,16 +66,40 @@ class Driver:
         self.remarks += [remark for remark in seen.remarks if remark not in self.remarks]
         position = self._levels
         self._levels += 1
-        self.records += [(position, workload, record) for workload, record in found.totals.records]
+        self.records += [(position, found.started_unix_ns, record) for _, record in found.totals.records]
         hops = self.observers.hops(found.totals.all, seen)
         return level(load, found, seen, hops, self.context)
 
 
-def sweep(driver: Driver, loads: Sequence[Load], watch: Callable[[int, Load], Watch]) -> list[Level]:
-    """All loads in their order; fewer if the run is cut short. `watch` is asked for each level's own."""
-    levels = []
+class Viewer(Protocol):
+    """Whoever looks on."""
+
+    def watch(self, position: int, load: Load) -> Watch:
+        """A level begins."""
+        ...
+
+    def done(self, level: Level) -> None:
+        """It has ended."""
+
+
+def sweep(
+    driver: Driver, loads: Sequence[Load], viewer: Viewer, enough: Callable[[Level], bool] = lambda _: False
+) -> list[Level]:
+    """All loads in their order; fewer if the run is cut short or a level is `enough`.
+
+    Raises RunError if not even one level was measured.
+    """
+    levels: list[Level] = []
     for position, load in enumerate(loads):
-        levels.append(driver.run(load, watch(position, load)))
-        if driver.cut_short:
+        try:
+            levels.append(driver.run(load, viewer.watch(position, load)))
+        except RunError as error:
+            if not levels:
+                raise
+            # What was found by then is kept.
+            driver.cut_short = f"{load}: {error}"
+            break
+        viewer.done(levels[-1])
+        if driver.cut_short or enough(levels[-1]):
             break
     return levels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from infermesh.proto.infermesh_load_v1 import load_pb2
 
@@ -49,6 +49,8 @@ class Prepared:
     workloads: Sequence[load_pb2.Workload]
     summaries: Sequence[WorkloadSummary]
     models: Sequence[Key]
+    #: An answer of the first model, in the form in which it travels, or in one of about its size.
+    answer: bytes
 
     @property
     def names(self) -> list[str]:
@@ -88,22 +90,30 @@ def prepared(
     Shared memory is registered for as long as the block lasts. Raises RunError if the target cannot be
     reached or refuses the request, SetupError for options that do not fit it.
     """
-    message = target.message(streaming=streaming)
     with ExitStack() as stack:
         api = stack.enter_context(connect(target, timeout))
         server = api.server()
-        workloads, summaries, models = [], [], []
+        described = {
+            (choice.name, choice.version): describe(api, choice.name, choice.version, choice.data.batch)
+            for choice in choices
+        }
+        # Models that answer as often as they like do so on streams only.
+        streaming = streaming or any(model.decoupled for model in described.values())
+        message = target.message(streaming=streaming)
+        workloads, summaries, models, answer = [], [], [], b""
         for choice in choices:
-            model = describe(api, choice.name, choice.version, choice.data.batch)
+            model = described[choice.name, choice.version]
             inputs = prepare(model, choice.data)
             outputs = choice.workload.request.outputs
             placements = stack.enter_context(
                 shared(api, memory.kind, model, inputs.scripts, memory.output_byte_size, outputs)
             )
-            workload = build(model, target.address.protocol, inputs, choice.workload, placements)
-            workload.headers.extend(load_pb2.Header(name=name, value=value) for name, value in target.headers)
-            api.infer(workload.path, workload.scripts[0].payloads[0], workload.sequences.first_id)
+            request = replace(choice.workload.request, streaming=streaming)
+            options = replace(choice.workload, request=request, headers=target.headers)
+            workload = build(model, target.address.protocol, inputs, options, placements)
+            first = api.infer(workload.path, workload.scripts[0].payloads[0], workload.sequences.first_id)
+            answer = answer or first.SerializeToString()
             workloads.append(workload)
             summaries.append(summarize(model, inputs, workload))
             models.append((choice.name, choice.version))
-        yield Prepared(api, server, message, workloads, summaries, models)
+        yield Prepared(api, server, message, workloads, summaries, models, answer)

@@ -30,19 +30,21 @@ _LISTED = tuple(name for name in PERCENTILES if name != "99.99")
 
 
 def save(document: Run | Comparison, path: Path) -> None:
-    """Writes the levels of a run, or those of both sides of a comparison with the side in front.
+    """Writes what `text` makes. Raises SetupError if the file cannot be written."""
+    write_text(path, text(document))
 
-    Raises SetupError if the file cannot be written.
-    """
+
+def text(document: Run | Comparison) -> str:
+    """The levels of a run, or those of both sides of a comparison with the side in front."""
     rows = list(_rows(document))
     # Rows differ in what is known of them: the fullest knows where each column belongs.
     fullest_first = sorted(rows, key=len, reverse=True)
     columns = list(dict.fromkeys(column for row in fullest_first for column in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    table = io.StringIO()
+    writer = csv.DictWriter(table, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_text(path, text.getvalue())
+    return table.getvalue()
 
 
 def _rows(document: Run | Comparison) -> Iterator[dict[str, object]]:
