@@ -1,7 +1,7 @@
 """The result of a run as data: what the JSON file holds and what every report is made from.
 
-Times are nanoseconds in fields that end in `_ns` and seconds in fields that end in `seconds`. Distributions are
-HdrHistograms (V2, compressed, base64), so that they can be merged and asked anything later.
+Times are nanoseconds in fields that end in `_ns` and seconds in fields that end in `seconds`. Distributions
+are HdrHistograms (V2, compressed, base64), so that they can be merged and asked anything later.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 
 
 class Part(BaseModel):
@@ -92,6 +92,8 @@ class SlowRequest(Part):
     connection: int
     error: str = ""
     trace_id: str = ""
+    #: Where its trace tells it: nanoseconds by the names of hops.
+    stages_ns: dict[str, int] = Field(default_factory=dict)
 
 
 class WorkloadResult(Part):
