@@ -149,6 +149,7 @@ def _slowest(latency: np.ndarray, lag: np.ndarray) -> list[SlowRequest]:
             payload=int(index % 16),
             connection=int(index % 4),
             error="TIMEOUT" if place == 3 else "",
+            stages_ns={"queue": 2_100_000, "compute": 3_400_000} if place == 0 else {},
             trace_id="" if place == 1 else f"{int(index) * 0x9E3779B97F4A7C15 + 7:032x}"[-32:],
         )
         for place, index in enumerate(np.argsort(latency)[:-9:-1])

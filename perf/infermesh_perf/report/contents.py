@@ -61,7 +61,7 @@ def of(document: Run | Comparison) -> Contents:
             *(Titled(f"All loads of {side}", tables.levels(run), _LOADS) for side, run in sides.items()),
         ),
         details=[detail for side, run in sides.items() for detail in _details(run, f"{side}, ")],
-        facts=[shared(document), *(of_run(run, f"{side}: ") for side, run in sides.items())],
+        facts=[shared(document), *(of_run(run, side) for side, run in sides.items())],
         inputs=_filled(*(Titled(f"Inputs of {side}", tables.inputs(run)) for side, run in sides.items())),
     )
 

@@ -41,4 +41,4 @@ def of_run(run: Run, side: str = "") -> Facts:
         *([("server", server)] if server else []),
         *([("objective", run.objective)] if run.objective else []),
     ]
-    return Facts(f"{side}target", pairs)
+    return Facts(f"Target {side}".rstrip(), pairs)

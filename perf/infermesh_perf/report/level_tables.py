@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from infermesh_perf.report.format import duration, number, rate, share
 from infermesh_perf.report.table import NOTHING, PERCENTILES, Table, percentile, tabulate, time
 from infermesh_perf.results.document import Level
@@ -50,6 +52,7 @@ def slowest(level: Level) -> Table:
             "payload": lambda each: str(each.payload),
             "connection": lambda each: str(each.connection),
             "error": lambda each: each.error or NOTHING,
+            "stages": lambda each: _stages(each.stages_ns),
             "trace id": lambda each: each.trace_id or NOTHING,
         },
         level.slowest,
@@ -93,3 +96,9 @@ def metrics(level: Level) -> Table:
         },
         list(level.metrics.items()),
     )
+
+
+def _stages(stages_ns: Mapping[str, int]) -> str:
+    """The longest first: that is what was slow."""
+    longest = sorted(stages_ns.items(), key=lambda stage: -stage[1])
+    return ", ".join(f"{name} {duration(ns)}" for name, ns in longest) or NOTHING

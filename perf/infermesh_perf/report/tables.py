@@ -52,6 +52,9 @@ _LEVELS: Columns[Level] = {
     "mean": lambda each: time(each.latency, each.latency.mean_ns),
     **{name: percentile(lambda each: each.latency, name) for name in PERCENTILES},
     "max": lambda each: time(each.latency, each.latency.max_ns),
+    # Of models that answer one request with several responses.
+    "first p50": percentile(lambda each: each.first_response, "p50"),
+    "first p99": percentile(lambda each: each.first_response, "p99"),
     "errors": lambda each: share(each.error_share),
     "unsent": lambda each: f"{each.unsent:,}" if each.unsent else NOTHING,
     "stable": lambda each: _ANSWERS[each.stable],

@@ -12,7 +12,7 @@ from infermesh_perf.results.document import Comparison, Run
 from support import browser
 
 #: Opens the page of a result and returns what a script finds there, the body of an asynchronous function of
-#: the page's `window` and `document`; `drawn()` waits for the charts in sight, `resize(width)` for a new width.
+#: the window and document; `drawn()` waits for the charts in sight, `resize(width)` for a new width.
 Look = Callable[[Run | Comparison, str], Any]
 
 _FRAME = """<!doctype html>

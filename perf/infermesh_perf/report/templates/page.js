@@ -51,7 +51,7 @@ function obey(hash) {
   const theme = wishes.find((wish) => wish === "dark" || wish === "light");
   if (theme) root.dataset.theme = theme;
   const load = wishes.find((wish) => wish.startsWith("load="));
-  choose(load ? Number(load.slice(5)) || 1 : 1);
+  if (load) choose(Number(load.slice(5)) || 1);
   nameTheme();
   draw(document);
 }
@@ -90,4 +90,5 @@ byId("detail")?.addEventListener("change", (event) => {
 });
 document.querySelectorAll(".copy").forEach((button) => button.addEventListener("click", () => copy(button)));
 window.addEventListener("hashchange", () => obey(location.hash));
+choose(1);
 obey(location.hash);
