@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from infermesh_perf.analysis.rounds import rounds_needed
 from infermesh_perf.errors import RunError
@@ -102,6 +101,9 @@ def _ratio_of_medians(
 def _interval(
     a: NDArray[np.float64], b: NDArray[np.float64], confidence: float, paired: bool, seed: int
 ) -> tuple[float, float]:
+    # Here and below, because importing it takes a second that most commands need not spend.
+    from scipy import stats
+
     found = stats.bootstrap(
         (a, b),
         _ratio_of_medians,
@@ -117,6 +119,8 @@ def _interval(
 
 
 def _p_value(a: NDArray[np.float64], b: NDArray[np.float64], paired: bool) -> float:
+    from scipy import stats
+
     if not paired:
         return float(stats.mannwhitneyu(a, b, alternative="two-sided", method="auto").pvalue)
     differences = np.log(b) - np.log(a)

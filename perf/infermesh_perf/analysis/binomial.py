@@ -8,7 +8,9 @@ Pearson 1934); `certificate` deals with requests that are not independent.
 
 from __future__ import annotations
 
-from scipy import stats
+import math
+
+from scipy import special
 
 
 def share_above(percentile: float) -> float:
@@ -22,7 +24,7 @@ def upper_bound(requests: float, over: float, confidence: float) -> float:
 
     Effective numbers of requests need not be whole.
     """
-    return 1.0 if over >= requests else float(stats.beta.ppf(confidence, over + 1, requests - over))
+    return 1.0 if over >= requests else float(special.betaincinv(over + 1, requests - over, confidence))
 
 
 def requests_needed(share: float, confidence: float, over: int = 0) -> int:
@@ -44,11 +46,12 @@ def requests_needed(share: float, confidence: float, over: int = 0) -> int:
 
 def overruns_allowed(requests: int, share: float, confidence: float) -> int | None:
     """How many of `requests` may exceed the limit and still prove `share`; None if not even 0 may."""
-    over = int(stats.binom.ppf(1 - confidence, requests, share))
+    # As scipy.stats.binom.ppf, whose module takes a second to import.
+    over = max(math.ceil(special.bdtrik(1 - confidence, requests, share)), 0)
     if not _proves(requests, share, confidence, over):
         over -= 1
     return over if over >= 0 else None
 
 
 def _proves(requests: int, share: float, confidence: float, over: int) -> bool:
-    return bool(stats.binom.cdf(over, requests, share) <= 1 - confidence)
+    return bool(special.bdtr(over, requests, share) <= 1 - confidence)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from infermesh_perf.results.document import Moment
 
@@ -70,5 +70,5 @@ def effective_share(parts: Sequence[Block], confidence: float) -> float:
     effect = variance / (share * (1 - share) / requests.sum())
     if effect <= 1:
         return 1.0
-    doubt = (stats.norm.ppf(confidence) / stats.t.ppf(confidence, len(used) - 1)) ** 2
+    doubt = (special.ndtri(confidence) / special.stdtrit(len(used) - 1, confidence)) ** 2
     return float(doubt / effect)

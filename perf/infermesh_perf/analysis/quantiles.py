@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from infermesh_native import Histogram
-from scipy import stats
 
 from infermesh_perf.analysis.histograms import Ranks
 
@@ -58,6 +57,9 @@ def _interval(histogram: Histogram, ranks: Ranks, percentile: float, confidence:
     if not 0 < percentile < 100:
         raise ValueError(f"percentile {percentile:g}, expected one between 0 and 100")
     count, below, tail = ranks.count, percentile / 100, (1 - confidence) / 2
+    # Here, because importing it takes a second that most commands need not spend.
+    from scipy import stats
+
     # The true percentile is under the value of rank r if fewer than r requests are: the lower end is the
     # highest rank for which that is unlikely, the upper end the lowest rank for which the opposite is.
     low = int(stats.binom.ppf(tail, count, below))

@@ -36,6 +36,14 @@ def of_run(run: Run) -> int:
     return MISSED if met and not any(met) else DONE
 
 
+def of_search(run: Run) -> int:
+    """A search ends at what the client can send, or with what was certified, or without anything."""
+    if run.cut_short or (run.certificate is None and not run.valid):
+        return INVALID
+    met = [level for level in run.levels if level.valid and level.objective_met]
+    return DONE if run.certificate is not None or met else MISSED
+
+
 def of_comparison(comparison: Comparison) -> int:
     """An invalid side makes the whole invalid."""
     if not comparison.valid:

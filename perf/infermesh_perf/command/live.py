@@ -73,13 +73,13 @@ class View:
     def say(self, sentence: str) -> None:
         """One line, above what is live."""
         if not self._quiet:
-            (self._live.console if self._live else self._console).print(Text(sentence))
+            (self._live.console if self._live else self._console).print(Text(sentence), soft_wrap=True)
 
     def done(self, level: Level) -> None:
         """A level has ended."""
         self._done.append(level)
         if not self._live and not self._quiet:
-            self._console.print(f"{level.load}: {_summary(level)}")
+            self._console.print(f"{level.load}: {_summary(level)}", soft_wrap=True)
 
     def _place(self, position: int) -> str:
         return f"[{position + 1}/{self._total}] " if self._total and self._total > 1 else ""

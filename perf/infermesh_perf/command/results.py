@@ -9,7 +9,7 @@ from rich.console import Console
 
 from infermesh_perf.command.options import FormatName, OutputOptions
 from infermesh_perf.errors import SetupError
-from infermesh_perf.report import page, terminal
+from infermesh_perf.report import terminal
 from infermesh_perf.results import csv_file, files
 from infermesh_perf.results.document import Comparison, Run
 
@@ -25,6 +25,9 @@ def hand_out(document: Run | Comparison, options: OutputOptions, remarks: list[s
     """Writes what the options ask for, then says what was found and where it lies."""
     written = []
     if options.report:
+        # Here, because it takes a second to import.
+        from infermesh_perf.report import page
+
         page.write(document, options.report)
         written.append(options.report)
     if options.csv:

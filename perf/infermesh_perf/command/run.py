@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from infermesh_perf.analysis import slo
+from infermesh_perf.analysis.search import Search
 from infermesh_perf.command import exits, results, values
 from infermesh_perf.command.grouped import grouped
 from infermesh_perf.command.live import View
@@ -24,7 +25,8 @@ from infermesh_perf.command.options import (
     TimeOptions,
     option,
 )
-from infermesh_perf.command.session import Options, session
+from infermesh_perf.command.searching import Searcher
+from infermesh_perf.command.session import Options, Session, session
 from infermesh_perf.errors import SetupError
 from infermesh_perf.load.levels import sweep
 from infermesh_perf.results import distribution, profile_export
@@ -86,6 +88,15 @@ class LoadOptions:
             example="--request-intervals gaps.txt",
         ),
     ] = None
+    rounds: Annotated[
+        int,
+        option(
+            "--rounds",
+            panel=LOAD,
+            says="Take all loads so many times, as a baseline for perf compare needs it.",
+            example="-c 16 --rounds 8 -o baseline.json",
+        ),
+    ] = 1
     latency_threshold: Annotated[
         float | None,
         option(
@@ -147,17 +158,44 @@ def run(
     objective = slo.parse(load.slo) if load.slo else None
     gaps = values.intervals(load.request_intervals) if load.request_intervals else ()
     loads = loads_of(load, sending, gaps)
+    if load.rounds < 1:
+        raise SetupError(f"--rounds: found {load.rounds}, expected 1 or more")
+    if load.binary_search and (load.latency_threshold is None or len(loads) < 2):
+        raise SetupError(
+            "--binary-search needs a range of loads and -l", hint="infermesh perf search knows more"
+        )
     options = Options(target, inputs, sending, time, server, gaps, RECORDS if load.profile_export_file else 0)
     tags = values.names_and_texts("--tags", output.tags)
     with session(options, objective, tags) as found:
         title = f"{', '.join(found.driver.prepared.names)} at {found.driver.prepared.summary().url}"
-        with View(title, quiet=output.quiet, total=len(loads)) as view:
-            levels = sweep(found.driver, loads, view, _over(load, time))
+        total = None if load.binary_search else len(loads) * load.rounds
+        with View(title, quiet=output.quiet, total=total) as view:
+            if load.binary_search:
+                levels = _halved(found, loads, load, time, view)
+            else:
+                levels = sweep(found.driver, loads * load.rounds, view, _over(load, time))
         document = found.document(levels)
         if load.profile_export_file:
             profile_export.save(document, found.driver.records, load.profile_export_file)
     results.hand_out(document, output, found.driver.remarks)
     raise typer.Exit(exits.of_run(document))
+
+
+def _halved(
+    found: Session, loads: list[Load], load: LoadOptions, time: TimeOptions, view: View
+) -> list[Level]:
+    """Levels of a search between the lowest and the highest load, to the precision of one step."""
+    metric = "mean" if time.percentile is None else f"p{time.percentile:g}"
+    objective = slo.parse(f"{metric}<{load.latency_threshold}ms")
+    low, high = loads[0].value, loads[-1].value
+    concurrency = loads[0].mode == "concurrency"
+    steps = Search(low, high, min((loads[1].value - low) / high, 0.5), whole=concurrency)
+    driver = found.driver
+    driver.context = replace(driver.context, objective=driver.context.objective or objective)
+    searcher = Searcher(found, objective, steps, view, concurrency=concurrency)
+    searcher.run()
+    driver.remarks.append(searcher.sentence)
+    return searcher.levels
 
 
 def _over(load: LoadOptions, time: TimeOptions) -> Callable[[Level], bool]:

@@ -125,7 +125,9 @@ def session(options: Options, objective: Objective | None, tags: dict[str, str])
             ceiling=most,
             confidence=options.confidence,
         )
-        yield Session(Driver(found, observers, sending, pacing_of(options.time), context), tags)
+        driver = Driver(found, observers, sending, pacing_of(options.time), context)
+        driver.sending_distribution = options.sending.distribution.value
+        yield Session(driver, tags)
 
 
 def target_of(options: TargetOptions) -> Target:

@@ -122,8 +122,9 @@ def _measured(load: Load, found: Measurement, made: Level, context: Context) -> 
         client_cpu=made.client_cpu,
         connections_lost=made.connections_lost,
         throughput=made.throughput,
-        wanted_rate=load.value if is_open else None,
-        sent_rate=sum(each.sent for each in found.totals.workloads) / made.seconds if made.seconds else 0.0,
+        # What was due by the schedule: random moments come to more or fewer than the mean rate says.
+        wanted_rate=(made.lag.count + made.unsent) / made.seconds if is_open and made.seconds else None,
+        sent_rate=made.lag.count / made.seconds if made.seconds else 0.0,
         outstanding=found.outstanding,
         max_outstanding=(context.max_outstanding or OUTSTANDING) if is_open else 0,
         percentile=objective.needs_percentile if objective else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from infermesh.proto.infermesh_load_v1 import load_pb2
 
@@ -31,6 +31,8 @@ class Driver:
     pacing: Pacing
     context: Context
     make_engine: MakeEngine = LocalEngine
+    #: How requests of a rate follow each other.
+    sending_distribution: Literal["constant", "poisson"] = "poisson"
     #: Sentences for people, each once.
     remarks: list[str] = field(default_factory=list)
     #: Requests one by one, where the plan asks for them: position of the level, start of its generator in

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,7 +12,7 @@ from infermesh.proto.infermesh_load_v1 import load_pb2
 from infermesh_perf.analysis.stability import COUNT, Stability
 from infermesh_perf.errors import RunError
 from infermesh_perf.load.engine import Engine
-from infermesh_perf.load.pacing import Pacing
+from infermesh_perf.load.pacing import LONGEST, Pacing
 from infermesh_perf.load.timeline import Timeline
 from infermesh_perf.load.totals import Totals
 from infermesh_perf.results.document import Window
@@ -122,16 +123,28 @@ class _Level:
             self._windows.append(window)
             first = seconds
             while not over and window.seconds < pacing.window_seconds - 1e-3:
-                left = min(pacing.window_seconds - window.seconds, (pacing.seconds or 1e9) - seconds)
+                left = min(pacing.window_seconds - window.seconds, self._left(seconds))
                 slice_ = self._next(min(pacing.slice_seconds, max(left, 0.001)))
                 window.add(slice_)
                 self._found.timeline.add(slice_)
                 self._found.outstanding = max(self._found.outstanding, slice_.outstanding)
                 seconds = (slice_.end_ns - self._found.origin_ns) / 1e9
-                over = slice_.finished or (pacing.seconds is not None and seconds >= pacing.seconds - 1e-3)
+                over = slice_.finished or self._time_is_up(seconds)
                 self._watch(Progress("measuring", seconds, self._share(seconds), slice_, len(self._windows)))
             self._stability.add(self._judged(first, window))
             over = over or (pacing.judges_stability and self._stability.done)
+
+    def _left(self, seconds: float) -> float:
+        """Until the time is up, where there is one; beyond it, slice by slice."""
+        left = math.inf if self._pacing.seconds is None else self._pacing.seconds - seconds
+        return left if left > 0 else self._pacing.slice_seconds
+
+    def _time_is_up(self, seconds: float) -> bool:
+        wanted = self._pacing.seconds
+        if wanted is None or seconds < wanted - 1e-3:
+            return False
+        ended = sum(window.completed + window.failed_in_time for window in self._windows)
+        return ended >= self._pacing.minimum_requests or seconds >= LONGEST * wanted
 
     def _share(self, seconds: float) -> float | None:
         pacing = self._pacing

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 
 #: At the end of a level, requests under way are followed for so long.
 DRAIN_SECONDS = 30.0
+LONGEST = 10
 
 
 @dataclass(frozen=True)
 class Pacing:
     """Windows until they agree, unless `seconds` or `requests` say when to end.
+
+    With `seconds`, measuring goes on until `minimum_requests` have ended, too, for `LONGEST` times as long at
+    most.
 
     The warm-up ends when both its time and its requests are over. `percentile` is that of the latency by
     which windows are compared; None: its mean.
@@ -24,6 +28,7 @@ class Pacing:
     warm_up_requests: int = 0
     seconds: float | None = None
     requests: int | None = None
+    minimum_requests: int = 0
     slice_seconds: float = 0.25
     drain_seconds: float = DRAIN_SECONDS
 
