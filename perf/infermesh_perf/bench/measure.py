@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from infermesh_perf.bench import alone, h2load
+from infermesh_perf.bench import alone, h2load, own_client
 from infermesh_perf.bench.compare import interleave
 from infermesh_perf.bench.results import LoadResult, ModelResult, Startup
 from infermesh_perf.bodies import frame, infer_request
@@ -94,7 +94,8 @@ def measure_model(plan: Plan, model: Model, path: Path, peers: Sequence[Peer], s
         servers = Servers(stack, {peer.name: peer.command(model, path) for peer in peers}, result.crashes)
         for load in plan.loads(model):
             _body(bodies, load).write_bytes(frame(infer_request(model, model.sample(load.rows))))
-            result.loads.append(LoadResult(load, {name: [] for name in servers.names}))
+            none_yet: dict[str, list[h2load.Sample]] = {name: [] for name in servers.names}
+            result.loads.append(LoadResult(load, none_yet, {name: [] for name in servers.names}))
             for name in servers.names:
                 step(f"{model.name}: check {name} at {load}")
                 body = _body(bodies, load)
@@ -106,6 +107,8 @@ def measure_model(plan: Plan, model: Model, path: Path, peers: Sequence[Peer], s
                     body = _body(bodies, each.load)
                     sample = servers.use(name, partial(_run, plan, model, each.load, body))
                     each.samples[name].append(sample)
+                    own = servers.use(name, partial(_run_own, plan, model, each.load))
+                    each.own[name].append(own)
             if model.compute_bound:
                 step(f"{model.name}: round {turn + 1}, ONNX Runtime alone")
                 cores = len(os.sched_getaffinity(0))
@@ -141,6 +144,12 @@ def _check(plan: Plan, model: Model, path: Path, load: Load, body: Path, name: s
     sample = h2load.run(plan.tool, server.port, body, load.streams, seconds, warm_up=0)
     if sample.refused(size):
         raise RunError(f"{name} refuses some requests for {model.name} at {load}: answers without a message")
+
+
+def _run_own(plan: Plan, model: Model, load: Load, server: Running) -> own_client.OwnSample:
+    message = infer_request(model, model.sample(load.rows))
+    seconds = max(plan.seconds, model.least_seconds)
+    return own_client.closed(server.port, message, load.streams, seconds, WARM_UP_SECONDS)
 
 
 def _run(plan: Plan, model: Model, load: Load, body: Path, server: Running) -> h2load.Sample:

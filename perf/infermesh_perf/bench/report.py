@@ -17,6 +17,8 @@ def tables(result: Result) -> Iterable[Table]:
     """Speed, the share of ONNX Runtime alone, start and memory: those of them that were measured."""
     if result.models:
         yield _speed(result)
+    if result.models:
+        yield _latency(result)
     if any(model.alone for model in result.models):
         yield _share(result)
     if result.startup:
@@ -36,6 +38,24 @@ def _speed(result: Result) -> Table:
             speeds = [_speed_of(load, peer) for peer in result.peers]
             factors = [str(load.ratio(result.subject, other)) for other in result.others]
             table.add_row(model.model, str(load.load), *speeds, *factors)
+    return table
+
+
+def _latency(result: Result) -> Table:
+    table = Table(title="Latency p50 / p99 by infermesh perf, and its requests per second over h2load's")
+    table.add_column("model")
+    table.add_column("load")
+    for peer in result.peers:
+        table.add_column(peer, justify="right")
+        table.add_column("over h2load", justify="right")
+    for model in result.models:
+        for load in model.loads:
+            cells = []
+            for peer in result.peers:
+                p50 = Spread.of([sample.p50 for sample in load.own[peer]]).median * 1e3
+                p99 = Spread.of([sample.p99 for sample in load.own[peer]]).median * 1e3
+                cells += [f"{p50:.3g} / {p99:.3g} ms", str(load.agreement(peer))]
+            table.add_row(model.model, str(load.load), *cells)
     return table
 
 

@@ -9,6 +9,7 @@ from infermesh_perf.bench.alone import Pace
 from infermesh_perf.bench.alone import best as best_pace
 from infermesh_perf.bench.compare import Spread, ratios
 from infermesh_perf.bench.h2load import Sample
+from infermesh_perf.bench.own_client import OwnSample
 from infermesh_perf.models import Load
 
 
@@ -18,6 +19,8 @@ class LoadResult:
 
     load: Load
     samples: dict[str, list[Sample]] = field(default_factory=dict)
+    #: The same with the suite's own client, right after h2load in every turn.
+    own: dict[str, list[OwnSample]] = field(default_factory=dict)
 
     def rates(self, peer: str) -> list[float]:
         """Requests per second, round by round."""
@@ -26,6 +29,11 @@ class LoadResult:
     def ratio(self, subject: str, base: str) -> Spread:
         """How many times the requests per second of `base` the `subject` answers."""
         return Spread.of(ratios(self.rates(subject), self.rates(base)))
+
+    def agreement(self, peer: str) -> Spread:
+        """Requests per second that the suite's own client counts over those that h2load counts."""
+        own = [sample.requests_per_second for sample in self.own[peer]]
+        return Spread.of(ratios(own, self.rates(peer)))
 
     def share(self, peer: str, alone: list[list[Pace]]) -> Spread:
         """Samples per second of `peer` over the best of ONNX Runtime alone in the same round."""
@@ -83,6 +91,7 @@ class Result:
                     f"{self.subject}/{other}": asdict(load.ratio(self.subject, other))
                     for other in self.others
                 }
+                entry["own_over_h2load"] = {peer: asdict(load.agreement(peer)) for peer in load.own}
                 if model.alone:
                     entry["share_of_onnxruntime_alone"] = {
                         peer: asdict(load.share(peer, model.alone)) for peer in self.peers

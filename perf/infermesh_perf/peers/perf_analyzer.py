@@ -18,6 +18,7 @@ LIBRARIES = {"libb64.so.0d": "libb64-*.so.0d", "libcudart.so.12": "libcudart-*.s
 #: How the program ends when its windows differ too much; it writes no table then.
 UNSTABLE = 2
 MICRO = 1_000.0
+PATIENCE_SECONDS = 180.0
 #: Columns that add up to the mean latency, in microseconds; the server's are absent if it has no statistics.
 STAGES = (
     "Client Send",
@@ -81,15 +82,17 @@ class PerfAnalyzer(Installable):
         model: str,
         concurrency: int,
         *,
-        window_seconds: float = 5.0,
+        window_requests: int = 20_000,
         trials: int = 10,
         stability_percent: float = 10.0,
     ) -> Analysis:
         """Keeps so many requests of one row with random inputs under way to the gRPC server at `port`.
 
-        It measures windows, up to `trials`, until three in a row differ by no more than `stability_percent`
-        in throughput and latency, and tells of those. Raises RunError when there are none, and with what the
-        program said when it fails.
+        It measures windows of so many requests, up to `trials`, until three in a row differ by no more than
+        `stability_percent` in throughput and latency, and tells of those. Windows of a time are not asked for:
+        with requests sent asynchronously and a fast server the program was seen to answer them no more, and
+        to take memory without end. Raises RunError when there are no windows alike, when the program does not
+        end, and with what it said when it fails.
         """
         with tempfile.TemporaryDirectory() as folder:
             table = Path(folder) / "table.csv"
@@ -99,19 +102,24 @@ class PerfAnalyzer(Installable):
                 "-i": "grpc",
                 "-f": str(table),
                 "--concurrency-range": str(concurrency),
-                "--measurement-interval": f"{window_seconds * 1e3:.0f}",
+                "--measurement-mode": "count_windows",
+                "--measurement-request-count": str(window_requests),
                 "--max-trials": str(trials),
                 "--stability-percentage": f"{stability_percent:g}",
             }
             flags = [part for pair in arguments.items() for part in pair]
             # One thread for each request under way costs it speed: as people run it for more than a few.
-            done = subprocess.run(
-                [str(self._program), *flags, "--async"],
-                check=False,
-                capture_output=True,
-                text=True,
-                env={**os.environ, "LD_LIBRARY_PATH": str(self._libraries), "no_grpc_proxy": "127.0.0.1"},
-            )
+            try:
+                done = subprocess.run(
+                    [str(self._program), *flags, "--async"],
+                    check=False,
+                    capture_output=True,
+                    text=True,
+                    timeout=PATIENCE_SECONDS,
+                    env={**os.environ, "LD_LIBRARY_PATH": str(self._libraries), "no_grpc_proxy": "127.0.0.1"},
+                )
+            except subprocess.TimeoutExpired as error:
+                raise RunError(f"perf_analyzer did not end within {PATIENCE_SECONDS:.0f} s") from error
             text = table.read_text() if table.exists() else ""
         if done.returncode == UNSTABLE:
             hint = "measure longer windows or more of them, or allow a larger difference"

@@ -19,13 +19,13 @@ def test_it_measures_a_real_server(root: Path) -> None:
     model = MODELS["perceptron"]
     with serving(Infermesh(root).command(model, model.save(root))) as server:
         # Windows this short differ: any difference is allowed.
-        found = analyzer.run(server.port, model.name, 4, window_seconds=0.2, stability_percent=1000)
+        found = analyzer.run(server.port, model.name, 4, window_requests=200, stability_percent=1000)
         assert found.inferences_per_second > 100
         assert 0 < found.percentiles_ns["50"] <= found.percentiles_ns["99"]
         # Little's law: so many were under way, less what the program itself does between two requests.
         assert 2 < found.inferences_per_second * found.mean_ns / 1e9 < 4.5
         with pytest.raises(RunError, match="no three windows alike among 3"):
-            analyzer.run(server.port, model.name, 1, window_seconds=0.02, trials=3, stability_percent=0.001)
+            analyzer.run(server.port, model.name, 1, window_requests=20, trials=3, stability_percent=0.001)
         with pytest.raises(RunError, match=r"ended with 99:\n.*unknown model: 'absent'"):
             analyzer.run(server.port, "absent", 1)
 
