@@ -89,7 +89,7 @@ class PerfAnalyzer(Installable):
         """Keeps so many requests of one row with random inputs under way to the gRPC server at `port`.
 
         It measures windows of so many requests, up to `trials`, until three in a row differ by no more than
-        `stability_percent` in throughput and latency, and tells of those. Windows of a time are not asked for:
+        `stability_percent` in throughput and latency, and tells of those. Not windows of a time:
         with requests sent asynchronously and a fast server the program was seen to answer them no more, and
         to take memory without end. Raises RunError when there are no windows alike, when the program does not
         end, and with what it said when it fails.
