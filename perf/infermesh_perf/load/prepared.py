@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
+from infermesh.proto.inference import grpc_service_pb2 as pb
 from infermesh.proto.infermesh_load_v1 import load_pb2
 
 from infermesh_perf.hops.statistics import Key
@@ -112,8 +113,12 @@ def prepared(
             options = replace(choice.workload, request=request, headers=target.headers)
             workload = build(model, target.address.protocol, inputs, options, placements)
             first = api.infer(workload.path, workload.scripts[0].payloads[0], workload.sequences.first_id)
-            answer = answer or first.SerializeToString()
+            answer = answer or (_streamed(first) if streaming else first).SerializeToString()
             workloads.append(workload)
             summaries.append(summarize(model, inputs, workload))
             models.append((choice.name, choice.version))
         yield Prepared(api, server, message, workloads, summaries, models, answer)
+
+
+def _streamed(answer: pb.ModelInferResponse) -> pb.ModelStreamInferResponse:
+    return pb.ModelStreamInferResponse(infer_response=answer)

@@ -68,6 +68,9 @@ class MLServer(Peer):
         model_settings: dict[str, Any] = {
             "name": model.name,
             "implementation": f"{MODEL_FILE.stem}.OnnxModel",
+            # What it tells clients, which make their inputs from it.
+            "inputs": [{"name": model.input_name, "datatype": "FP32", "shape": [-1, *model.input_shape]}],
+            "outputs": [{"name": model.output_name, "datatype": "FP32", "shape": [-1, *model.output_shape]}],
             "parameters": {
                 "uri": str(folder / "model.onnx"),
                 "extra": {"intra_op_threads": settings["intra_op_threads"]},
