@@ -447,6 +447,16 @@ class TimeOptions:
             example="-n 10000",
         ),
     ] = 0
+    abort_after_late: Annotated[
+        float | None,
+        option(
+            "--abort-after-late",
+            panel=TIME,
+            metavar="MILLISECONDS",
+            says="End the run once a request that is due has waited so long to be sent.",
+            example="--rps 5000 --abort-after-late 500",
+        ),
+    ] = None
     warm_up: Annotated[
         float,
         option(

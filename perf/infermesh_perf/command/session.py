@@ -222,6 +222,12 @@ def pacing_of(options: TimeOptions) -> Pacing:
         ("-s", options.stability_percentage, options.stability_percentage > 0, "more than 0 %"),
         ("-r", options.max_trials, options.max_trials >= 3, "3 or more, as so many windows must agree"),
         ("-n", options.request_count, options.request_count >= 0, "0 or more"),
+        (
+            "--abort-after-late",
+            options.abort_after_late or 1,
+            (options.abort_after_late or 1) > 0,
+            "above 0 ms",
+        ),
         ("--warm-up", options.warm_up, options.warm_up >= 0, "0 or more seconds"),
         (
             "--warmup-request-count",
@@ -248,6 +254,7 @@ def pacing_of(options: TimeOptions) -> Pacing:
         warm_up_requests=options.warmup_request_count,
         seconds=values.duration("-z", options.duration),
         requests=options.request_count or None,
+        abort_seconds=None if options.abort_after_late is None else options.abort_after_late / 1e3,
     )
 
 

@@ -131,8 +131,15 @@ class _Level:
                 seconds = (slice_.end_ns - self._found.origin_ns) / 1e9
                 over = slice_.finished or self._time_is_up(seconds)
                 self._watch(Progress("measuring", seconds, self._share(seconds), slice_, len(self._windows)))
+                self._abort_if_late(window)
             self._stability.add(self._judged(first, window))
             over = over or (pacing.judges_stability and self._stability.done)
+
+    def _abort_if_late(self, window: Totals) -> None:
+        most = self._pacing.abort_seconds
+        waited = window.all.lag.max / 1e9
+        if most is not None and waited > most:
+            raise RunError(f"a request waited {waited:.3g} s to be sent, {most:g} s are allowed")
 
     def _left(self, seconds: float) -> float:
         """Until the time is up, where there is one; beyond it, slice by slice."""

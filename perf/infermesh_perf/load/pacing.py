@@ -31,6 +31,8 @@ class Pacing:
     minimum_requests: int = 0
     slice_seconds: float = 0.25
     drain_seconds: float = DRAIN_SECONDS
+    #: End when a request that is due has waited for so long to be sent; None: never.
+    abort_seconds: float | None = None
 
     @property
     def judges_stability(self) -> bool:
