@@ -1,4 +1,4 @@
-"""Writes the reference of all perf commands: `python -m infermesh_perf.command.reference > docs/perf-flags.md`.
+"""Writes the reference of all commands: `python -m infermesh_perf.command.reference > docs/perf-flags.md`.
 
 It is made from the commands themselves, and a test holds the file against them.
 """
