@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 from infermesh.proto.infermesh_load_v1 import load_pb2
 
+#: Until the last worker begins, where workers take turns.
+TURN_SECONDS = 30.0
+
 
 def usable(plan: load_pb2.LoadPlan, workers: int) -> tuple[int, str]:
     """How many of the workers can take part, so that each has something to do, and why not all of them.
@@ -13,9 +16,12 @@ def usable(plan: load_pb2.LoadPlan, workers: int) -> tuple[int, str]:
     More would send more than the plan says: half a connection is none. The reason is empty if all can.
     """
     count, reason = workers, ""
-    for limit, what in _limits(plan):
+    for what, limit in _limits(plan):
         if 0 < limit < count:
-            count, reason = limit, f"{what} of {limit} cannot be divided further"
+            count, reason = limit, f"a {what} of {limit} cannot be divided further"
+    rate = plan.open.constant
+    if rate and count > (turns := max(int(rate * TURN_SECONDS), 1)):
+        count, reason = turns, f"{rate:g} requests per second are too few for more to take turns"
     return count, reason
 
 
@@ -29,14 +35,14 @@ def delays(plan: load_pb2.LoadPlan, workers: int) -> list[int]:
     return [round(index * 1e9 / rate) if rate else 0 for index in range(workers)]
 
 
-def _limits(plan: load_pb2.LoadPlan) -> Iterator[tuple[int, str]]:
+def _limits(plan: load_pb2.LoadPlan) -> Iterator[tuple[str, int]]:
     """Zeros are no limits."""
-    yield plan.closed.concurrency, "a concurrency"
-    yield plan.connections, "a number of connections"
-    yield plan.request_count, "a number of requests"
+    yield "concurrency", plan.closed.concurrency
+    yield "number of connections", plan.connections
+    yield "number of requests", plan.request_count
     if plan.HasField("open"):
-        yield plan.max_outstanding, "a number of requests under way"
+        yield "number of requests under way", plan.max_outstanding
     for workload in plan.workloads:
-        yield workload.sequences.ids, "a number of sequence ids"
+        yield "number of sequence ids", workload.sequences.ids
         if plan.HasField("open"):
-            yield workload.sequences.concurrent, "a number of live sequences"
+            yield "number of live sequences", workload.sequences.concurrent

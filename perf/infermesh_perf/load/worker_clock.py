@@ -41,7 +41,7 @@ class ClockOffset:
 
 
 def estimate(ask: Clock, clock: Clock = time.time_ns, times: int = ASKED) -> ClockOffset:
-    """Cristian's algorithm: `ask` tells the worker's clock, `clock` this machine's, in nanoseconds since 1970.
+    """Cristian's algorithm: `ask` tells the worker's clock, `clock` this machine's, nanoseconds since 1970.
 
     Raises what `ask` raises, and RunError if this machine's clock was set back each time.
     """

@@ -25,6 +25,8 @@ class LoadWorkerService(load_pb2_grpc.LoadWorkerServiceServicer):
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
+        self._version, self._host = version("infermesh"), platform.node()
+        self._cores = len(os.sched_getaffinity(0))
         self._lock = threading.Lock()
         self._steps: Steps | None = None
         self._holder = ""
@@ -32,12 +34,9 @@ class LoadWorkerService(load_pb2_grpc.LoadWorkerServiceServicer):
         self._closed = False
 
     def GetClock(self, request: load_pb2.GetClockRequest, context: Any) -> load_pb2.GetClockResponse:  # noqa: N802, ARG002 - gRPC's
-        """The clock last, as close to the answer as it can be."""
+        """As quick as it can be."""
         return load_pb2.GetClockResponse(
-            version=version("infermesh"),
-            cores=len(os.sched_getaffinity(0)),
-            host=platform.node(),
-            unix_ns=time.time_ns(),
+            version=self._version, cores=self._cores, host=self._host, unix_ns=time.time_ns()
         )
 
     def Generate(  # noqa: N802 - gRPC's
