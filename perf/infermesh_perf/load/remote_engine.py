@@ -19,7 +19,7 @@ from infermesh_perf.load.worker_tls import WorkerTls
 
 #: The common start is so far ahead that word of it is everywhere before, even on busy machines.
 START_SECONDS = 0.25
-#: The end of the warm-up is nearer: a worker that hears of it late counts from then.
+#: The end of the warm-up is nearer: a worker that hears of it late counts from then on.
 MEASURE_SECONDS = 0.02
 #: A worker that says nothing for longer than it should is given up after so many seconds more.
 PATIENCE_SECONDS = 10.0
@@ -57,7 +57,10 @@ class RemoteEngine:
         self._clocks: list[ClockOffset] = []
         self._delays = delays(plan, len(workers))
         self._anchor = Anchor.now()
+        self._start_ns = 0
         self._merger = Merger(plan, 0, self._delays)
+        #: Slices of each worker that were taken.
+        self._number = 0
         self._stopped = False
 
     def connect(self, timeout: float = CONNECT_SECONDS) -> int:
@@ -75,30 +78,32 @@ class RemoteEngine:
     def start(self) -> None:
         """As the protocol says: at a moment ahead that all workers have in common."""
         self._anchor = Anchor.now()
-        moment = self._anchor.unix_ns + round(START_SECONDS * 1e9) + self._round_trip_ns
-        self._merger = Merger(self._plan, moment, self._delays)
+        self._start_ns = self._anchor.unix_ns + round(START_SECONDS * 1e9) + self._round_trip_ns
+        self._merger = Merger(self._plan, self._start_ns, self._delays)
         for link, clock, delay in zip(self._links, self._clocks, self._delays, strict=True):
-            begin = load_pb2.Begin(unix_ns=clock.theirs(moment + delay), slice_ns=self._slice_ns)
+            begin = load_pb2.Begin(unix_ns=clock.theirs(self._start_ns + delay), slice_ns=self._slice_ns)
             link.say(load_pb2.GenerateRequest(begin=begin))
 
     def measure(self) -> None:
-        """As the protocol says, but a moment later: all workers must have heard of it."""
-        now = self._anchor.unix(time.monotonic_ns())
-        moment = now + round(MEASURE_SECONDS * 1e9) + self._round_trip_ns
-        for link, clock in zip(self._links, self._clocks, strict=True):
-            measure = load_pb2.Measure(unix_ns=clock.theirs(moment))
+        """As the protocol says: from the next slice on before which all workers can have heard of it.
+
+        Waits for that slice to begin. Raises what `take` raises.
+        """
+        known = self._anchor.unix(time.monotonic_ns()) + round(MEASURE_SECONDS * 1e9) + self._round_trip_ns
+        # Rounded up.
+        number = max(-((self._start_ns - known) // self._slice_ns), self._number)
+        moment = self._start_ns + number * self._slice_ns
+        for link, clock, delay in zip(self._links, self._clocks, self._delays, strict=True):
+            measure = load_pb2.Measure(unix_ns=clock.theirs(moment + delay))
             link.say(load_pb2.GenerateRequest(measure=measure))
+        while self._number < number:
+            self._merger.pass_over(self._next(number - self._number))
 
     def take(self) -> load_pb2.LoadSlice:
         """As the protocol says. Waits for the next slice of every worker; after the end, what is left."""
         if self._stopped:
             return self._merger.merge([link.take(link.available) for link in self._links])
-        patience = START_SECONDS + (self._slice_ns + max(self._delays)) / 1e9 + PATIENCE_SECONDS
-        deadline = time.monotonic() + patience
-        for link in self._links:
-            link.has_slice(deadline - time.monotonic())
-        count = min(link.available for link in self._links)
-        return self._merger.merge([link.take(count) for link in self._links])
+        return self._merger.merge(self._next())
 
     def wait(self, seconds: float) -> bool:
         """As the protocol says."""
@@ -119,6 +124,16 @@ class RemoteEngine:
         """As the protocol says; workers that still send stop at once."""
         for link in self._links:
             link.close()
+
+    def _next(self, most: int = 1 << 30) -> list[list[load_pb2.LoadSlice]]:
+        """The next slices that all workers have told, one at least of each."""
+        patience = START_SECONDS + (self._slice_ns + max(self._delays)) / 1e9 + PATIENCE_SECONDS
+        deadline = time.monotonic() + patience
+        for link in self._links:
+            link.has_slice(deadline - time.monotonic())
+        count = min(most, *(link.available for link in self._links))
+        self._number += count
+        return [link.take(count) for link in self._links]
 
     @property
     def _round_trip_ns(self) -> int:

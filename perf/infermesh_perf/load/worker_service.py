@@ -19,6 +19,9 @@ from infermesh_perf.load.worker_steps import EndedError, RefusedError, Steps
 
 Tell = Callable[[str], None]
 
+#: A run whose coordinator went away a moment ago may still be ending.
+FREE_SECONDS = 1.0
+
 
 class LoadWorkerService(load_pb2_grpc.LoadWorkerServiceServicer):
     """Answers a coordinator. `tell` gets a sentence for each run that is over, from any thread."""
@@ -27,7 +30,7 @@ class LoadWorkerService(load_pb2_grpc.LoadWorkerServiceServicer):
         self._tell = tell
         self._version, self._host = version("infermesh"), platform.node()
         self._cores = len(os.sched_getaffinity(0))
-        self._lock = threading.Lock()
+        self._free = threading.Condition()
         self._steps: Steps | None = None
         self._holder = ""
         self._since = 0.0
@@ -64,13 +67,15 @@ class LoadWorkerService(load_pb2_grpc.LoadWorkerServiceServicer):
 
     def close(self) -> None:
         """Ends the run that there is, whose coordinator is told, and takes no other."""
-        with self._lock:
+        with self._free:
             self._closed = True
+            self._free.notify_all()
             if self._steps is not None:
                 self._steps.end("the worker was told to end")
 
     def _begin(self, requests: Iterator[load_pb2.GenerateRequest], peer: str, context: Any) -> Steps:
-        with self._lock:
+        with self._free:
+            self._free.wait_for(lambda: self._closed or self._steps is None, FREE_SECONDS)
             if self._closed:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "the worker ends")
             if self._steps is not None:
@@ -84,8 +89,9 @@ class LoadWorkerService(load_pb2_grpc.LoadWorkerServiceServicer):
         return steps
 
     def _end(self) -> None:
-        with self._lock:
+        with self._free:
             self._steps = None
+            self._free.notify_all()
 
 
 def _peer(context: Any) -> str:

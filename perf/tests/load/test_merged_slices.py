@@ -93,7 +93,6 @@ def test_the_run_lasts_until_the_last_worker_is_done() -> None:
     # The one that is done cuts at the boundary; the other one at its end.
     second = both.merge([[told(200, finished=True)], [told(130, 3, finished=True)]])
     assert (second.start_ns, second.end_ns, second.finished) == (100 * MS, 130 * MS, True)
-    assert both.finished
 
 
 def test_the_slowest_of_all_by_their_common_start() -> None:
@@ -114,6 +113,24 @@ def test_as_many_records_as_one_worker_would_keep() -> None:
         slice_.workloads[0].records.extend([record(position, 1), record(position + 10, 1)])
     (part,) = merger(records=1).merge([slices[:2], slices[2:]]).workloads
     assert [it.due_ns // MS for it in part.records] == [0, 1]
+
+
+def test_of_slices_before_the_measured_time_only_measured_requests_count() -> None:
+    both = merger()
+    late = told(101, 7, connections_lost=1)
+    late.workloads[0].errors.add(kind="TIMEOUT", count=1, latency=encoded(5))
+    both.pass_over([[told(100)], [told(100)]])
+    both.pass_over([[told(200)], [late]])
+    found = both.merge([[told(300, 8)], [told(300, 9)]])
+
+    assert (found.start_ns, found.end_ns) == (200 * MS, 300 * MS)
+    (part,) = found.workloads
+    # For the rate two answers, for the distribution three.
+    assert (part.completed, part.sent) == (2, 2)
+    assert Histogram.decode(part.latency).count == 3
+    assert part.errors[0].count == 1
+    assert found.connections_lost == 0
+    assert both.merge([[told(400)], [told(400)]]).workloads[0].latency == encoded()
 
 
 def test_nothing_new_keeps_the_state() -> None:

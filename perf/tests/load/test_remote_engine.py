@@ -115,6 +115,33 @@ def test_slices_follow_each_other_on_one_clock(null: str, workers: Workers) -> N
     assert all(record.due_ns <= slices[-1].end_ns + 2e6 for record in records)
 
 
+def test_the_measured_time_begins_with_a_slice(null: str, workers: Workers) -> None:
+    asked = open_plan(null, 500)
+    asked.max_records = 1000
+    engine = workers.engine(asked)
+    try:
+        engine.connect()
+        engine.start()
+        assert not Histogram.decode(engine.take().workloads[0].latency).count
+        engine.measure()
+        slices = [engine.take() for _ in range(3)]
+        engine.stop(5)
+        slices.append(engine.take())
+    finally:
+        engine.close()
+    records = [record for slice_ in slices for record in slice_.workloads[0].records]
+    slice_ns = round(SLICE_SECONDS * 1e9)
+    first = min(record.due_ns for record in records)
+    # As exactly as a busy machine reads a clock twice.
+    assert first % slice_ns < slice_ns / 5
+    assert first // slice_ns * slice_ns <= slices[0].start_ns < slices[0].end_ns
+    for worker in range(2):
+        due = sorted(record.due_ns for record in records if record.connection % 2 == worker)
+        # Every second one of those 2 ms apart, each once, also where its answer came before a slice was cut.
+        assert {later - earlier for earlier, later in pairwise(due)} == {4_000_000}
+    assert sum(Histogram.decode(slice_.workloads[0].lag).count for slice_ in slices) == len(records)
+
+
 def test_a_limited_number_ends_the_slice(null: str, workers: Workers) -> None:
     workers.slice_seconds = 5.0
     slices = run_out(workers.engine(closed_plan(null, requests=50)))
