@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from infermesh.proto.infermesh_load_v1 import load_pb2
 
@@ -14,6 +13,7 @@ from infermesh_perf.load.merge import Merger
 from infermesh_perf.load.plan import shares
 from infermesh_perf.load.worker_address import WorkerAddress
 from infermesh_perf.load.worker_clock import Anchor, ClockOffset
+from infermesh_perf.load.worker_greeting import Greeting, greet
 from infermesh_perf.load.worker_link import WorkerLink
 from infermesh_perf.load.worker_tls import WorkerTls
 
@@ -23,16 +23,6 @@ START_SECONDS = 0.25
 MEASURE_SECONDS = 0.02
 #: A worker that says nothing for longer than it should is given up after so many seconds more.
 PATIENCE_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Greeting:
-    """What a worker is."""
-
-    address: WorkerAddress
-    host: str
-    cores: int
-    clock: ClockOffset
 
 
 class RemoteEngine:
@@ -66,9 +56,9 @@ class RemoteEngine:
     def connect(self, timeout: float = CONNECT_SECONDS) -> int:
         """As the protocol says; SetupError for a worker of another version and one that refuses the plan."""
         for link in self._links:
-            said, clock = link.greet(timeout)
-            self._clocks.append(clock)
-            self._greeted(Greeting(link.address, said.host, said.cores, clock))
+            greeting = greet(link, timeout)
+            self._clocks.append(greeting.clock)
+            self._greeted(greeting)
         for link, part in zip(self._links, shares(self._plan, len(self._links)), strict=True):
             link.send(part)
         # They connect side by side; what a worker says about the target is worth waiting for.

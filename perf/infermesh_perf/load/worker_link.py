@@ -6,7 +6,6 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from typing import Any
 
 import grpc
@@ -14,9 +13,7 @@ from infermesh.errors import InfermeshError
 from infermesh.proto.infermesh_load_v1 import load_pb2, load_pb2_grpc
 
 from infermesh_perf.errors import RunError, SetupError
-from infermesh_perf.load import worker_clock
 from infermesh_perf.load.worker_address import WorkerAddress
-from infermesh_perf.load.worker_clock import ClockOffset
 from infermesh_perf.load.worker_errors import broken, refused, silent
 from infermesh_perf.load.worker_tls import WorkerTls
 from infermesh_perf.load.worker_wire import MAX_PLAN_BYTES, channel
@@ -43,21 +40,15 @@ class WorkerLink:
         self._finished = self._over = self._stopped = False
         self._error: InfermeshError | None = None
 
-    def greet(self, timeout: float) -> tuple[load_pb2.GetClockResponse, ClockOffset]:
-        """What the machine is and what is known of its clock.
+    def get_clock(self, timeout: float) -> load_pb2.GetClockResponse:
+        """The worker's clock, and what its machine is.
 
-        Raises SetupError for a worker of another version and for what is no worker, RunError if it cannot be
-        reached or too little is known about its clock.
+        Raises SetupError for what is no worker, and RunError if nothing is answered in time.
         """
-        said = self._get_clock(timeout)
-        if said.version != version("infermesh"):
-            raise SetupError(
-                f"worker {self.address} is of infermesh {said.version}, expected {version('infermesh')}",
-                hint="install the same version on all machines",
-            )
-        offset = worker_clock.estimate(lambda: self._get_clock(timeout).unix_ns)
-        worker_clock.check(offset, str(self.address))
-        return said, offset
+        try:
+            return self._stub.GetClock(load_pb2.GetClockRequest(), timeout=timeout)
+        except grpc.RpcError as error:
+            raise broken(self.address, error, secured=self._secured, known=False) from error
 
     def send(self, plan: load_pb2.LoadPlan) -> None:
         """Let it connect. Raises SetupError for a plan that is too large to travel."""
@@ -123,12 +114,6 @@ class WorkerLink:
         self._channel.close()
         if self._reader is not None:
             self._reader.join(CLOSE_SECONDS)
-
-    def _get_clock(self, timeout: float) -> load_pb2.GetClockResponse:
-        try:
-            return self._stub.GetClock(load_pb2.GetClockRequest(), timeout=timeout)
-        except grpc.RpcError as error:
-            raise broken(self.address, error, secured=self._secured, known=False) from error
 
     def _read(self, call: Iterator[load_pb2.GenerateResponse]) -> None:
         error: InfermeshError | None = None

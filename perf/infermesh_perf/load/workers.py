@@ -9,8 +9,9 @@ from infermesh.proto.infermesh_load_v1 import load_pb2
 
 from infermesh_perf.errors import SetupError
 from infermesh_perf.load.division import usable
-from infermesh_perf.load.remote_engine import Greeting, RemoteEngine
+from infermesh_perf.load.remote_engine import RemoteEngine
 from infermesh_perf.load.worker_address import WorkerAddress
+from infermesh_perf.load.worker_greeting import Greeting
 from infermesh_perf.load.worker_tls import WorkerTls
 
 
