@@ -22,7 +22,7 @@ class Engine(Protocol):
         """Begin to send."""
 
     def measure(self) -> None:
-        """Requests count if they are due from now on."""
+        """Requests count if they are due from now on, or from a moment later with which a slice begins."""
 
     def take(self) -> load_pb2.LoadSlice:
         """What happened since the last call. Raises RunError if nobody sends any more."""

@@ -125,6 +125,9 @@ class _Level:
             while not over and window.seconds < pacing.window_seconds - 1e-3:
                 left = min(pacing.window_seconds - window.seconds, self._left(seconds))
                 slice_ = self._next(min(pacing.slice_seconds, max(left, 0.001)))
+                if not seconds:
+                    # Workers on other machines may have begun a slice later than they were told.
+                    self._found.origin_ns = slice_.start_ns
                 window.add(slice_)
                 self._found.timeline.add(slice_)
                 self._found.outstanding = max(self._found.outstanding, slice_.outstanding)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from infermesh.proto.infermesh_load_v1 import load_pb2
@@ -49,13 +49,14 @@ class Tls:
 
 @dataclass(frozen=True)
 class TlsFiles:
-    """The options as they were given."""
+    """The options as they were given; `prefix` is what their names begin with."""
 
     cacert: Path | None = None
     cert: Path | None = None
     key: Path | None = None
     insecure: bool = False
     server_name: str = ""
+    prefix: str = field(default="--", compare=False)
 
     @property
     def given(self) -> bool:
@@ -77,12 +78,15 @@ class TlsFiles:
                 "--insecure accepts any name, so --server-name is without effect: give one of them"
             )
         if (self.cert is None) != (self.key is None):
-            given, absent = ("--cert", "--key") if self.cert is not None else ("--key", "--cert")
-            raise SetupError(f"{given} is given without {absent}: a client certificate needs both")
+            given, absent = ("cert", "key") if self.cert is not None else ("key", "cert")
+            raise SetupError(
+                f"{self.prefix}{given} is given without {self.prefix}{absent}: "
+                "a client certificate needs both"
+            )
         tls = Tls(
-            authorities=_read("--cacert", self.cacert),
-            certificate=_read("--cert", self.cert),
-            key=_read("--key", self.key),
+            authorities=_read(f"{self.prefix}cacert", self.cacert),
+            certificate=_read(f"{self.prefix}cert", self.cert),
+            key=_read(f"{self.prefix}key", self.key),
             insecure=self.insecure,
             server_name=self.server_name,
             files=None if self.cert is None or self.key is None else (self.cert, self.key),
@@ -94,12 +98,15 @@ class TlsFiles:
         try:
             Tls(authorities=tls.authorities).context()
         except (ssl.SSLError, ValueError) as error:
-            raise SetupError(f"--cacert {self.cacert}: expected certificates in PEM: {error}") from error
+            raise SetupError(
+                f"{self.prefix}cacert {self.cacert}: expected certificates in PEM: {error}"
+            ) from error
         try:
             Tls(files=tls.files).context()
         except ssl.SSLError as error:
             raise SetupError(
-                f"--cert {self.cert} and --key {self.key} are not a certificate and its key in PEM: {error}",
+                f"{self.prefix}cert {self.cert} and {self.prefix}key {self.key} are not a certificate "
+                f"and its key in PEM: {error}",
                 hint="a key must not be encrypted: `openssl pkey` writes it without its password",
             ) from error
 
