@@ -384,6 +384,33 @@ class SendingOptions:
             example="--worker a:9410 --worker b:9410",
         ),
     ] = field(default_factory=list)
+    worker_cacert: Annotated[
+        Path | None,
+        option(
+            "--worker-cacert",
+            panel=LOAD,
+            says="Authorities of workers over mutual TLS, PEM.",
+            example="--worker-cacert ca.pem --worker-cert me.pem --worker-key me.key",
+        ),
+    ] = None
+    worker_cert: Annotated[
+        Path | None,
+        option(
+            "--worker-cert",
+            panel=LOAD,
+            says="The coordinator's certificate for workers, PEM.",
+            example="--worker-cacert ca.pem --worker-cert me.pem --worker-key me.key",
+        ),
+    ] = None
+    worker_key: Annotated[
+        Path | None,
+        option(
+            "--worker-key",
+            panel=LOAD,
+            says="Its key, PEM.",
+            example="--worker-cacert ca.pem --worker-cert me.pem --worker-key me.key",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from infermesh_perf.analysis.slo import Objective
 from infermesh_perf.command import values
 from infermesh_perf.command.options import (
     InputOptions,
+    MemoryKind,
     SendingOptions,
     ServerOptions,
     TargetOptions,
@@ -30,6 +31,7 @@ from infermesh_perf.hops.traces import Traces
 from infermesh_perf.inputs.options import DataOptions
 from infermesh_perf.inputs.request import RequestOptions
 from infermesh_perf.inputs.workload import SequenceOptions, WorkloadOptions
+from infermesh_perf.load import worker_address
 from infermesh_perf.load.calibrate import ceiling
 from infermesh_perf.load.level import Context
 from infermesh_perf.load.levels import Driver
@@ -37,6 +39,8 @@ from infermesh_perf.load.observe import Observers
 from infermesh_perf.load.pacing import Pacing
 from infermesh_perf.load.plan import Sending
 from infermesh_perf.load.prepared import Memory, ModelChoice, Prepared, prepared
+from infermesh_perf.load.worker_tls import WorkerTls
+from infermesh_perf.load.workers import Workers
 from infermesh_perf.results.document import Certificate, Level, Run
 from infermesh_perf.target.target import Target
 from infermesh_perf.target.target import target as make_target
@@ -127,7 +131,27 @@ def session(options: Options, objective: Objective | None, tags: dict[str, str])
         )
         driver = Driver(found, observers, sending, pacing_of(options.time), context)
         driver.sending_distribution = options.sending.distribution.value
-        yield Session(driver, tags)
+        workers = _workers(options)
+        if workers is not None:
+            driver.make_engine = workers.engine
+        try:
+            yield Session(driver, tags)
+        finally:
+            driver.remarks += workers.remarks if workers else []
+
+
+def _workers(options: Options) -> Workers | None:
+    """Those that send in place of this process."""
+    sending = options.sending
+    tls = WorkerTls.read(sending.worker_cacert, sending.worker_cert, sending.worker_key)
+    if not sending.workers:
+        if tls is not None:
+            raise SetupError("--worker-cacert and the like are without effect, expected --worker with them")
+        return None
+    if options.inputs.shared_memory is not MemoryKind.NONE:
+        raise SetupError("--shared-memory is on this machine, and --worker on others: expected one of them")
+    addresses = [worker_address.parse("--worker", text) for text in sending.workers]
+    return Workers(addresses, tls)
 
 
 def target_of(options: TargetOptions) -> Target:
