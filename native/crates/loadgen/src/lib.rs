@@ -26,6 +26,8 @@ pub mod null_server;
 mod outbox;
 mod pace;
 pub mod plan;
+#[cfg(test)]
+mod script;
 pub mod slice;
 pub mod tally;
 mod timer;

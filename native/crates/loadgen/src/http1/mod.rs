@@ -3,6 +3,8 @@
 mod body;
 mod connection;
 mod head;
+#[cfg(test)]
+mod tests;
 
 pub use connection::Connection;
 

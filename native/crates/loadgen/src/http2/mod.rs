@@ -11,5 +11,7 @@ pub mod input;
 mod outcome;
 mod outgoing;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use connection::Connection;
