@@ -105,15 +105,18 @@ pub fn check_http(
     };
     let Some(Value::Array(listed)) = answer.remove("outputs") else { return Err(protocol("no outputs")) };
     let mut outputs = Vec::with_capacity(listed.len());
-    for mut output in listed {
+    for output in listed {
+        let Value::Object(mut output) = output else { return Err(protocol("an output that is no object")) };
         let text = |name: &str| output.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (name, datatype) = (text("name"), text("datatype"));
-        let shape = output["shape"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
-        let data = match output["parameters"]["binary_data_size"].as_u64() {
-            Some(size) if size as usize > body.len() => return Err(protocol("its binary part is too short")),
+        let shape = output.get("shape").and_then(Value::as_array).into_iter().flatten();
+        let shape = shape.filter_map(Value::as_i64).collect();
+        let size = output.get("parameters").and_then(|parameters| parameters.get("binary_data_size"));
+        let data = match size.and_then(Value::as_u64) {
+            Some(size) if size > body.len() as u64 => return Err(protocol("its binary part is too short")),
             Some(size) => Data::Raw(body.split_to(size as usize)),
-            None => Data::Json(match output["data"].take() {
-                Value::Array(data) => flat(data),
+            None => Data::Json(match output.remove("data") {
+                Some(Value::Array(data)) => flat(data),
                 _ => return Err(protocol("an output without data")),
             }),
         };
@@ -324,6 +327,24 @@ mod tests {
             check_http(body.slice(..body.len() - 1), &wanted, &exact).unwrap_err().kind,
             Kind::Protocol
         );
+    }
+
+    #[test]
+    fn an_answer_that_is_none_is_refused() {
+        let wanted = [expected(&[1.0])];
+        for text in [
+            "",
+            "5",
+            "{}",
+            r#"{"outputs":5}"#,
+            r#"{"outputs":[5]}"#,
+            r#"{"outputs":[{"name":"y"}]}"#,
+            r#"{"outputs":[{"name":"y","data":{}}]}"#,
+            r#"{"outputs":[{"name":"y","parameters":{"binary_data_size":18446744073709551615}}]}"#,
+        ] {
+            let refused = check_http(http(text), &wanted, &Tolerance::default()).unwrap_err();
+            assert_eq!(refused.kind, Kind::Protocol, "{text}");
+        }
     }
 
     #[test]

@@ -8,8 +8,9 @@ use std::sync::Arc;
 /// Moments in nanoseconds since the start, ascending, without end.
 #[derive(Debug, Clone)]
 pub enum Schedule {
-    /// The `step` of the whole plan, of which this thread has every `stride`th moment.
-    Constant { next: f64, step: f64 },
+    /// Multiples of the `step` of the whole plan, of which this thread has every `stride`th. Adding the step up would add
+    /// up its rounding.
+    Constant { number: u64, stride: u64, step: f64 },
     /// Exponential gaps: the sum of independent Poisson processes is one, so each thread has its own.
     Poisson { next: f64, gaps: Exp<f64>, random: Box<Xoshiro256PlusPlus> },
     /// Recorded gaps, from the beginning again after the last.
@@ -19,9 +20,8 @@ pub enum Schedule {
 impl Schedule {
     /// Thread `index` of `threads` has its part of `rate` requests per second.
     pub fn constant(rate: f64, index: usize, threads: usize) -> Self {
-        let step = 1e9 / rate;
         // The first is not due at once: nothing begins with a burst.
-        Self::Constant { next: step * (index + 1) as f64, step: step * threads as f64 }
+        Self::Constant { number: index as u64 + 1, stride: threads as u64, step: 1e9 / rate }
     }
 
     pub fn poisson(rate: f64, index: usize, threads: usize, seed: u64) -> Self {
@@ -50,7 +50,8 @@ impl Schedule {
     #[inline]
     pub fn next(&self) -> u64 {
         match self {
-            Self::Constant { next, .. } | Self::Poisson { next, .. } => *next as u64,
+            Self::Constant { number, step, .. } => (*number as f64 * step) as u64,
+            Self::Poisson { next, .. } => *next as u64,
             Self::Replay { next, .. } => *next,
         }
     }
@@ -59,26 +60,15 @@ impl Schedule {
     #[inline]
     pub fn advance(&mut self) {
         match self {
-            Self::Constant { next, step } => *next += *step,
+            Self::Constant { number, stride, .. } => *number += *stride,
             Self::Poisson { next, gaps, random } => *next += gaps.sample(random.as_mut()),
             Self::Replay { gaps, position, stride, next } => {
                 for _ in 0..*stride {
-                    *next += gaps[*position];
+                    *next = next.saturating_add(gaps[*position]);
                     *position = (*position + 1) % gaps.len();
                 }
             }
         }
-    }
-
-    /// How many requests are due before `end`, the next one included.
-    pub fn due_before(&self, end: u64) -> u64 {
-        let mut later = self.clone();
-        let mut count = 0;
-        while later.next() < end {
-            later.advance();
-            count += 1;
-        }
-        count
     }
 }
 
@@ -130,13 +120,5 @@ mod tests {
         assert_eq!(whole, [10, 30, 60, 70, 90, 120, 130]);
         assert_eq!(moments(Schedule::replay(gaps.clone(), 0, 2), 3), [10, 60, 90]);
         assert_eq!(moments(Schedule::replay(gaps, 1, 2), 3), [30, 70, 120]);
-    }
-
-    #[test]
-    fn what_is_due_is_counted_without_being_taken() {
-        let schedule = Schedule::constant(1_000.0, 0, 1);
-        assert_eq!(schedule.due_before(1_000_000), 0);
-        assert_eq!(schedule.due_before(5_500_000), 5);
-        assert_eq!(schedule.next(), 1_000_000);
     }
 }

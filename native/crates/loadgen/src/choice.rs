@@ -3,6 +3,7 @@
 use crate::plan::{Plan, Workload};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use rustc_hash::FxHashSet;
 use std::collections::VecDeque;
 
 pub struct Chooser {
@@ -45,16 +46,22 @@ enum Turn {
 struct Sequences {
     /// Steps that come next, of sequences with no request under way.
     idle: VecDeque<Step>,
-    live: usize,
+    /// Ids of sequences that have begun and not ended.
+    live: FxHashSet<u64>,
     limit: usize,
+    /// How many ids this thread has, if that is limited.
+    ids: Option<u64>,
     started: u64,
+    /// Ids taken so far, with those that were passed over.
+    turn: u64,
     index: u64,
     stride: u64,
 }
 
 impl Chooser {
-    /// For thread `index` of `threads`; `concurrency` sequences are live at most where the plan does not say.
-    pub fn new(plan: &Plan, index: usize, threads: usize, concurrency: usize) -> Self {
+    /// For thread `index` of the plan's; `concurrency` sequences are live at most where the plan does not say.
+    pub fn new(plan: &Plan, index: usize, concurrency: usize) -> Self {
+        let threads = plan.threads;
         let mut sum = 0.0;
         let sums = plan
             .workloads
@@ -69,18 +76,27 @@ impl Chooser {
             .iter()
             .map(|workload| match &workload.sequences {
                 None => Turn::Payloads { next: index % workload.payloads.len(), stride: threads },
-                Some(sequences) => Turn::Sequences(Box::new(Sequences {
-                    idle: VecDeque::new(),
-                    live: 0,
-                    limit: match sequences.concurrent as usize {
+                Some(sequences) => {
+                    let most = match sequences.concurrent as usize {
                         0 => concurrency,
-                        total => (total + threads - 1 - index) / threads,
-                    }
-                    .max(1),
-                    started: 0,
-                    index: index as u64,
-                    stride: threads as u64,
-                })),
+                        total => plan.part(total, index).max(1),
+                    };
+                    // Ids belong to threads, so that no two sequences have the same one at the same time.
+                    let ids = match usize::try_from(sequences.ids) {
+                        Ok(0) | Err(_) => None,
+                        Ok(total) => Some(plan.part(total, index)),
+                    };
+                    Turn::Sequences(Box::new(Sequences {
+                        idle: VecDeque::new(),
+                        live: FxHashSet::default(),
+                        limit: ids.map_or(most, |ids| most.min(ids)),
+                        ids: ids.map(|ids| ids as u64),
+                        started: 0,
+                        turn: 0,
+                        index: index as u64,
+                        stride: threads as u64,
+                    }))
+                }
             })
             .collect();
         let mut random = Xoshiro256PlusPlus::seed_from_u64(plan.seed ^ 0x6368_6f69_6365);
@@ -123,7 +139,7 @@ impl Chooser {
     pub fn ended(&mut self, workload: usize, step: Step, failed: bool) {
         let Turn::Sequences(sequences) = &mut self.turns[workload] else { return };
         if step.end || failed {
-            sequences.live -= 1;
+            sequences.live.remove(&step.id);
         } else {
             let position = step.position + 1;
             sequences.idle.push_back(Step {
@@ -132,6 +148,44 @@ impl Chooser {
                 position,
                 ..step
             });
+        }
+    }
+
+    /// The workload of a request that is given up before it is chosen: the mix stays what it is.
+    pub fn skip(&mut self) -> usize {
+        self.waiting.take().unwrap_or_else(|| self.draw())
+    }
+
+    /// At the end of a run: the next request of a sequence that waits for one, as its last.
+    pub fn last_step(&mut self, plan: &Plan) -> Option<Chosen> {
+        for (workload, turn) in self.turns.iter_mut().enumerate() {
+            let Turn::Sequences(sequences) = turn else { continue };
+            while let Some(step) = sequences.idle.pop_front() {
+                if step.start {
+                    // The server never heard of it.
+                    sequences.live.remove(&step.id);
+                    continue;
+                }
+                let script = &plan.workloads[workload].scripts[step.script];
+                let payload = script.start + step.position % script.len();
+                return Some(Chosen { workload, payload, step: Some(Step { end: true, ..step }) });
+            }
+        }
+        None
+    }
+
+    /// Whether a sequence is live.
+    pub fn has_sequences(&self) -> bool {
+        self.turns.iter().any(|turn| matches!(turn, Turn::Sequences(sequences) if !sequences.live.is_empty()))
+    }
+
+    /// Sequences are left as they are.
+    pub fn abandon(&mut self) {
+        for turn in &mut self.turns {
+            if let Turn::Sequences(sequences) = turn {
+                sequences.idle.clear();
+                sequences.live.clear();
+            }
         }
     }
 
@@ -150,8 +204,7 @@ impl Sequences {
         if let Some(step) = self.idle.pop_front() {
             return Some(step);
         }
-        let settings = workload.sequences.as_ref().filter(|_| self.live < self.limit)?;
-        self.live += 1;
+        let settings = workload.sequences.as_ref().filter(|_| self.live.len() < self.limit)?;
         let number = self.started * self.stride + self.index;
         self.started += 1;
         let script = (number % workload.scripts.len() as u64) as usize;
@@ -164,9 +217,16 @@ impl Sequences {
                 drawn.round().max(1.0) as usize
             }
         };
-        let offset = if settings.ids == 0 { number } else { number % settings.ids };
         // The id 0 means that there is no sequence.
-        let id = settings.first_id.max(1).wrapping_add(offset);
+        let first = settings.first_id.max(1) + self.index;
+        let id = loop {
+            let turn = self.ids.map_or(self.turn, |ids| self.turn % ids);
+            self.turn += 1;
+            let id = first + turn * self.stride;
+            if self.live.insert(id) {
+                break id;
+            }
+        };
         Some(Step { id, start: true, end: length == 1, script, position: 0, length })
     }
 }
@@ -208,9 +268,9 @@ mod tests {
 
     #[test]
     fn payloads_take_turns_over_threads() {
-        let plan = plan(vec![workload(1.0, &[2, 1], None)]);
         let taken = |index, threads| {
-            let mut chooser = Chooser::new(&plan, index, threads, 1);
+            let plan = Plan { threads, ..plan(vec![workload(1.0, &[2, 1], None)]) };
+            let mut chooser = Chooser::new(&plan, index, 1);
             (0..4).map(|_| chooser.next(&plan).unwrap().payload).collect::<Vec<_>>()
         };
         assert_eq!(taken(0, 1), [0, 1, 2, 0]);
@@ -221,7 +281,7 @@ mod tests {
     #[test]
     fn weights_are_kept() {
         let plan = plan(vec![workload(3.0, &[1], None), workload(1.0, &[1], None)]);
-        let mut chooser = Chooser::new(&plan, 0, 1, 1);
+        let mut chooser = Chooser::new(&plan, 0, 1);
         let first = (0..10_000).filter(|_| chooser.next(&plan).unwrap().workload == 0).count();
         assert!((7_300..7_700).contains(&first), "{first}");
     }
@@ -230,7 +290,7 @@ mod tests {
     fn a_sequence_plays_its_script_with_one_request_at_a_time() {
         let settings = proto::Sequences { first_id: 10, concurrent: 1, ..Default::default() };
         let plan = plan(vec![workload(1.0, &[2, 3], Some(settings))]);
-        let mut chooser = Chooser::new(&plan, 0, 1, 4);
+        let mut chooser = Chooser::new(&plan, 0, 4);
         let mut seen = Vec::new();
         for _ in 0..6 {
             let chosen = chooser.next(&plan).unwrap();
@@ -257,7 +317,7 @@ mod tests {
         let settings =
             proto::Sequences { first_id: 1, ids: 3, length: 20, variation: 0.2, ..Default::default() };
         let plan = plan(vec![workload(1.0, &[1], Some(settings))]);
-        let mut chooser = Chooser::new(&plan, 0, 1, 1);
+        let mut chooser = Chooser::new(&plan, 0, 1);
         let mut lengths = Vec::new();
         for _ in 0..200 {
             loop {
@@ -276,5 +336,54 @@ mod tests {
         let step = chooser.next(&plan).unwrap().step.unwrap();
         chooser.ended(0, step, true);
         assert!(chooser.next(&plan).unwrap().step.unwrap().start);
+    }
+
+    #[test]
+    fn no_two_live_sequences_have_the_same_id() {
+        let settings = proto::Sequences { first_id: 5, ids: 5, length: 3, ..Default::default() };
+        let plan = Plan { threads: 2, ..plan(vec![workload(1.0, &[1], Some(settings))]) };
+        let mut choosers = [Chooser::new(&plan, 0, 9), Chooser::new(&plan, 1, 9)];
+        let mut live: Vec<(usize, Step)> = Vec::new();
+        for (index, chooser) in choosers.iter_mut().enumerate() {
+            while let Some(chosen) = chooser.next(&plan) {
+                live.push((index, chosen.step.unwrap()));
+            }
+        }
+        let ids = |live: &[(usize, Step)]| {
+            let mut ids: Vec<_> = live.iter().map(|(_, step)| step.id).collect();
+            ids.sort_unstable();
+            ids
+        };
+        assert_eq!(ids(&live), [5, 6, 7, 8, 9]);
+        // The last one of the first thread fails: its id is the only one that is free.
+        let (index, step) = live.remove(2);
+        let id = step.id;
+        choosers[index].ended(0, step, true);
+        let step = choosers[index].next(&plan).unwrap().step.unwrap();
+        assert!(step.start && step.id == id, "{step:?}");
+    }
+
+    #[test]
+    fn what_is_open_at_the_end_gets_one_more_request() {
+        let settings = proto::Sequences { first_id: 1, concurrent: 3, ..Default::default() };
+        let plan = plan(vec![workload(1.0, &[4], Some(settings))]);
+        let mut chooser = Chooser::new(&plan, 0, 9);
+        let mut steps: Vec<_> = (0..3).map(|_| chooser.next(&plan).unwrap()).collect();
+        // One has had its first answer, one is put back unsent, one is under way.
+        let answered = steps.remove(0).step.unwrap();
+        let id = answered.id;
+        chooser.ended(0, answered, false);
+        chooser.put_back(steps.remove(0));
+        let last = chooser.last_step(&plan).unwrap();
+        assert_eq!(last.payload, 1);
+        let step = last.step.unwrap();
+        assert!(step.id == id && step.end && !step.start);
+        assert_eq!(chooser.last_step(&plan), None);
+        chooser.ended(0, step, false);
+        assert!(chooser.has_sequences(), "one is under way");
+        chooser.ended(0, steps.remove(0).step.unwrap(), false);
+        let step = chooser.last_step(&plan).unwrap().step.unwrap();
+        chooser.ended(0, step, false);
+        assert!(!chooser.has_sequences());
     }
 }

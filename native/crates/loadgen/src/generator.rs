@@ -1,7 +1,7 @@
 //! The whole: threads that send, and whoever starts, reads and stops them.
 
 use crate::{
-    plan::{Address, Endpoint, Plan},
+    plan::{Address, Endpoint, FOR_EVER, Plan},
     proto, slice,
     tally::Tally,
     transport::Destination,
@@ -10,6 +10,7 @@ use crate::{
 use mio::{Poll, Waker};
 use std::{
     fmt, io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
@@ -40,19 +41,33 @@ pub struct Shared {
     pub closed: AtomicBool,
     /// Measured requests so far, where their number is limited.
     counted: AtomicU64,
-    pub cpu: Vec<AtomicU64>,
     pub states: Vec<State>,
     tallies: Vec<Mutex<Tally>>,
-    /// Of each thread: whether all its connections stand, whether it has nothing to do.
-    told: Mutex<Vec<(bool, bool)>>,
+    /// Of each thread: whether all its connections stand, and how far it has come.
+    told: Mutex<Vec<(bool, Phase)>>,
     changed: Condvar,
 }
 
+/// How one thread stands. Each has its own cache line: all of them write in every turn.
 #[derive(Default)]
+#[repr(align(64))]
 pub struct State {
     pub connections: AtomicU32,
     pub outstanding: AtomicU32,
     pub unsent: AtomicU64,
+    /// Processor time so far, in nanoseconds.
+    pub cpu: AtomicU64,
+}
+
+/// How far a thread has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// There is something to send, or under way.
+    Busy,
+    /// The plan's number of requests is sent and answered.
+    Sent,
+    /// It was told to stop, and nothing is under way any more.
+    Ended,
 }
 
 pub struct Generator {
@@ -75,20 +90,11 @@ impl Shared {
         lock(&self.tallies[index])
     }
 
-    /// Takes measured requests out of what is left of their number.
-    pub fn allows(&self, count: u64) -> bool {
+    /// Takes one measured request out of what is left of their number.
+    pub fn allows_another(&self) -> bool {
         let Some(limit) = self.plan.request_count else { return true };
-        let allowed = self.counted.fetch_add(count, Ordering::Relaxed) < limit;
-        if !allowed {
-            self.counted.fetch_sub(count, Ordering::Relaxed);
-        }
-        allowed
-    }
-
-    pub fn give_back(&self, count: u64) {
-        if self.plan.request_count.is_some() {
-            self.counted.fetch_sub(count, Ordering::Relaxed);
-        }
+        let another = |counted| (counted < limit).then_some(counted + 1);
+        self.counted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, another).is_ok()
     }
 
     /// Whether all measured requests have been sent.
@@ -96,12 +102,19 @@ impl Shared {
         self.plan.request_count.is_some_and(|limit| self.counted.load(Ordering::Relaxed) >= limit)
     }
 
-    pub fn tell(&self, index: usize, connected: bool, idle: bool) {
-        let mut told = lock(&self.told);
-        if told[index] != (connected, idle) {
-            told[index] = (connected, idle);
-            self.changed.notify_all();
+    pub fn tell(&self, index: usize, told: (bool, Phase)) {
+        lock(&self.told)[index] = told;
+        self.changed.notify_all();
+    }
+
+    /// A thread can do no more: without a word, the load would be less than it seems.
+    fn fell(&self, index: usize, why: String) {
+        {
+            let mut tally = self.tally(index);
+            tally.connections_lost += self.states[index].connections.swap(0, Ordering::Relaxed).max(1);
+            tally.connection_error = why;
         }
+        self.tell(index, (false, Phase::Ended));
     }
 }
 
@@ -120,10 +133,9 @@ impl Generator {
             given_up: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             counted: AtomicU64::new(0),
-            cpu: (0..threads).map(|_| AtomicU64::new(0)).collect(),
             states: (0..threads).map(|_| State::default()).collect(),
             tallies: (0..threads).map(|_| Mutex::new(Tally::new(workloads))).collect(),
-            told: Mutex::new(vec![(false, false); threads]),
+            told: Mutex::new(vec![(false, Phase::Busy); threads]),
             changed: Condvar::new(),
         };
         Self { shared: Arc::new(shared), threads: Vec::new(), cut: 0, cpu: 0, started_unix: 0 }
@@ -166,24 +178,32 @@ impl Generator {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKE)?;
         let worker = Worker::new(self.shared.clone(), index, poll, destination)?;
-        let thread = std::thread::Builder::new().name(format!("load-{index}")).spawn(move || worker.run())?;
+        let shared = self.shared.clone();
+        let thread = std::thread::Builder::new().name(format!("load-{index}")).spawn(move || {
+            match catch_unwind(AssertUnwindSafe(|| worker.run())) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => shared.fell(index, format!("waiting for the network: {error}")),
+                Err(_) => shared.fell(index, "a sending thread has failed: this is a defect".into()),
+            }
+        })?;
         self.threads.push((thread, waker));
         Ok(())
     }
 
     /// Begins to send after `delay`.
     pub fn start(&mut self, delay: Duration) {
-        let start = self.shared.now() + delay.as_nanos() as u64;
+        let delay = nanoseconds(delay);
+        let start = self.shared.now() + delay;
         self.cut = start;
         self.cpu = self.cpu_now();
-        self.started_unix = unix_now() + delay.as_nanos() as u64;
+        self.started_unix = unix_now() + delay;
         self.shared.start.store(start, Ordering::Release);
         self.wake();
     }
 
     /// Requests count if they are due from `delay` on.
     pub fn measure(&self, delay: Duration) {
-        self.shared.measure.store(self.shared.now() + delay.as_nanos() as u64, Ordering::Release);
+        self.shared.measure.store(self.shared.now() + nanoseconds(delay), Ordering::Release);
     }
 
     /// What has happened since the last call.
@@ -198,34 +218,38 @@ impl Generator {
         told.start_ns = self.cut.saturating_sub(start);
         told.end_ns = now.saturating_sub(start);
         told.started_unix_ns = self.started_unix;
-        told.cpu_ns = cpu - self.cpu;
+        told.cpu_ns = cpu.saturating_sub(self.cpu);
         told.threads = self.shared.plan.threads as u32;
         told.outstanding = self.sum(|state| &state.outstanding);
         told.connections = self.sum(|state| &state.connections);
         told.unsent = self.shared.states.iter().map(|state| state.unsent.load(Ordering::Relaxed)).sum();
-        told.finished = lock(&self.shared.told).iter().all(|(_, idle)| *idle);
+        told.finished = lock(&self.shared.told).iter().all(|(_, phase)| *phase >= Phase::Sent);
         (self.cut, self.cpu) = (now, cpu);
         told
     }
 
-    /// Sends no more; waits for what is under way, for `drain` at most, and gives up the rest.
+    /// Sends no more but the ends of sequences; waits for what is under way, for `drain` at most, and gives up the rest.
     pub fn stop(&self, drain: Duration) {
         self.shared.end.store(self.shared.now(), Ordering::Release);
         self.shared.stopping.store(true, Ordering::Release);
         self.wake();
-        if !self.wait(drain) {
+        if !self.wait_for(Phase::Ended, drain) {
             self.shared.given_up.store(true, Ordering::Release);
             self.wake();
             // The threads have nothing to wait for any more.
-            self.wait(Duration::from_secs(5));
+            self.wait_for(Phase::Ended, Duration::from_secs(5));
         }
     }
 
-    /// Until all that was to be sent is sent and answered, or given up; false if that takes longer.
+    /// Until the plan's number of requests is sent and answered, or given up; false if that takes longer.
     pub fn wait(&self, patience: Duration) -> bool {
+        self.wait_for(Phase::Sent, patience)
+    }
+
+    fn wait_for(&self, wanted: Phase, patience: Duration) -> bool {
         let told = lock(&self.shared.told);
-        let busy = |told: &mut Vec<(bool, bool)>| !told.iter().all(|(_, idle)| *idle);
-        let waited = self.shared.changed.wait_timeout_while(told, patience, busy);
+        let behind = |told: &mut Vec<(bool, Phase)>| told.iter().any(|(_, phase)| *phase < wanted);
+        let waited = self.shared.changed.wait_timeout_while(told, patience, behind);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
@@ -237,7 +261,7 @@ impl Generator {
     }
 
     fn cpu_now(&self) -> u64 {
-        self.shared.cpu.iter().map(|cpu| cpu.load(Ordering::Relaxed)).sum()
+        self.shared.states.iter().map(|state| state.cpu.load(Ordering::Relaxed)).sum()
     }
 
     fn sum(&self, part: impl Fn(&State) -> &AtomicU32) -> u32 {
@@ -278,6 +302,10 @@ impl fmt::Display for Endpoint {
 #[allow(clippy::disallowed_methods)]
 fn unix_now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(FOR_EVER).min(FOR_EVER)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -19,8 +19,6 @@ pub struct Trace {
 /// What a connection is to send.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
-    /// Its position in the plan.
-    pub kind: usize,
     pub workload: &'a Workload,
     pub payload: &'a Payload,
     pub step: Option<&'a Step>,

@@ -1,7 +1,8 @@
 //! Bytes that wait for the socket: small ones side by side in one buffer, large ones where they are.
 
-use crate::transport::Transport;
+use crate::transport::Channel;
 use bytes::{Buf, Bytes, BytesMut};
+use smallvec::SmallVec;
 use std::{collections::VecDeque, io};
 
 /// What is smaller is copied: a slice of its own costs as much.
@@ -13,16 +14,23 @@ pub struct Outbox {
     /// Before `tail`.
     chunks: VecDeque<Bytes>,
     tail: BytesMut,
+    /// Bytes in both.
+    length: usize,
 }
 
 impl Outbox {
     pub fn is_empty(&self) -> bool {
-        self.chunks.is_empty() && self.tail.is_empty()
+        self.length == 0
+    }
+
+    pub fn len(&self) -> usize {
+        self.length
     }
 
     #[inline]
     pub fn put(&mut self, data: &[u8]) {
         self.tail.extend_from_slice(data);
+        self.length += data.len();
     }
 
     pub fn put_shared(&mut self, data: Bytes) {
@@ -32,21 +40,22 @@ impl Outbox {
         if !self.tail.is_empty() {
             self.chunks.push_back(self.tail.split().freeze());
         }
+        self.length += data.len();
         self.chunks.push_back(data);
     }
 
     /// As much as the socket takes.
-    pub fn flush(&mut self, transport: &mut Transport) -> io::Result<()> {
+    pub fn flush(&mut self, channel: &mut impl Channel) -> io::Result<()> {
         while !self.is_empty() {
             let written = if self.chunks.is_empty() {
-                transport.write(&[io::IoSlice::new(&self.tail)])
+                channel.write(&[io::IoSlice::new(&self.tail)])
             } else {
-                let mut slices: Vec<_> =
+                let mut slices: SmallVec<[_; SLICES]> =
                     self.chunks.iter().take(SLICES).map(|chunk| io::IoSlice::new(chunk)).collect();
-                if slices.len() < SLICES {
+                if slices.len() < SLICES && !self.tail.is_empty() {
                     slices.push(io::IoSlice::new(&self.tail));
                 }
-                transport.write(&slices)
+                channel.write(&slices)
             };
             match written {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -60,6 +69,7 @@ impl Outbox {
     }
 
     fn advance(&mut self, mut count: usize) {
+        self.length -= count;
         while count > 0 {
             let Some(first) = self.chunks.front_mut() else { break };
             let step = count.min(first.len());

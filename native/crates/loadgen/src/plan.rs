@@ -2,6 +2,7 @@
 
 use crate::{proto, tls};
 use bytes::Bytes;
+use infermesh_wire::DataType;
 use prost::Message;
 use rustls::{ClientConfig, pki_types::ServerName};
 use std::{ops::Range, path::PathBuf, sync::Arc};
@@ -11,8 +12,14 @@ const MAX_PAYLOADS: usize = 1 << 24;
 const MAX_THREADS: u32 = 1024;
 pub const MAX_CONNECTIONS: u32 = 16_384;
 pub const MAX_OUTSTANDING: u32 = 1 << 20;
+/// What says where a request ends or where it goes: a second one would contradict the generator's.
+const SET_HERE: [&str; 7] =
+    ["connection", "content-length", "content-type", "host", "te", "transfer-encoding", "upgrade"];
 /// Requests under way in an open loop whose plan does not say.
 const OUTSTANDING: u32 = 1024;
+
+/// What is longer than thirty years, in nanoseconds, is cut here: sums of such times still fit.
+pub const FOR_EVER: u64 = 1_000_000_000_000_000_000;
 
 #[derive(Debug)]
 pub struct Plan {
@@ -70,6 +77,8 @@ pub struct Workload {
     pub name: String,
     pub path: String,
     pub headers: Vec<(String, String)>,
+    /// The position of the first workload with the same path and headers: they share header blocks and streams.
+    pub route: usize,
     pub weight: f64,
     pub payloads: Vec<Payload>,
     /// Ranges of payloads that sequences play.
@@ -88,6 +97,11 @@ pub struct Payload {
 }
 
 impl Plan {
+    /// What thread `index` has of so many things that all threads share.
+    pub fn part(&self, total: usize, index: usize) -> usize {
+        (total + self.threads - 1 - index) / self.threads
+    }
+
     /// A serialised `LoadPlan`. Fails with a sentence that says what is wrong.
     pub fn decode(data: &[u8]) -> Result<Self, String> {
         Self::check(proto::LoadPlan::decode(data).map_err(|error| format!("not a LoadPlan: {error}"))?)
@@ -98,18 +112,30 @@ impl Plan {
         if plan.workloads.is_empty() {
             return Err("the plan has no workload".into());
         }
-        let workloads = plan
+        let mut workloads = plan
             .workloads
             .into_iter()
             .map(|workload| Workload::check(workload, endpoint.protocol))
             .collect::<Result<Vec<_>, _>>()?;
+        if !workloads.iter().map(|workload| workload.weight).sum::<f64>().is_finite() {
+            return Err("the weights of the workloads are too large".into());
+        }
+        for position in 0..workloads.len() {
+            let like = |other: &Workload| {
+                (&other.path, &other.headers) == (&workloads[position].path, &workloads[position].headers)
+            };
+            workloads[position].route = workloads.iter().position(like).unwrap_or(position);
+        }
         let payloads: usize = workloads.iter().map(|workload| workload.payloads.len()).sum();
         if payloads > MAX_PAYLOADS {
             return Err(format!("{payloads} payloads are more than {MAX_PAYLOADS}"));
         }
         let arrivals = Arrivals::check(plan.arrivals, plan.max_outstanding)?;
         let most = arrivals.most();
-        let threads = bounded("threads", plan.threads, MAX_THREADS)?.max(1).min(most);
+        // No thread without a request or, where their number is limited, a sequence of its own.
+        let ids = workloads.iter().filter_map(|workload| workload.sequences.as_ref()?.ids.try_into().ok());
+        let fewest = ids.filter(|ids| *ids > 0).fold(most, usize::min);
+        let threads = bounded("threads", plan.threads, MAX_THREADS)?.clamp(1, fewest);
         let connections = bounded("connections", plan.connections, MAX_CONNECTIONS)?.max(threads);
         if !(0.0..=1.0).contains(&plan.trace_share) {
             return Err(format!("a trace share of {} is none, expected 0 to 1", plan.trace_share));
@@ -120,7 +146,7 @@ impl Plan {
             arrivals,
             threads,
             connections,
-            timeout: (plan.timeout_ns > 0).then_some(plan.timeout_ns),
+            timeout: (plan.timeout_ns > 0).then_some(plan.timeout_ns.min(FOR_EVER)),
             request_count: (plan.request_count > 0).then_some(plan.request_count),
             seed: plan.seed,
             slowest: plan.slowest.min(1 << 16) as usize,
@@ -239,6 +265,9 @@ impl Workload {
                     .bytes()
                     .all(|byte| byte.is_ascii_graphic() && !b":\"(),/;<=>?@[\\]{}".contains(&byte))
                 && header.name == header.name.to_ascii_lowercase();
+            if SET_HERE.contains(&header.name.as_str()) {
+                return wrong(&format!("the header {:?} is set by the generator itself", header.name));
+            }
             if !named || header.value.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
                 return wrong(&format!("the header {:?} cannot be sent", header.name));
             }
@@ -251,6 +280,11 @@ impl Workload {
                 let json = if json_length == 0 { payload.body.len() } else { json_length };
                 if json > payload.body.len() || insert_at > json {
                     return wrong("lengths within a payload exceed it");
+                }
+                if let Some(tensor) =
+                    payload.expected.iter().find(|tensor| DataType::from_name(&tensor.datatype).is_none())
+                {
+                    return wrong(&format!("{:?} is no type of an expected output", tensor.datatype));
                 }
                 payloads.push(Payload {
                     body: payload.body,
@@ -280,6 +314,9 @@ impl Workload {
             {
                 return wrong("lengths of sequences vary by 0 to 1 of a mean");
             }
+            if sequences.first_id.checked_add(sequences.ids).is_none_or(|last| last > i64::MAX as u64) {
+                return wrong("ids of sequences exceed what the protocol can say");
+            }
             let marked = payloads.iter().all(|payload| payload.insert_at > 0);
             if protocol == Protocol::Http && !marked {
                 return wrong("its payloads have no place for the parameters of a sequence");
@@ -290,6 +327,7 @@ impl Workload {
             name,
             path: workload.path,
             headers,
+            route: 0,
             weight: workload.weight,
             payloads,
             scripts,

@@ -77,15 +77,18 @@ impl WorkloadTally {
         }
     }
 
-    /// Whether a request of this latency is among the slowest.
-    pub fn is_slow(&self, latency: u64, most: usize) -> bool {
-        self.slowest.len() < most || self.slowest.peek().is_some_and(|Reverse(least)| least.latency < latency)
-    }
-
-    pub fn keep_slow(&mut self, record: Record, most: usize) {
-        self.slowest.push(Reverse(record));
-        if self.slowest.len() > most {
-            self.slowest.pop();
+    /// Remembers a request by itself if it is among the first or the slowest.
+    pub fn keep(&mut self, record: Record, slowest: usize, records: usize) {
+        if self.records.len() < records {
+            self.records.push(record.clone());
+        }
+        let slow = self.slowest.len() < slowest
+            || self.slowest.peek().is_some_and(|Reverse(least)| least.latency < record.latency);
+        if slow {
+            self.slowest.push(Reverse(record));
+            if self.slowest.len() > slowest {
+                self.slowest.pop();
+            }
         }
     }
 
@@ -108,7 +111,7 @@ impl WorkloadTally {
             }
         }
         for Reverse(record) in other.slowest {
-            self.keep_slow(record, slowest);
+            self.keep(record, slowest, 0);
         }
         let room = records.saturating_sub(self.records.len());
         self.records.extend(other.records.into_iter().take(room));
@@ -124,14 +127,14 @@ mod tests {
         let of = |latencies: &[u64]| {
             let mut tally = WorkloadTally::default();
             for &latency in latencies {
-                if tally.is_slow(latency, 2) {
-                    tally.keep_slow(Record { latency, ..Default::default() }, 2);
-                }
+                tally.keep(Record { latency, ..Default::default() }, 2, 3);
             }
             tally
         };
         let mut one = of(&[5, 1, 9, 2]);
-        one.merge(of(&[7, 8]), 2, 0);
+        one.merge(of(&[7, 8]), 2, 4);
+        let first: Vec<_> = one.records.iter().map(|record| record.latency).collect();
+        assert_eq!(first, [5, 1, 9, 7]);
         let mut kept: Vec<_> = one.slowest.into_iter().map(|Reverse(record)| record.latency).collect();
         kept.sort_unstable();
         assert_eq!(kept, [8, 9]);

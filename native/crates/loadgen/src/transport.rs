@@ -12,6 +12,16 @@ use std::{
     sync::Arc,
 };
 
+/// What a connection reads from and writes to, without ever waiting for it.
+pub trait Channel {
+    /// `WouldBlock` if there is nothing; 0 at the end.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+    /// `WouldBlock` if there is no room.
+    fn write(&mut self, data: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Whether a short read means that there is no more: not so where TLS holds decrypted bytes.
+    fn drained_by_short_read(&self) -> bool;
+}
+
 enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
@@ -91,6 +101,10 @@ impl Transport {
             (None, Err(error)) => Err(error),
             (None, Ok(())) => {
                 if let Socket::Tcp(socket) = &self.socket {
+                    // Nobody listens, and the system happened to give this end the very port that it calls.
+                    if socket.local_addr()? == socket.peer_addr()? {
+                        return Err(io::ErrorKind::ConnectionRefused.into());
+                    }
                     socket.set_nodelay(true)?;
                 }
                 Ok(true)
@@ -111,7 +125,13 @@ impl Transport {
             } else {
                 match tls.read_tls(&mut self.socket) {
                     Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                    Ok(_) => drop(tls.process_new_packets().map_err(io::Error::other)?),
+                    Ok(_) => {
+                        if let Err(error) = tls.process_new_packets() {
+                            // The alert that tells the server why.
+                            let _ = tls.write_tls(&mut self.socket);
+                            return Err(refused(error));
+                        }
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                     Err(error) => return Err(error),
                 }
@@ -125,8 +145,19 @@ impl Transport {
         self.tls.as_ref().and_then(|tls| tls.alpn_protocol())
     }
 
-    /// `WouldBlock` if there is nothing; 0 at the end.
-    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    /// Sends what TLS has encrypted.
+    pub fn flush(&mut self) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            while tls.wants_write() {
+                tls.write_tls(&mut self.socket)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Channel for Transport {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(tls) = &mut self.tls else { return self.socket.read(buffer) };
         loop {
             match tls.reader().read(buffer) {
@@ -140,31 +171,29 @@ impl Transport {
         }
     }
 
-    /// Whether a short read means that there is no more: not so where TLS holds decrypted bytes.
-    pub fn drained_by_short_read(&self) -> bool {
-        self.tls.is_none()
-    }
-
-    pub fn write(&mut self, data: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn write(&mut self, data: &[IoSlice<'_>]) -> io::Result<usize> {
+        // What TLS still holds goes first: its buffer would take nothing more.
+        self.flush()?;
         let Some(tls) = &mut self.tls else { return self.socket.write_vectored(data) };
         let written = tls.writer().write_vectored(data)?;
         match self.flush() {
-            // Its own buffer is full, and the socket's, too.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && written > 0 => Ok(written),
-            Err(error) => Err(error),
-            Ok(()) if written == 0 => Err(io::ErrorKind::WouldBlock.into()),
-            Ok(()) => Ok(written),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(written),
         }
     }
 
-    /// Sends what TLS has encrypted.
-    pub fn flush(&mut self) -> io::Result<()> {
-        if let Some(tls) = &mut self.tls {
-            while tls.wants_write() {
-                tls.write_tls(&mut self.socket)?;
-            }
+    fn drained_by_short_read(&self) -> bool {
+        self.tls.is_none()
+    }
+}
+
+/// A failed handshake, with a reason that is easy to mistake in plain words.
+fn refused(error: rustls::Error) -> io::Error {
+    match error {
+        rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
+            io::Error::other("the server does not speak TLS here")
         }
-        Ok(())
+        other => io::Error::other(other),
     }
 }
 

@@ -1,24 +1,25 @@
-//! One sending thread: its connections, its schedule and what it counts.
+//! One sending thread: it sends what is due, takes what comes, and counts.
 
 use crate::{
     answer,
-    arrivals::Schedule,
-    choice::{Chooser, Chosen, Step},
+    choice::{Chooser, Chosen},
     failure::{Failure, Kind},
-    generator::Shared,
-    link::{Event, Link},
+    flights::{Counts, Flight, Flights},
+    generator::{Phase, Shared},
+    link::Event,
+    links::Links,
     message::{Request, Trace},
-    plan::{Arrivals, MAX_CONNECTIONS, OpenSchedule, Plan, Protocol},
+    pace::Pace,
+    plan::{Plan, Protocol},
     tally::{Record, Tally},
+    timer::{Timer, processor_time, wake_exactly},
     transport::Destination,
 };
 use bytes::Bytes;
 use mio::{Events, Poll, Token};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use slab::Slab;
 use std::{
-    collections::VecDeque,
     io,
     sync::{Arc, MutexGuard, atomic::Ordering},
     time::Duration,
@@ -28,46 +29,9 @@ use std::{
 pub const WAKE: Token = Token(usize::MAX);
 const TIMER: Token = Token(usize::MAX - 1);
 
-/// Pauses before a connection is made again: they double. Nanoseconds.
-const FIRST_PAUSE: u64 = 1_000_000;
-const LONGEST_PAUSE: u64 = 500_000_000;
-
-/// A request under way.
-struct Flight {
-    /// Distinguishes it from others that had the same place.
-    serial: u64,
-    due: u64,
-    sent: u64,
-    workload: usize,
-    payload: usize,
-    link: usize,
-    stream: u32,
-    step: Option<Step>,
-    trace: Option<[u8; 16]>,
-    measured: bool,
-    received: u64,
-    responses: u64,
-    first: u64,
-    /// From due, of each answer, where they are recorded.
-    moments: Vec<u64>,
-}
-
-struct Slot {
-    link: Option<Link>,
-    /// When to connect again, and the pause after that.
-    retry: u64,
-    pause: u64,
-    /// Requests under way.
-    load: usize,
-    touched: bool,
-}
-
-/// When requests are due.
-enum Pace {
-    /// A request for each moment in the list, which is when its predecessor ended.
-    Closed(VecDeque<u64>),
-    Open(Schedule),
-}
+/// How often what waits is counted while nothing else happens, and processor time at most. Nanoseconds.
+const COUNTED_EVERY: u64 = 10_000_000;
+const CLOCKED_EVERY: u64 = 100_000;
 
 pub struct Worker {
     shared: Arc<Shared>,
@@ -75,22 +39,26 @@ pub struct Worker {
     index: usize,
     poll: Poll,
     timer: Timer,
-    destination: Arc<Destination>,
-    slots: Vec<Slot>,
-    /// Where the search for a connection with room begins.
-    turn: usize,
-    flights: Slab<Flight>,
-    /// Ends of the requests' time, in the order of sending.
-    deadlines: VecDeque<(u64, usize, u64)>,
+    links: Links,
+    flights: Flights,
     chooser: Chooser,
     pace: Pace,
+    /// Requests under way at most.
     most: usize,
-    /// The next request has been held back.
-    held: bool,
-    serial: u64,
     random: Xoshiro256PlusPlus,
     events: Vec<Event>,
-    attempts: usize,
+    /// What was told last, and when the processor time was.
+    told: (bool, Phase),
+    clocked: u64,
+}
+
+/// What the thread is told to do, at the beginning of a turn.
+#[derive(Clone, Copy)]
+struct Orders {
+    now: u64,
+    start: u64,
+    stopping: bool,
+    given_up: bool,
 }
 
 impl Worker {
@@ -101,146 +69,135 @@ impl Worker {
         destination: Arc<Destination>,
     ) -> io::Result<Self> {
         let plan = shared.plan.clone();
-        let threads = plan.threads;
-        let part = |total: usize| (total + threads - 1 - index) / threads;
-        let most = part(plan.arrivals.most());
-        let pace = match &plan.arrivals {
-            Arrivals::Closed { .. } => Pace::Closed(VecDeque::new()),
-            Arrivals::Open { schedule, .. } => Pace::Open(match schedule {
-                OpenSchedule::Constant(rate) => Schedule::constant(*rate, index, threads),
-                OpenSchedule::Poisson(rate) => Schedule::poisson(*rate, index, threads, plan.seed),
-                OpenSchedule::Replay(gaps) => Schedule::replay(gaps.clone(), index, threads),
-            }),
-        };
+        let most = plan.part(plan.arrivals.most(), index);
         let mut random = Xoshiro256PlusPlus::seed_from_u64(plan.seed ^ 0x0074_7261_6365);
         (0..index).for_each(|_| random.jump());
-        let connections = part(plan.connections).max(1);
         Ok(Self {
-            timer: Timer::new(&poll)?,
-            chooser: Chooser::new(&plan, index, threads, most),
-            slots: (0..connections).map(|_| Slot::new()).collect(),
+            timer: Timer::new(&poll, TIMER)?,
+            links: Links::new(plan.clone(), destination, poll.registry().try_clone()?, index, most),
+            flights: Flights::new(),
+            chooser: Chooser::new(&plan, index, most),
+            pace: Pace::new(&plan, index),
             shared,
             plan,
             index,
             poll,
-            destination,
-            turn: 0,
-            flights: Slab::new(),
-            deadlines: VecDeque::new(),
-            pace,
             most,
-            held: false,
-            serial: 0,
             random,
             events: Vec::new(),
-            attempts: index,
+            told: (false, Phase::Busy),
+            clocked: 0,
         })
     }
 
-    /// Until the generator is closed.
-    pub fn run(mut self) {
-        quick_timers();
+    /// Until the generator is closed; an error if the system refuses to wait for the network.
+    pub fn run(mut self) -> io::Result<()> {
+        wake_exactly();
         let mut events = Events::with_capacity(256);
         let mut started = false;
-        loop {
-            let now = self.shared.now();
-            let start = self.shared.start.load(Ordering::Acquire);
-            if self.shared.closed.load(Ordering::Acquire) {
-                break;
-            }
-            if !started && now >= start {
+        while let Some(orders) = self.orders() {
+            let Orders { now, start, stopping, given_up } = orders;
+            if !started && now >= start && !stopping {
                 started = true;
-                self.begin(start);
+                self.pace.begin(start, self.most);
             }
-            self.connect(now);
-            self.expire(now, start);
-            let stopping = self.shared.stopping.load(Ordering::Acquire);
-            if started && !stopping {
-                self.issue(now, start);
+            if self.may_connect(orders) {
+                self.links.connect(now);
             }
-            self.report(started, stopping);
-            for slot in self.slots.iter_mut().filter(|slot| slot.touched) {
-                slot.touched = false;
-                if let Some(link) = &mut slot.link {
-                    link.flush();
-                }
+            self.expire(orders);
+            if given_up {
+                self.give_up_all(now);
+            } else if stopping {
+                self.end_sequences(now);
+            } else if started {
+                self.issue(now);
             }
-            if let Err(error) = self.wait(&mut events, started && !stopping, start) {
-                self.tally().connection_error = format!("waiting for the network: {error}");
-                break;
+            let relieved = self.links.flush();
+            self.report(started, orders);
+            self.wait(&mut events, orders, relieved)?;
+            for slot in self.links.take_unread() {
+                self.ready(slot, false);
             }
-            self.shared.cpu[self.index].store(thread_cpu(), Ordering::Relaxed);
             for event in &events {
                 match event.token() {
-                    WAKE => {}
-                    TIMER => self.timer.clear(),
-                    Token(slot) => self.ready(slot),
+                    WAKE | TIMER => {}
+                    Token(slot) => self.ready(slot, event.is_read_closed() || event.is_error()),
                 }
             }
         }
-        for slot in self.slots {
-            if let Some(link) = slot.link {
-                link.close();
-            }
-        }
+        self.links.close();
+        Ok(())
     }
 
-    fn begin(&mut self, start: u64) {
-        if let Pace::Closed(free) = &mut self.pace {
-            free.extend(std::iter::repeat_n(start, self.most));
-        }
+    /// None if the generator is closed.
+    fn orders(&self) -> Option<Orders> {
+        let shared = &self.shared;
+        let closed = shared.closed.load(Ordering::Acquire);
+        (!closed).then(|| Orders {
+            start: shared.start.load(Ordering::Acquire),
+            stopping: shared.stopping.load(Ordering::Acquire),
+            given_up: shared.given_up.load(Ordering::Acquire),
+            now: shared.now(),
+        })
+    }
+
+    /// At the end only sequences still need connections.
+    fn may_connect(&self, orders: Orders) -> bool {
+        !orders.stopping || !orders.given_up && self.chooser.has_sequences()
     }
 
     /// Sends what is due, as far as there is room.
-    fn issue(&mut self, now: u64, start: u64) {
-        loop {
-            let due = match &self.pace {
-                Pace::Closed(free) => match free.front() {
-                    Some(due) => *due,
-                    None => return,
-                },
-                Pace::Open(schedule) => {
-                    let due = start + schedule.next();
-                    if due > now {
-                        return;
-                    }
-                    if self.flights.len() >= self.most {
-                        self.held = true;
-                        return;
-                    }
-                    due
-                }
-            };
-            let measured = due >= self.shared.measure.load(Ordering::Relaxed);
-            if measured && !self.shared.allows(1) {
+    fn issue(&mut self, now: u64) {
+        let plan = self.plan.clone();
+        let measured_from = self.shared.measure.load(Ordering::Relaxed);
+        while let Some(due) = self.pace.due().filter(|due| *due <= now) {
+            let measured = due >= measured_from;
+            if measured && self.shared.exhausted() {
                 return;
             }
-            let Some(chosen) = self.chooser.next(&self.plan) else {
-                self.hold(measured);
-                return;
-            };
-            let Some(slot) = self.room(chosen.workload) else {
+            if self.flights.len() >= self.most {
+                return self.pace.hold();
+            }
+            let Some(chosen) = self.chooser.next(&plan) else { return self.pace.hold() };
+            let Some(slot) = self.links.room(plan.workloads[chosen.workload].route) else {
                 self.chooser.put_back(chosen);
-                self.hold(measured);
-                return;
+                self.links.grow(self.pace.waiting(now), now);
+                return self.pace.hold();
             };
-            self.send(chosen, slot, due, now, measured);
-            self.held = false;
-            match &mut self.pace {
-                Pace::Closed(free) => drop(free.pop_front()),
-                Pace::Open(schedule) => schedule.advance(),
+            if measured && !self.shared.allows_another() {
+                self.links.put_back(slot);
+                return self.chooser.put_back(chosen);
+            }
+            let late = self.pace.sent(due, now).filter(|_| measured);
+            let workload = chosen.workload;
+            let bytes = plan.workloads[workload].payloads[chosen.payload].body.len() as u64;
+            self.send(chosen, slot, due, now, if measured { Counts::Measured } else { Counts::WarmUp });
+            self.pace.advance();
+            let mut tally = self.tally();
+            if let Some(late) = late {
+                tally.lateness.record(late);
+            }
+            let counts = &mut tally.workloads[workload];
+            counts.sent += 1;
+            counts.sent_bytes += bytes;
+            if measured {
+                counts.lag.record(now - due);
             }
         }
     }
 
-    fn hold(&mut self, measured: bool) {
-        self.held = true;
-        if measured {
-            self.shared.give_back(1);
+    /// One more request for each sequence that the end of the run leaves open: the server would keep its place for it.
+    fn end_sequences(&mut self, now: u64) {
+        let plan = self.plan.clone();
+        while let Some(chosen) = self.chooser.last_step(&plan) {
+            match self.links.room(plan.workloads[chosen.workload].route) {
+                Some(slot) => self.send(chosen, slot, now, now, Counts::Nothing),
+                None => return self.chooser.put_back(chosen),
+            }
         }
     }
 
-    fn send(&mut self, chosen: Chosen, slot: usize, due: u64, now: u64, measured: bool) {
+    fn send(&mut self, chosen: Chosen, slot: usize, due: u64, now: u64, counts: Counts) {
         let plan = self.plan.clone();
         let workload = &plan.workloads[chosen.workload];
         let payload = &workload.payloads[chosen.payload];
@@ -252,22 +209,14 @@ impl Worker {
             Trace { id, span }
         });
         let request = Request {
-            kind: chosen.workload,
             workload,
             payload,
             step: chosen.step.as_ref(),
             trace,
             collect: !payload.expected.is_empty(),
         };
-        self.serial += 1;
-        let entry = self.flights.vacant_entry();
-        let ticket = entry.key();
-        let place = &mut self.slots[slot];
-        place.load += 1;
-        place.touched = true;
-        let stream = place.link.as_mut().map_or(0, |link| link.send(&plan, ticket, &request));
-        entry.insert(Flight {
-            serial: self.serial,
+        let stream = self.links.send(slot, self.flights.next_ticket(), &request);
+        self.flights.add(Flight {
             due,
             sent: now,
             workload: chosen.workload,
@@ -276,115 +225,31 @@ impl Worker {
             stream,
             trace: trace.map(|trace| trace.id),
             step: chosen.step,
-            measured,
+            counts,
             received: 0,
             responses: 0,
             first: 0,
             moments: Vec::new(),
         });
-        if let Some(timeout) = plan.timeout {
-            self.deadlines.push_back((due + timeout, ticket, self.serial));
-        }
-        let late = matches!(self.pace, Pace::Open(_)) && !self.held;
-        let mut tally = self.tally();
-        if late && measured {
-            tally.lateness.record(now - due);
-        }
-        let counts = &mut tally.workloads[chosen.workload];
-        counts.sent += 1;
-        counts.sent_bytes += payload.body.len() as u64;
-        if measured {
-            counts.lag.record(now - due);
-        }
     }
 
-    /// A connection that takes another request of this kind: the one with the least under way.
-    fn room(&mut self, kind: usize) -> Option<usize> {
-        let count = self.slots.len();
-        self.turn = (self.turn + 1) % count;
-        let found = (0..count)
-            .map(|step| (self.turn + step) % count)
-            .filter(|&slot| self.slots[slot].link.as_ref().is_some_and(|link| link.has_room(kind)))
-            .min_by_key(|&slot| self.slots[slot].load);
-        if found.is_none() && self.plan.endpoint.protocol == Protocol::Http {
-            // One request at a time on each: more need more connections.
-            let waiting = self.slots.iter().any(|slot| slot.link.is_none() || !slot.is_open());
-            if !waiting && count < self.most.min(MAX_CONNECTIONS as usize) {
-                self.slots.push(Slot::new());
-                self.dial(count, self.shared.now());
-            }
-        }
-        found
-    }
-
-    fn connect(&mut self, now: u64) {
-        for slot in 0..self.slots.len() {
-            let place = &mut self.slots[slot];
-            if place.link.as_ref().is_some_and(Link::is_spent) && place.load == 0 {
-                if let Some(link) = place.link.take() {
-                    link.close();
-                }
-            }
-            if place.link.is_none() && place.retry <= now && !self.shared.stopping.load(Ordering::Relaxed) {
-                self.dial(slot, now);
-            }
-        }
-    }
-
-    fn dial(&mut self, slot: usize, now: u64) {
-        self.attempts += 1;
-        let registry = self.poll.registry();
-        match Link::connect(&self.plan, &self.destination, self.attempts, registry, Token(slot)) {
-            Ok(link) => self.slots[slot].link = Some(link),
-            Err(error) => self.lost(slot, Failure::connection(error.to_string()), now),
-        }
-    }
-
-    fn ready(&mut self, slot: usize) {
+    fn ready(&mut self, slot: usize, ending: bool) {
         let mut events = std::mem::take(&mut self.events);
-        let place = &mut self.slots[slot];
-        let Some(link) = &mut place.link else { return };
-        let result = link.ready(&mut events);
-        place.touched = true;
-        if link.is_open() {
-            place.pause = FIRST_PAUSE;
-        }
+        let result = self.links.ready(slot, ending, &mut events);
         let now = self.shared.now();
         for event in events.drain(..) {
             match event {
                 Event::Message { ticket, message } => self.message(ticket, message, now),
-                Event::End { ticket, result, received } => {
-                    if let Some(flight) = self.flights.get_mut(ticket) {
-                        flight.received += received;
-                    }
-                    self.end(ticket, result, now);
-                }
+                Event::End { ticket, result, received } => self.end(ticket, result, received, now),
             }
         }
         self.events = events;
         if let Err(failure) = result {
-            self.lost(slot, failure, now);
+            for ticket in self.links.fail(slot, &failure, now) {
+                self.end(ticket, Err(failure.clone()), 0, now);
+            }
         }
-    }
-
-    /// The connection has failed, and with it every request on it.
-    fn lost(&mut self, slot: usize, failure: Failure, now: u64) {
-        let place = &mut self.slots[slot];
-        // A peer that said it would leave has left.
-        let announced = place.link.as_ref().is_some_and(Link::is_spent) && place.load == 0;
-        place.link = None;
-        place.retry = now + place.pause;
-        place.pause = (place.pause * 2).min(LONGEST_PAUSE);
-        if !announced {
-            let mut tally = self.tally();
-            tally.connections_lost += 1;
-            tally.connection_error = failure.message.clone();
-        }
-        let affected: Vec<_> =
-            self.flights.iter().filter(|(_, flight)| flight.link == slot).map(|(ticket, _)| ticket).collect();
-        for ticket in affected {
-            self.end(ticket, Err(failure.clone()), now);
-        }
+        self.links.settle(slot, now);
     }
 
     /// One answer on a stream.
@@ -398,7 +263,7 @@ impl Worker {
             Ok(streamed) => {
                 let over = streamed.is_final || !workload.decoupled;
                 if streamed.is_empty {
-                    (over, Ok(Bytes::new()))
+                    (over, Ok(()))
                 } else {
                     flight.responses += 1;
                     if flight.responses == 1 {
@@ -412,26 +277,23 @@ impl Worker {
                         true => Ok(()),
                         false => answer::check_response(streamed.response, expected, &workload.tolerance),
                     };
-                    (over || checked.is_err(), checked.map(|()| Bytes::new()))
+                    (over || checked.is_err(), checked)
                 }
             }
         };
         if over {
             let (slot, stream) = (flight.link, flight.stream);
-            if let Some(link) = &mut self.slots[slot].link {
+            if workload.decoupled && result.is_err() {
                 // Further answers of a request that is over would be taken for the next one's.
-                match &result {
-                    Err(failure) if workload.decoupled && failure.kind == Kind::WrongAnswer => {
-                        link.cancel(stream);
-                    }
-                    _ => link.release(stream),
-                }
+                self.links.cancel(slot, stream, now);
+            } else {
+                self.links.release(slot, stream);
             }
-            self.finish(ticket, result.map(drop), now);
+            self.finish(ticket, result, now);
         }
     }
 
-    fn end(&mut self, ticket: usize, result: Result<Bytes, Failure>, now: u64) {
+    fn end(&mut self, ticket: usize, result: Result<Bytes, Failure>, received: u64, now: u64) {
         let plan = self.plan.clone();
         let Some(flight) = self.flights.get_mut(ticket) else { return };
         let workload = &plan.workloads[flight.workload];
@@ -441,6 +303,7 @@ impl Worker {
             (false, Protocol::Http) => answer::check_http(message, expected, &workload.tolerance),
             (false, _) => answer::check_grpc(message, expected, &workload.tolerance),
         });
+        flight.received += received;
         if result.is_ok() {
             flight.responses = 1;
         }
@@ -449,21 +312,21 @@ impl Worker {
 
     /// Counts a request that is over, and lets the next one come in a closed loop.
     fn finish(&mut self, ticket: usize, result: Result<(), Failure>, now: u64) {
-        let flight = self.flights.remove(ticket);
-        self.slots[flight.link].load -= 1;
+        let Some(flight) = self.flights.remove(ticket) else { return };
+        let unanswered = matches!(&result, Err(failure) if failure.kind == Kind::Connection);
+        self.links.ended(flight.link, !unanswered);
         if let Some(step) = flight.step {
             self.chooser.ended(flight.workload, step, result.is_err());
         }
-        // Requests that fail at once for want of a connection would otherwise be as many as the processor manages.
-        let lost = matches!(&result, Err(failure) if failure.kind == Kind::Connection);
-        if let Pace::Closed(free) = &mut self.pace {
-            free.push_back(if lost { now.max(self.slots[flight.link].retry) } else { now });
+        if flight.counts == Counts::Nothing {
+            return;
         }
+        self.pace.ended(now);
         let record = Record {
             latency: now - flight.due,
             due: flight.due,
             lag: flight.sent - flight.due,
-            service: now.saturating_sub(flight.sent),
+            service: now - flight.sent,
             payload: flight.payload as u32,
             connection: (flight.link * self.plan.threads + self.index) as u32,
             error: result.as_ref().err().map(|failure| failure.kind.clone()),
@@ -475,10 +338,8 @@ impl Worker {
         let counts = &mut tally.workloads[flight.workload];
         counts.received_bytes += flight.received;
         counts.responses += flight.responses;
-        if result.is_ok() {
-            counts.completed += 1;
-        }
-        if !flight.measured {
+        counts.completed += u64::from(result.is_ok());
+        if flight.counts != Counts::Measured {
             return;
         }
         if flight.first > 0 {
@@ -488,125 +349,129 @@ impl Worker {
             Ok(()) => counts.answered(&record),
             Err(failure) => counts.failed(&record, failure),
         }
-        if counts.records.len() < records {
-            counts.records.push(record.clone());
-        }
-        if counts.is_slow(record.latency, slowest) {
-            counts.keep_slow(record, slowest);
-        }
+        counts.keep(record, slowest, records);
     }
 
     /// Gives up what has taken too long, sent or not.
-    fn expire(&mut self, now: u64, start: u64) {
-        while let Some(&(deadline, ticket, serial)) = self.deadlines.front() {
-            let live = self.flights.get(ticket).is_some_and(|flight| flight.serial == serial);
-            if live && deadline > now {
-                break;
+    fn expire(&mut self, orders: Orders) {
+        let (Some(timeout), now) = (self.plan.timeout, orders.now) else { return };
+        while let Some((ticket, _)) = self.flights.oldest().filter(|(_, flight)| flight.due + timeout <= now)
+        {
+            self.give_up(ticket, now);
+        }
+        if orders.stopping || !self.pace.is_held() {
+            return;
+        }
+        while let Some(due) = self.pace.due().filter(|due| due.saturating_add(timeout) <= now) {
+            let measured = due >= self.shared.measure.load(Ordering::Relaxed);
+            if measured && !self.shared.allows_another() {
+                return;
             }
-            self.deadlines.pop_front();
-            if live {
-                self.give_up(ticket, now);
+            self.pace.advance();
+            self.pace.ended(now);
+            if measured {
+                self.count_unsent(due, now);
             }
         }
-        let Some(timeout) = self.plan.timeout.filter(|_| self.held) else { return };
-        while let Pace::Open(schedule) = &mut self.pace {
-            let due = start + schedule.next();
-            if due + timeout > now {
-                break;
-            }
-            schedule.advance();
-            if due >= self.shared.measure.load(Ordering::Relaxed) && self.shared.allows(1) {
-                let record = Record {
-                    latency: now - due,
-                    due,
-                    lag: now - due,
-                    error: Some(Kind::Timeout),
-                    ..Default::default()
-                };
-                let failure =
-                    Failure::new(Kind::Timeout, "not sent within its time: too many requests are under way");
-                self.tally().workloads[0].failed(&record, failure);
-            }
-        }
+    }
+
+    fn count_unsent(&mut self, due: u64, now: u64) {
+        let workload = self.chooser.skip();
+        let (latency, error) = (now - due, Some(Kind::Timeout));
+        let record = Record { latency, due, lag: latency, error, ..Default::default() };
+        let failure = Failure::new(Kind::Timeout, "not sent within its time: nothing had room for it");
+        let (slowest, records) = (self.plan.slowest, self.plan.max_records);
+        let mut tally = self.tally();
+        let counts = &mut tally.workloads[workload];
+        counts.failed(&record, failure);
+        counts.keep(record, slowest, records);
     }
 
     fn give_up(&mut self, ticket: usize, now: u64) {
         let Some(flight) = self.flights.get(ticket) else { return };
         let (slot, stream) = (flight.link, flight.stream);
-        let place = &mut self.slots[slot];
-        place.touched = true;
-        let goes_on = place.link.as_mut().is_none_or(|link| link.cancel(stream));
+        self.links.cancel(slot, stream, now);
         self.finish(ticket, Err(Failure::new(Kind::Timeout, "not answered within its time")), now);
-        if !goes_on {
-            // An answer that comes later would be taken for the next request's.
-            self.slots[slot].link = None;
-            self.slots[slot].retry = now;
+        self.links.settle(slot, now);
+    }
+
+    fn give_up_all(&mut self, now: u64) {
+        self.chooser.abandon();
+        while let Some((ticket, _)) = self.flights.oldest() {
+            self.give_up(ticket, now);
         }
     }
 
-    /// What the generator asks of its threads.
-    fn report(&mut self, started: bool, stopping: bool) {
-        let (count, all) = (self.slots.iter().filter(|slot| slot.is_open()).count(), self.slots.len());
-        let state = &self.shared.states[self.index];
-        state.connections.store(count as u32, Ordering::Relaxed);
-        state.outstanding.store(self.flights.len() as u32, Ordering::Relaxed);
-        let start = self.shared.start.load(Ordering::Relaxed);
-        let end = self.shared.end.load(Ordering::Acquire).min(self.shared.now());
-        let unsent = match &self.pace {
-            Pace::Open(schedule) if started && (self.held || stopping) => {
-                schedule.due_before(end.saturating_sub(start))
+    /// Tells the generator how things stand.
+    fn report(&mut self, started: bool, orders: Orders) {
+        if let Some((lost, why)) = self.links.losses() {
+            if orders.stopping && self.links.open() == 0 {
+                // Nobody is there any more to be told that a sequence has ended.
+                self.chooser.abandon();
             }
-            Pace::Closed(_) | Pace::Open(_) => 0,
+            let mut tally = self.tally();
+            tally.connections_lost += lost;
+            tally.connection_error = why;
+        }
+        let phase = match self.flights.is_empty() {
+            true if orders.stopping && !self.chooser.has_sequences() => Phase::Ended,
+            true if started && self.shared.exhausted() => Phase::Sent,
+            _ => Phase::Busy,
         };
+        let unsent = if started && (self.pace.is_held() || orders.stopping) {
+            self.pace.unsent(self.shared.end.load(Ordering::Acquire).min(orders.now))
+        } else {
+            0
+        };
+        let state = &self.shared.states[self.index];
+        state.connections.store(self.links.open() as u32, Ordering::Relaxed);
+        state.outstanding.store(self.flights.len() as u32, Ordering::Relaxed);
         state.unsent.store(unsent, Ordering::Relaxed);
-        let exhausted = self.shared.exhausted();
-        let idle = started && self.flights.is_empty() && (stopping || exhausted);
-        if stopping && self.shared.given_up.load(Ordering::Acquire) && !self.flights.is_empty() {
-            let now = self.shared.now();
-            for ticket in self.flights.iter().map(|(ticket, _)| ticket).collect::<Vec<_>>() {
-                self.give_up(ticket, now);
-            }
-        }
-        self.shared.tell(self.index, count == all, idle);
-    }
-
-    fn wait(&mut self, events: &mut Events, sending: bool, start: u64) -> io::Result<()> {
         let now = self.shared.now();
-        // In whole milliseconds, which is what the poll can: they are not what the figures hang on.
-        let mut coarse = self.deadlines.front().map(|(deadline, ..)| *deadline);
-        for slot in &self.slots {
-            if slot.link.is_none() {
-                coarse = Some(coarse.map_or(slot.retry, |other| other.min(slot.retry)));
-            }
+        if now >= self.clocked + CLOCKED_EVERY {
+            self.clocked = now;
+            state.cpu.store(processor_time(), Ordering::Relaxed);
         }
-        let mut fine = None;
-        if sending {
-            match &self.pace {
-                Pace::Open(schedule) if !self.held => fine = Some(start + schedule.next()),
-                Pace::Open(_) => {
-                    // Held back: its own time may run out.
-                    if let (Pace::Open(schedule), Some(timeout)) = (&self.pace, self.plan.timeout) {
-                        let end = start + schedule.next() + timeout;
-                        coarse = Some(coarse.map_or(end, |other| other.min(end)));
-                    }
-                }
-                Pace::Closed(free) => fine = free.front().filter(|due| **due > now).copied(),
-            }
-        } else if start > now && start < u64::MAX {
-            fine = Some(start);
+        let told = (self.links.all_open(), phase);
+        if self.told != told {
+            self.told = told;
+            self.shared.tell(self.index, told);
         }
-        if fine.is_some_and(|due| due <= now) {
-            return self.poll(events, Some(Duration::ZERO));
-        }
-        if let Some(due) = fine {
-            self.timer.set(due - now)?;
-        }
-        let timeout = coarse.map(|end| Duration::from_nanos(end.saturating_sub(now)));
-        self.poll(events, timeout)
     }
 
-    fn poll(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
-        match self.poll.poll(events, timeout) {
+    fn wait(&mut self, events: &mut Events, orders: Orders, relieved: bool) -> io::Result<()> {
+        let now = self.shared.now();
+        if self.links.has_unread() || relieved && self.pace.is_held() {
+            return self.poll(events, Some(0));
+        }
+        let sending = orders.start <= now && !orders.stopping && !self.shared.exhausted();
+        // In whole milliseconds, which is what the poll can: they are not what the figures hang on.
+        let mut coarse = self.links.next_attempt().filter(|_| self.may_connect(orders));
+        let mut by = |moment: Option<u64>| coarse = coarse.into_iter().chain(moment).min();
+        if let Some(timeout) = self.plan.timeout {
+            by(self.flights.oldest().map(|(_, flight)| flight.due + timeout));
+            by(self
+                .pace
+                .due()
+                .filter(|_| sending && self.pace.is_held())
+                .map(|due| due.saturating_add(timeout)));
+        }
+        let fine = if sending {
+            by(Some(now + COUNTED_EVERY).filter(|_| self.pace.has_backlog()));
+            self.pace.due().filter(|_| !self.pace.is_held())
+        } else {
+            Some(orders.start).filter(|start| *start > now && *start < u64::MAX && !orders.stopping)
+        };
+        match fine {
+            Some(due) if due <= now => return self.poll(events, Some(0)),
+            Some(due) => self.timer.set(due, now)?,
+            None => {}
+        }
+        self.poll(events, coarse.map(|moment| moment.saturating_sub(now)))
+    }
+
+    fn poll(&mut self, events: &mut Events, nanoseconds: Option<u64>) -> io::Result<()> {
+        match self.poll.poll(events, nanoseconds.map(Duration::from_nanos)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             result => result,
         }
@@ -615,61 +480,4 @@ impl Worker {
     fn tally(&self) -> MutexGuard<'_, Tally> {
         self.shared.tally(self.index)
     }
-}
-
-impl Slot {
-    fn new() -> Self {
-        Self { link: None, retry: 0, pause: FIRST_PAUSE, load: 0, touched: false }
-    }
-
-    fn is_open(&self) -> bool {
-        self.link.as_ref().is_some_and(Link::is_open)
-    }
-}
-
-/// Wakes the poll to some ten microseconds, where it alone would round up to a millisecond.
-#[cfg(target_os = "linux")]
-struct Timer(rustix::fd::OwnedFd);
-
-#[cfg(target_os = "linux")]
-impl Timer {
-    fn new(poll: &Poll) -> io::Result<Self> {
-        use rustix::{
-            fd::AsRawFd,
-            time::{TimerfdClockId, TimerfdFlags, timerfd_create},
-        };
-        let timer =
-            timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
-        poll.registry().register(
-            &mut mio::unix::SourceFd(&timer.as_raw_fd()),
-            TIMER,
-            mio::Interest::READABLE,
-        )?;
-        Ok(Self(timer))
-    }
-
-    fn set(&mut self, nanoseconds: u64) -> io::Result<()> {
-        use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
-        let value = Timespec {
-            tv_sec: (nanoseconds / 1_000_000_000) as i64,
-            tv_nsec: (nanoseconds % 1_000_000_000).max(1) as _,
-        };
-        let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
-        timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &once)?;
-        Ok(())
-    }
-
-    /// Edge-triggered: setting it again is all it needs.
-    fn clear(&mut self) {}
-}
-
-/// The kernel may let a thread sleep 50 microseconds longer than it asked, to wake several at once.
-#[cfg(target_os = "linux")]
-fn quick_timers() {
-    let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1_000));
-}
-
-fn thread_cpu() -> u64 {
-    let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    used.tv_sec as u64 * 1_000_000_000 + used.tv_nsec as u64
 }

@@ -9,8 +9,8 @@ pub struct Encoder {
     table: Dynamic,
     /// Counts changes of the table: what was encoded before holds no longer.
     version: u64,
-    /// A size of the table that the peer must be told about.
-    resized: Option<usize>,
+    /// Sizes of the table that the peer must be told about: the smallest there was, and the last.
+    resized: Option<(usize, usize)>,
 }
 
 impl Encoder {
@@ -21,8 +21,13 @@ impl Encoder {
     /// The peer's SETTINGS_HEADER_TABLE_SIZE.
     pub fn limit(&mut self, size: usize) {
         let size = size.min(DEFAULT_SIZE);
+        if size == self.table.limit() {
+            return;
+        }
+        // RFC 7541, section 4.2: what the smallest size evicted is gone, even if the table has grown again.
+        let smallest = self.resized.map_or(size, |(smallest, _)| smallest.min(size));
         self.table.resize(size);
-        self.resized = Some(size);
+        self.resized = Some((smallest, size));
         self.version += 1;
     }
 
@@ -33,7 +38,10 @@ impl Encoder {
 
     pub fn encode(&mut self, fields: &[(&str, &str)]) -> Vec<u8> {
         let mut block = Vec::with_capacity(128);
-        if let Some(size) = self.resized.take() {
+        if let Some((smallest, size)) = self.resized.take() {
+            if smallest < size {
+                put_integer(&mut block, smallest, 5, 0x20);
+            }
             put_integer(&mut block, size, 5, 0x20);
             self.version += 1;
         }

@@ -66,6 +66,41 @@ mod tests {
     }
 
     #[test]
+    fn a_table_that_shrinks_and_grows_again_is_told_both_sizes() {
+        let fields = [("x-name", "value"), ("grpc-status", "5")];
+        let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+        decoder.decode(&encoder.encode(&fields)).unwrap();
+        encoder.limit(0);
+        encoder.limit(4096);
+        let block = encoder.encode(&fields);
+        assert_eq!(block[..4], [0x20, 0x3f, 0xe1, 0x1f], "0, then 4096");
+        assert_eq!(decoder.decode(&block).unwrap().grpc_status, Some(5));
+        // Both tables hold the same again.
+        let second = encoder.encode(&fields);
+        assert_eq!(second.len(), 2);
+        assert_eq!(decoder.decode(&second).unwrap().grpc_status, Some(5));
+        encoder.limit(1 << 20);
+        assert_eq!(encoder.encode(&fields), second, "larger than what both begin with changes nothing");
+    }
+
+    #[test]
+    fn what_no_longer_fits_is_evicted_on_both_sides() {
+        let long = "v".repeat(1_500);
+        let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+        for round in 0..6u8 {
+            let fields = [(format!("x-{round}"), long.as_str()), ("grpc-status".into(), "7")];
+            let block = encoder.encode(&fields.each_ref().map(|(name, value)| (name.as_str(), *value)));
+            assert_eq!(decoder.decode(&block).unwrap().grpc_status, Some(7), "round {round}");
+        }
+        // A peer that inserts more than the table holds: the oldest go, the newest is the first.
+        let entry = |value: u8| [&[0x40, 1, b'x', 0x7f, 0xa1, 0x0f][..], &[value; 2_080]].concat();
+        for value in *b"abc" {
+            decoder.decode(&entry(value)).unwrap();
+        }
+        assert!(decoder.decode(&[0xbe]).is_some() && decoder.decode(&[0xbf]).is_none());
+    }
+
+    #[test]
     fn what_is_encoded_is_decoded_with_fewer_bytes_each_time() {
         let fields = [
             (":method", "POST"),

@@ -86,6 +86,10 @@ impl Dynamic {
         Self { entries: VecDeque::new(), size: 0, limit: DEFAULT_SIZE }
     }
 
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     pub fn resize(&mut self, limit: usize) {
         self.limit = limit;
         self.evict(0);

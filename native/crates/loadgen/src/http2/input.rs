@@ -1,7 +1,7 @@
 //! Bytes from the socket, cut into frames. The payload of DATA is passed on in pieces, as it comes; others are whole.
 
-use super::frame::{HEAD, Head, kind};
-use crate::transport::Transport;
+use super::frame::{HEAD, Head, flag, kind};
+use crate::{inbox::Inbox, transport::Channel};
 use std::io;
 
 const BUFFER: usize = 256 << 10;
@@ -9,11 +9,19 @@ const BUFFER: usize = 256 << 10;
 pub const MAX_WHOLE: usize = 64 << 10;
 
 pub struct Input {
-    buffer: Box<[u8]>,
-    start: usize,
-    end: usize,
-    /// A DATA frame whose payload has not all come, with what is missing.
-    data: Option<(Head, usize)>,
+    inbox: Inbox,
+    /// A DATA frame that has not all come.
+    data: Option<Data>,
+}
+
+struct Data {
+    head: Head,
+    /// Bytes of its payload proper.
+    missing: usize,
+    /// Behind them.
+    padding: usize,
+    /// Nothing of it has been passed on.
+    fresh: bool,
 }
 
 pub enum Piece<'a> {
@@ -29,41 +37,24 @@ pub enum Piece<'a> {
 
 impl Input {
     pub fn new() -> Self {
-        Self { buffer: vec![0; BUFFER].into(), start: 0, end: 0, data: None }
+        Self { inbox: Inbox::new(BUFFER), data: None }
     }
 
     /// Nothing and no room, in place of one that is looked at.
     pub fn none() -> Self {
-        Self { buffer: Box::new([]), start: 0, end: 0, data: None }
+        Self { inbox: Inbox::none(), data: None }
     }
 
     /// Reads once. Whether there may be more; an error at the end of the stream.
-    pub fn fill(&mut self, transport: &mut Transport) -> io::Result<bool> {
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-        } else if self.end == self.buffer.len() {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-        }
-        let room = self.buffer.len() - self.end;
-        match transport.read(&mut self.buffer[self.end..]) {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(count) => {
-                self.end += count;
-                Ok(count == room || !transport.drained_by_short_read())
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
-            Err(error) => Err(error),
-        }
+    pub fn fill(&mut self, channel: &mut impl Channel, ending: bool) -> io::Result<bool> {
+        self.inbox.fill(channel, ending)
     }
 
     /// Takes these bytes if they are all there; None if others are.
     pub fn skip(&mut self, wanted: &[u8]) -> Option<bool> {
-        let found = &self.buffer[self.start..self.end];
+        let found = self.inbox.bytes();
         if found.starts_with(wanted) {
-            self.start += wanted.len();
+            self.inbox.take(wanted.len());
             return Some(true);
         }
         wanted.starts_with(found).then_some(false)
@@ -71,40 +62,62 @@ impl Input {
 
     /// The first bytes that nobody has taken.
     pub fn peek(&self) -> &[u8] {
-        &self.buffer[self.start..self.end]
+        self.inbox.bytes()
     }
 
-    /// The next frame, or piece of one; None until more is read. Fails for a frame that is too large.
+    /// The next frame, or piece of one; None until more is read. Fails for a frame that cannot be.
     pub fn next(&mut self) -> Result<Option<Piece<'_>>, String> {
-        if let Some((head, missing)) = self.data {
-            return Ok(self.data(head, missing, false));
+        if self.data.is_none() {
+            let Some(bytes) = self.inbox.bytes().first_chunk::<HEAD>() else { return Ok(None) };
+            let head = Head::parse(bytes);
+            if head.kind != kind::DATA {
+                return self.whole(head);
+            }
+            if !self.begin(head)? {
+                return Ok(None);
+            }
         }
-        let Some(bytes) = self.buffer[self.start..self.end].first_chunk::<HEAD>() else { return Ok(None) };
-        let head = Head::parse(bytes);
-        if head.kind == kind::DATA {
-            self.start += HEAD;
-            return Ok(self.data(head, head.length, true));
-        }
+        Ok(self.piece())
+    }
+
+    fn whole(&mut self, head: Head) -> Result<Option<Piece<'_>>, String> {
         if head.length > MAX_WHOLE {
             return Err(format!("a frame of type {} has {} bytes", head.kind, head.length));
         }
-        let from = self.start + HEAD;
-        if self.end - from < head.length {
+        if self.inbox.len() < HEAD + head.length {
             return Ok(None);
         }
-        self.start = from + head.length;
-        Ok(Some(Piece::Frame(head, &self.buffer[from..from + head.length])))
+        Ok(Some(Piece::Frame(head, &self.inbox.take(HEAD + head.length)[HEAD..])))
     }
 
-    fn data(&mut self, head: Head, missing: usize, first: bool) -> Option<Piece<'_>> {
-        let count = missing.min(self.end - self.start);
-        let last = count == missing;
-        self.data = (!last).then_some((head, missing - count));
-        if count == 0 && !first && !last {
+    /// Whether the head of a DATA frame, with the length of its padding, is there.
+    fn begin(&mut self, head: Head) -> Result<bool, String> {
+        let (mut size, mut padding) = (HEAD, 0);
+        if head.flags & flag::PADDED != 0 {
+            let Some(byte) = self.inbox.bytes().get(HEAD) else { return Ok(false) };
+            (size, padding) = (HEAD + 1, usize::from(*byte));
+        }
+        let missing =
+            (head.length + HEAD).checked_sub(size + padding).ok_or("a DATA frame of padding alone")?;
+        self.inbox.take(size);
+        self.data = Some(Data { head, missing, padding, fresh: true });
+        Ok(true)
+    }
+
+    fn piece(&mut self) -> Option<Piece<'_>> {
+        let data = self.data.as_mut()?;
+        let (head, first) = (data.head, std::mem::take(&mut data.fresh));
+        let shown = data.missing.min(self.inbox.len());
+        let skipped = if shown == data.missing { data.padding.min(self.inbox.len() - shown) } else { 0 };
+        data.missing -= shown;
+        data.padding -= skipped;
+        let last = data.missing + data.padding == 0;
+        if shown + skipped == 0 && !first && !last {
             return None;
         }
-        let from = self.start;
-        self.start += count;
-        Some(Piece::Data { head, bytes: &self.buffer[from..from + count], first, last })
+        if last {
+            self.data = None;
+        }
+        Some(Piece::Data { head, bytes: &self.inbox.take(shown + skipped)[..shown], first, last })
     }
 }

@@ -1,16 +1,16 @@
 //! HTTP/1.1 without looking at it: each request is answered with the same JSON.
 
-use super::Conversation;
-use crate::{outbox::Outbox, transport::Transport};
-use bytes::{Bytes, BytesMut};
+use super::{Conversation, send};
+use crate::{inbox::Inbox, outbox::Outbox, transport::Transport};
+use bytes::Bytes;
 use std::io;
 
-const READ: usize = 64 << 10;
+const BUFFER: usize = 64 << 10;
 
 pub struct Connection {
     answer: Bytes,
     out: Outbox,
-    buffer: BytesMut,
+    inbox: Inbox,
     /// Of the body that is coming.
     missing: usize,
 }
@@ -24,52 +24,47 @@ impl Connection {
         Self {
             answer: [head.as_bytes(), answer].concat().into(),
             out: Outbox::default(),
-            buffer: BytesMut::new(),
+            inbox: Inbox::new(BUFFER),
             missing: 0,
         }
     }
 
     fn take(&mut self) -> io::Result<()> {
         loop {
-            let count = self.missing.min(self.buffer.len());
-            let _ = self.buffer.split_to(count);
+            let count = self.missing.min(self.inbox.len());
+            self.inbox.take(count);
             self.missing -= count;
-            if self.missing > 0 || self.buffer.is_empty() {
+            if self.missing > 0 || self.inbox.is_empty() {
                 return Ok(());
             }
             let mut headers = [httparse::EMPTY_HEADER; 100];
             let mut request = httparse::Request::new(&mut headers);
-            let httparse::Status::Complete(size) = request.parse(&self.buffer).map_err(io::Error::other)?
-            else {
-                return Ok(());
+            let parsed = request.parse(self.inbox.bytes()).map_err(io::Error::other)?;
+            let httparse::Status::Complete(size) = parsed else {
+                let full = self.inbox.is_full();
+                return if full { Err(io::Error::other("the head is too long")) } else { Ok(()) };
             };
             let length =
                 request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
             self.missing = length
                 .and_then(|header| std::str::from_utf8(header.value).ok()?.trim().parse().ok())
                 .unwrap_or(0);
-            let _ = self.buffer.split_to(size);
+            self.inbox.take(size);
             self.out.put_shared(self.answer.clone());
         }
     }
 }
 
 impl Conversation for Connection {
-    fn ready(&mut self, transport: &mut Transport) -> io::Result<()> {
+    fn ready(&mut self, transport: &mut Transport, ending: bool) -> io::Result<()> {
+        // What did not fit before.
+        send(&mut self.out, transport)?;
         loop {
-            let from = self.buffer.len();
-            self.buffer.resize(from + READ, 0);
-            let read = transport.read(&mut self.buffer[from..]);
-            self.buffer.truncate(from + *read.as_ref().unwrap_or(&0));
-            match read {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(_) => self.take()?,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.out.flush(transport)?;
-                    return Ok(());
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            let more = self.inbox.fill(transport, ending)?;
+            self.take()?;
+            send(&mut self.out, transport)?;
+            if !more {
+                return Ok(());
             }
         }
     }

@@ -3,7 +3,7 @@
 mod grpc;
 mod http;
 
-use crate::{transport::Transport, worker::WAKE};
+use crate::{outbox::Outbox, transport::Transport, worker::WAKE};
 use bytes::Bytes;
 use mio::{Events, Interest, Poll, Token, Waker, net::TcpListener};
 use slab::Slab;
@@ -19,6 +19,8 @@ use std::{
 
 const LISTENER: Token = Token(usize::MAX - 1);
 const MOST_CONNECTIONS: usize = 16_384;
+/// Answers that a client may leave unread, in bytes.
+const MOST_UNREAD: usize = 64 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Speech {
@@ -35,8 +37,8 @@ pub struct NullServer {
 
 /// What a connection does with what it reads.
 trait Conversation {
-    /// Reads and answers; an error ends the connection.
-    fn ready(&mut self, transport: &mut Transport) -> io::Result<()>;
+    /// Reads and answers; an error ends the connection. The peer sends no more if it is `ending`.
+    fn ready(&mut self, transport: &mut Transport, ending: bool) -> io::Result<()>;
 }
 
 impl NullServer {
@@ -74,6 +76,15 @@ impl Drop for NullServer {
     }
 }
 
+/// Sends what there is, to a client that reads it.
+fn send(out: &mut Outbox, transport: &mut Transport) -> io::Result<()> {
+    out.flush(transport)?;
+    if out.len() > MOST_UNREAD {
+        return Err(io::Error::other("the client does not read its answers"));
+    }
+    Ok(())
+}
+
 fn serve(
     mut poll: Poll,
     mut listener: TcpListener,
@@ -95,7 +106,7 @@ fn serve(
                 LISTENER => accept(&poll, &listener, &mut connections, speech, answer)?,
                 Token(key) => {
                     let Some((transport, conversation)) = connections.get_mut(key) else { continue };
-                    if conversation.ready(transport).is_err() {
+                    if conversation.ready(transport, event.is_read_closed() || event.is_error()).is_err() {
                         connections.remove(key);
                     }
                 }
@@ -115,16 +126,20 @@ fn accept(
     loop {
         let socket = match listener.accept() {
             Ok((socket, _)) => socket,
-            // Another thread may have been quicker, and a client may be gone already.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(_) => continue,
+            // A client may be gone already.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            // Another thread was quicker, or this machine has no descriptor left: trying again would never end.
+            Err(_) => return Ok(()),
         };
         if connections.len() >= MOST_CONNECTIONS {
             continue;
         }
         let Ok(mut transport) = Transport::accepted(socket) else { continue };
         let entry = connections.vacant_entry();
-        transport.register(poll.registry(), Token(entry.key()))?;
+        if transport.register(poll.registry(), Token(entry.key())).is_err() {
+            continue;
+        }
         let conversation: Box<dyn Conversation> = match speech {
             Speech::Grpc => Box::new(grpc::Connection::new(answer.clone())),
             Speech::Http => Box::new(http::Connection::new(answer)),
