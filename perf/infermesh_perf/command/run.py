@@ -42,7 +42,7 @@ Examples:
 
 {exits.TABLE}"""
 
-#: Requests that `--profile-export-file` describes at most.
+#: Requests of each slice that `--profile-export-file` describes: all of them.
 RECORDS = 1_000_000
 
 
@@ -176,7 +176,7 @@ def run(
                 levels = sweep(found.driver, loads * load.rounds, view, _over(load, time))
         document = found.document(levels)
         if load.profile_export_file:
-            profile_export.save(document, found.driver.records, load.profile_export_file)
+            profile_export.save(document, found.driver.experiments, load.profile_export_file)
     results.hand_out(document, output, found.driver.remarks)
     raise typer.Exit(exits.of_run(document))
 
