@@ -27,8 +27,8 @@ class Experiment:
 def save(document: Run, experiments: Sequence[Experiment], path: Path) -> None:
     """Writes every request that was described, in the order in which loads were measured.
 
-    Raises SetupError if the file cannot be written. Timestamps are nanoseconds since 1970. Beside perf_analyzer's fields a request has `due`, from which its
-    latency counts, and `error` if it failed.
+    Timestamps are nanoseconds since 1970. Beside perf_analyzer's fields a request has `due`, from which its
+    latency counts, and `error` if it failed. Raises SetupError if the file cannot be written.
     """
     whole = {
         "experiments": [_experiment(each) for each in experiments],
