@@ -14,7 +14,7 @@ from rich.table import Table
 
 from infermesh_perf import machine
 from infermesh_perf.analysis import text as texts
-from infermesh_perf.command.session import cores
+from infermesh_perf.command.provenance import cores
 from infermesh_perf.errors import SetupError
 from infermesh_perf.load.calibrate import against_null
 from infermesh_perf.load.plan import Sending

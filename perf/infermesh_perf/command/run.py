@@ -95,6 +95,8 @@ class LoadOptions:
             panel=LOAD,
             says="Take all loads so many times, as a baseline for perf compare needs it.",
             example="-c 16 --rounds 8 -o baseline.json",
+            least=1,
+            most=1000,
         ),
     ] = 1
     latency_threshold: Annotated[
@@ -158,8 +160,8 @@ def run(
     objective = slo.parse(load.slo) if load.slo else None
     gaps = values.intervals(load.request_intervals) if load.request_intervals else ()
     loads = loads_of(load, sending, gaps)
-    if load.rounds < 1:
-        raise SetupError(f"--rounds: found {load.rounds}, expected 1 or more")
+    if load.latency_threshold is not None:
+        values.within("-l", load.latency_threshold, 0.001, 1e9, "ms")
     if load.binary_search and (load.latency_threshold is None or len(loads) < 2):
         raise SetupError(
             "--binary-search needs a range of loads and -l", hint="infermesh perf search knows more"

@@ -86,6 +86,7 @@ class ScenarioOptions:
             panel=LOAD,
             says="Queries at least, in place of the scenario's number.",
             example="--min-query-count 1024",
+            least=1,
         ),
     ] = None
 
@@ -146,8 +147,6 @@ def rules_of(name: ScenarioName, look: ScenarioOptions) -> Rules:
         raise SetupError(f"--rps: found {look.rps:g}, expected more than 0")
     if look.target_latency is not None and not look.target_latency > 0:
         raise SetupError(f"--target-latency: found {look.target_latency:g}, expected more than 0 ms")
-    if look.min_query_count is not None and look.min_query_count < 1:
-        raise SetupError(f"--min-query-count: found {look.min_query_count}, expected 1 or more")
     return replace(
         rules,
         minimum_seconds=values.duration("--min-duration", look.min_duration) or rules.minimum_seconds,
