@@ -156,7 +156,7 @@ def run(
     Inputs are made from the model's metadata. Latency counts from the moment a request was due, so that a
     server that stalls cannot hide it by slowing the client down.
     """
-    results.check(output)
+    results.check(output, profile_export_file=load.profile_export_file)
     objective = slo.parse(load.slo) if load.slo else None
     gaps = values.intervals(load.request_intervals) if load.request_intervals else ()
     loads = loads_of(load, sending, gaps)

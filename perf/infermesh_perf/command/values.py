@@ -115,11 +115,14 @@ def shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
 def id_range(text: str) -> tuple[int, int]:
     """First id and how many there are of `FIRST[:LAST]`; 0: without a limit."""
     first, colon, last = text.partition(":")
-    if not first.isdecimal() or (colon and not last.isdecimal()) or (colon and int(last) < int(first)):
-        raise SetupError(f"--sequence-id-range: found {text!r}, expected FIRST or FIRST:LAST such as 1:1000")
-    if int(last or first) > LAST_ID:
-        raise SetupError(f"--sequence-id-range: found {text!r}, expected ids up to {LAST_ID}")
-    return int(first), int(last) - int(first) + 1 if colon else 0
+    ids = [int(part) for part in (first, last if colon else first) if part.isdecimal()]
+    # Id 0 stands for no sequence.
+    if len(ids) < 2 or not 1 <= ids[0] <= ids[1] <= LAST_ID:
+        raise SetupError(
+            f"--sequence-id-range: found {text!r}, expected FIRST or FIRST:LAST such as 1:1000, from 1 to "
+            f"{LAST_ID}"
+        )
+    return ids[0], ids[1] - ids[0] + 1 if colon else 0
 
 
 def intervals(path: Path) -> tuple[int, ...]:
