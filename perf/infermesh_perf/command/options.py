@@ -455,8 +455,45 @@ class SendingOptions:
 
 
 @dataclass(frozen=True)
-class TimeOptions:
-    """How long a level takes."""
+class WarmUpOptions:
+    """When requests begin to count, and when it is no use to go on."""
+
+    warm_up: Annotated[
+        float,
+        option(
+            "--warm-up",
+            panel=TIME,
+            metavar="SECONDS",
+            says="Requests of the first seconds do not count.",
+            example="--warm-up 5",
+        ),
+    ] = 0.5
+    warmup_request_count: Annotated[
+        int,
+        option(
+            "--warmup-request-count",
+            panel=TIME,
+            says="Nor do the first requests.",
+            example="--warmup-request-count 1000",
+            least=0,
+            most=LARGEST,
+        ),
+    ] = 0
+    abort_after_late: Annotated[
+        float | None,
+        option(
+            "--abort-after-late",
+            panel=TIME,
+            metavar="MILLISECONDS",
+            says="End the run once a request that is due has waited so long to be sent.",
+            example="--rps 5000 --abort-after-late 500",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class TimeOptions(WarmUpOptions):
+    """How long a level takes, where nothing else says it."""
 
     measurement_interval: Annotated[
         float,
@@ -513,37 +550,6 @@ class TimeOptions:
             panel=TIME,
             says="Measure so many requests, in place of windows that agree.",
             example="-n 10000",
-            least=0,
-            most=LARGEST,
-        ),
-    ] = 0
-    abort_after_late: Annotated[
-        float | None,
-        option(
-            "--abort-after-late",
-            panel=TIME,
-            metavar="MILLISECONDS",
-            says="End the run once a request that is due has waited so long to be sent.",
-            example="--rps 5000 --abort-after-late 500",
-        ),
-    ] = None
-    warm_up: Annotated[
-        float,
-        option(
-            "--warm-up",
-            panel=TIME,
-            metavar="SECONDS",
-            says="Requests of the first seconds do not count.",
-            example="--warm-up 5",
-        ),
-    ] = 0.5
-    warmup_request_count: Annotated[
-        int,
-        option(
-            "--warmup-request-count",
-            panel=TIME,
-            says="Nor do the first requests.",
-            example="--warmup-request-count 1000",
             least=0,
             most=LARGEST,
         ),

@@ -20,7 +20,7 @@ from infermesh_perf.results.document import Certificate, Level, Load
 
 #: Seconds of a trial that only leads the way, unless -z says otherwise.
 TRIAL_SECONDS = 2.0
-#: Of one that confirms, at least: what comes every few seconds must have a chance to show.
+#: Of one that confirms: what comes every few seconds must have a chance to show.
 CONFIRM_SECONDS = 6.0
 #: A proof that a little more would bring is not given up for a lower load: how much more at most, and how
 #: much beyond what it seems to need.
@@ -93,7 +93,7 @@ class Searcher:
         if percentile is not None:
             needed = max(needed, requests_needed(share_above(percentile), self._confidence))
         pacing = self._session.driver.pacing
-        least = CONFIRM_SECONDS if trial.purpose == "confirm" else pacing.seconds or TRIAL_SECONDS
+        least = pacing.seconds or (CONFIRM_SECONDS if trial.purpose == "confirm" else TRIAL_SECONDS)
         if not self._concurrency:
             least = max(least, math.ceil(1.1 * needed / trial.load))
         return replace(pacing, seconds=least, requests=None, minimum_requests=needed)

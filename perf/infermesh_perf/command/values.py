@@ -14,7 +14,9 @@ MOST_LEVELS = 1000
 #: Sequences have ids of 64 bits, half of which are room to count up.
 LAST_ID = (1 << 63) - 1
 #: Requests under way that the generator allows at most.
-MOST_AT_ONCE = 1 << 20
+MOST_AT_ONCE = 1_000_000
+#: Requests per second that it can be asked for.
+LOWEST_RATE, HIGHEST_RATE = 1e-3, 1e9
 _MODEL = re.compile(r"(?P<name>[^:=]+)(:(?P<version>[^:=]+))?(=(?P<weight>[^:=]+))?")
 _DURATION = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>ms|s|m|h|)")
 _SECONDS = {"ms": 1e-3, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
@@ -67,9 +69,10 @@ def levels(option: str, text: str, *, whole: bool) -> list[float]:
         if count > MOST_LEVELS:
             raise SetupError(f"{option}: {text!r} are {count} levels, expected {MOST_LEVELS} at most")
         values = [start + step * position for position in range(count)]
-    good = (0 < value <= MOST_AT_ONCE and value == int(value) if whole else value > 0 for value in values)
+    lowest, highest = (1, MOST_AT_ONCE) if whole else (LOWEST_RATE, HIGHEST_RATE)
+    good = (lowest <= value <= highest and (value == int(value) or not whole) for value in values)
     if not values or not all(good):
-        kind = f"whole numbers from 1 to {MOST_AT_ONCE}" if whole else "numbers above 0"
+        kind = f"{'whole ' if whole else ''}numbers from {lowest:g} to {highest:g}"
         raise SetupError(f"{option}: found {text!r}, expected {kind}")
     return values
 
