@@ -381,7 +381,7 @@ class SendingOptions:
             "--request-distribution",
             panel=LOAD,
             says="How requests of a rate follow each other.",
-            example="--request-rate-range 1000 --request-distribution constant",
+            example="--request-distribution constant",
         ),
     ] = DistributionName.POISSON
     connections: Annotated[
@@ -486,7 +486,7 @@ class WarmUpOptions:
             panel=TIME,
             metavar="MILLISECONDS",
             says="End the run once a request that is due has waited so long to be sent.",
-            example="--rps 5000 --abort-after-late 500",
+            example="--abort-after-late 500",
         ),
     ] = None
 
