@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from importlib import import_module
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from infermesh_perf.errors import RunError
 
 #: Name to what it does in a line. The module of a name has a function of that name, or a Typer called `app`.
 COMMANDS = {
@@ -47,6 +50,16 @@ class LazyGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the signature of the base
         """None for a name that is none."""
         return _load(cmd_name) if cmd_name in COMMANDS else None
+
+    def invoke(self, ctx: Any) -> Any:
+        """SIGTERM is Ctrl-C: a command that has measured something hands it out, any other one has failed."""
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise RunError("interrupted: there is nothing to hand out") from error
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the signature of the base
         """From the lines above: importing all modules for it would take a second."""

@@ -14,7 +14,9 @@ from rich.table import Table
 
 from infermesh_perf import machine
 from infermesh_perf.analysis import text as texts
-from infermesh_perf.command.session import cores
+from infermesh_perf.command import values
+from infermesh_perf.command.options import MANY
+from infermesh_perf.command.provenance import cores
 from infermesh_perf.errors import SetupError
 from infermesh_perf.load.calibrate import against_null
 from infermesh_perf.load.plan import Sending
@@ -24,7 +26,7 @@ from infermesh_perf.results.document import Load
 EXAMPLES = """\b
 Examples:
   infermesh perf calibrate
-  infermesh perf calibrate --bytes 4194304 --threads 2 -z 2
+  infermesh perf calibrate --bytes 4194304 --threads 2 -z 2s
   infermesh perf calibrate --json > calibration.json
 
 A null server in the same process answers every request at once with the same bytes. What is reached here is
@@ -56,14 +58,18 @@ class Row:
 
 def calibrate(
     size: Annotated[
-        int, typer.Option("--bytes", help="Size of request and answer. Example: --bytes 4194304")
+        int,
+        typer.Option(
+            "--bytes", min=1, max=1 << 30, help="Size of request and answer. Example: --bytes 4194304"
+        ),
     ] = 300,
     threads: Annotated[
-        int, typer.Option(help="Threads that send; 0: half of the cores. Example: --threads 2")
+        int,
+        typer.Option(min=0, max=MANY, help="Threads that send; 0: half of the cores. Example: --threads 2"),
     ] = 0,
-    seconds: Annotated[
-        float, typer.Option("-z", "--duration", help="Seconds for each row. Example: -z 5")
-    ] = 1.0,
+    duration: Annotated[
+        str, typer.Option("-z", "--duration", metavar="TIME", help="For each row. Example: -z 5s")
+    ] = "1s",
     as_json: Annotated[
         bool, typer.Option("--json", help="The table as JSON. Example: --json > calibration.json")
     ] = False,
@@ -72,10 +78,9 @@ def calibrate(
 
     Closed loops say how many requests per second the client manages, open loops how late it is.
     """
-    if not 1 <= size <= 1 << 30:
-        raise SetupError(f"--bytes: found {size}, expected 1 to {1 << 30}")
-    if threads < 0 or not seconds > 0:
-        raise SetupError("--threads and -z: expected threads from 0 and seconds above 0")
+    seconds = values.duration("-z", duration)
+    if seconds is None:
+        raise SetupError("-z: found an empty text, expected a time such as 5s")
     sending = Sending(threads=threads or max(cores() // 2, 1))
     errors = Console(stderr=True, highlight=False)
     rows = []

@@ -25,8 +25,9 @@ from infermesh_perf.command.options import (
     TimeOptions,
     option,
 )
+from infermesh_perf.command.provenance import command_line, environment
 from infermesh_perf.command.run import LoadOptions, loads_of
-from infermesh_perf.command.session import Options, Session, command_line, environment, session
+from infermesh_perf.command.session import Options, Session, session
 from infermesh_perf.errors import RunError, SetupError
 from infermesh_perf.results import files
 from infermesh_perf.results.document import Comparison, Level, Load, Ratio, Run
@@ -65,6 +66,8 @@ class CompareOptions:
             panel=LOAD,
             says="Turns of each side, ABBA; as many as the confidence needs without it.",
             example="--rounds 10",
+            least=2,
+            most=1000,
         ),
     ] = None
     concurrency_range: Annotated[
@@ -194,10 +197,7 @@ def _check(look: CompareOptions, targets: list[str], target: TargetOptions) -> N
         raise SetupError("-u is without effect: the addresses stand behind `compare`")
     if not 50 <= look.confidence < 100:
         raise SetupError(f"--confidence: found {look.confidence:g}, expected 50 to less than 100 percent")
-    if look.minimum_effect < 0:
-        raise SetupError(f"--minimum-effect: found {look.minimum_effect:g}, expected 0 or more percent")
-    if look.compare_rounds is not None and look.compare_rounds < 2:
-        raise SetupError(f"--rounds: found {look.compare_rounds}, expected 2 or more")
+    values.within("--minimum-effect", look.minimum_effect, 0, 1000, "%")
 
 
 def _baseline(path: Path) -> Run:

@@ -32,12 +32,29 @@ class MemoryKind(StrEnum):
     CUDA = "cuda"
 
 
+#: More than any machine has room for, and less than what the generator counts with.
+MANY = 1 << 30
+#: Of numbers with 64 bits and a sign.
+LARGEST = (1 << 63) - 1
+
+
 def option(
-    *names: str, says: str, panel: str, example: str, metavar: str | None = None
+    *names: str,
+    says: str,
+    panel: str,
+    example: str,
+    metavar: str | None = None,
+    least: int | None = None,
+    most: int = MANY,
 ) -> typer.models.OptionInfo:
-    """An option whose help ends with an example."""
+    """An option whose help ends with an example. A whole number lies between `least` and `most`."""
     found: typer.models.OptionInfo = typer.Option(
-        *names, help=f"{says} Example: {example}", rich_help_panel=panel, metavar=metavar
+        *names,
+        help=f"{says} Example: {example}",
+        rich_help_panel=panel,
+        metavar=metavar,
+        min=least,
+        max=None if least is None else most,
     )
     return found
 
@@ -193,7 +210,7 @@ class InputOptions:
 
     batch: Annotated[
         int | None,
-        option("-b", "--batch-size", panel=INPUT, says="Rows in each request.", example="-b 8"),
+        option("-b", "--batch-size", panel=INPUT, says="Rows in each request.", example="-b 8", least=1),
     ] = None
     shape: Annotated[
         list[str],
@@ -249,7 +266,13 @@ class InputOptions:
     ] = field(default_factory=list)
     string_length: Annotated[
         int | None,
-        option("--string-length", panel=INPUT, says="Length of random texts.", example="--string-length 64"),
+        option(
+            "--string-length",
+            panel=INPUT,
+            says="Length of random texts.",
+            example="--string-length 64",
+            least=0,
+        ),
     ] = None
     string_data: Annotated[
         str | None,
@@ -257,7 +280,13 @@ class InputOptions:
     ] = None
     payloads: Annotated[
         int | None,
-        option("--payloads", panel=INPUT, says="How many random requests differ.", example="--payloads 100"),
+        option(
+            "--payloads",
+            panel=INPUT,
+            says="How many random requests differ.",
+            example="--payloads 100",
+            least=1,
+        ),
     ] = None
     seed: Annotated[
         int,
@@ -266,6 +295,8 @@ class InputOptions:
             panel=INPUT,
             says="Every random choice follows from it.",
             example="--random-seed 7",
+            least=0,
+            most=LARGEST,
         ),
     ] = 1
     json_tensors: Annotated[
@@ -294,6 +325,8 @@ class InputOptions:
             metavar="BYTES",
             says="Room for each output there; 0: outputs are sent.",
             example="--output-shared-memory-size 4096",
+            least=0,
+            most=LARGEST,
         ),
     ] = 0
     sequence_length: Annotated[
@@ -303,6 +336,7 @@ class InputOptions:
             panel=SEQUENCES,
             says="Requests in a sequence, in the mean.",
             example="--sequence-length 50",
+            least=1,
         ),
     ] = None
     sequence_length_variation: Annotated[
@@ -332,6 +366,7 @@ class InputOptions:
             panel=SEQUENCES,
             says="Sequences that live at once in an open loop.",
             example="--num-of-sequences 16",
+            least=1,
         ),
     ] = 4
 
@@ -346,7 +381,7 @@ class SendingOptions:
             "--request-distribution",
             panel=LOAD,
             says="How requests of a rate follow each other.",
-            example="--request-rate-range 1000 --request-distribution constant",
+            example="--request-distribution constant",
         ),
     ] = DistributionName.POISSON
     connections: Annotated[
@@ -356,12 +391,17 @@ class SendingOptions:
             panel=LOAD,
             says="Connections; 0: one for each thread.",
             example="--connections 8",
+            least=0,
         ),
     ] = 0
     threads: Annotated[
         int,
         option(
-            "--threads", panel=LOAD, says="Threads that send; 0: half of the cores.", example="--threads 2"
+            "--threads",
+            panel=LOAD,
+            says="Threads that send; 0: half of the cores.",
+            example="--threads 2",
+            least=0,
         ),
     ] = 0
     max_outstanding: Annotated[
@@ -372,6 +412,7 @@ class SendingOptions:
             says="Requests under way at once when sending at a rate; what is due beyond waits, and its "
             "wait counts.",
             example="--max-outstanding 64",
+            least=1,
         ),
     ] = 1024
     workers: Annotated[
@@ -414,8 +455,45 @@ class SendingOptions:
 
 
 @dataclass(frozen=True)
-class TimeOptions:
-    """How long a level takes."""
+class WarmUpOptions:
+    """When requests begin to count, and when it is no use to go on."""
+
+    warm_up: Annotated[
+        float,
+        option(
+            "--warm-up",
+            panel=TIME,
+            metavar="SECONDS",
+            says="Requests of the first seconds do not count.",
+            example="--warm-up 5",
+        ),
+    ] = 0.5
+    warmup_request_count: Annotated[
+        int,
+        option(
+            "--warmup-request-count",
+            panel=TIME,
+            says="Nor do the first requests.",
+            example="--warmup-request-count 1000",
+            least=0,
+            most=LARGEST,
+        ),
+    ] = 0
+    abort_after_late: Annotated[
+        float | None,
+        option(
+            "--abort-after-late",
+            panel=TIME,
+            metavar="MILLISECONDS",
+            says="End the run once a request that is due has waited so long to be sent.",
+            example="--abort-after-late 500",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class TimeOptions(WarmUpOptions):
+    """How long a level takes, where nothing else says it."""
 
     measurement_interval: Annotated[
         float,
@@ -441,7 +519,7 @@ class TimeOptions:
     ] = 10.0
     max_trials: Annotated[
         int,
-        option("-r", "--max-trials", panel=TIME, says="Windows at most.", example="-r 20"),
+        option("-r", "--max-trials", panel=TIME, says="Windows at most.", example="-r 20", least=3),
     ] = 10
     percentile: Annotated[
         float | None,
@@ -472,35 +550,8 @@ class TimeOptions:
             panel=TIME,
             says="Measure so many requests, in place of windows that agree.",
             example="-n 10000",
-        ),
-    ] = 0
-    abort_after_late: Annotated[
-        float | None,
-        option(
-            "--abort-after-late",
-            panel=TIME,
-            metavar="MILLISECONDS",
-            says="End the run once a request that is due has waited so long to be sent.",
-            example="--rps 5000 --abort-after-late 500",
-        ),
-    ] = None
-    warm_up: Annotated[
-        float,
-        option(
-            "--warm-up",
-            panel=TIME,
-            metavar="SECONDS",
-            says="Requests of the first seconds do not count.",
-            example="--warm-up 5",
-        ),
-    ] = 0.5
-    warmup_request_count: Annotated[
-        int,
-        option(
-            "--warmup-request-count",
-            panel=TIME,
-            says="Nor do the first requests.",
-            example="--warmup-request-count 1000",
+            least=0,
+            most=LARGEST,
         ),
     ] = 0
 
@@ -556,6 +607,8 @@ class ServerOptions:
             metavar="PORT",
             says="Take the server's spans here (OTLP over HTTP) and show stages of slow requests.",
             example="--trace-share 0.01 --otlp-port 4318",
+            least=0,
+            most=65_535,
         ),
     ] = None
     no_calibration: Annotated[

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from infermesh_perf.errors import SetupError
 from infermesh_perf.report import terminal
 from infermesh_perf.results import csv_file, files
 
@@ -42,11 +43,14 @@ def report(
     A result holds every distribution, so that nothing is lost: a page of today can be made from a file of
     last year.
     """
-    from infermesh_perf.errors import SetupError
+    # Here, because it takes a second to import.
     from infermesh_perf.report import page
 
     if len(results) > 1 and (report or csv):
         raise SetupError("--report and -f are for one result", hint="--report-dir takes several")
+    if report and report_dir:
+        raise SetupError("--report and --report-dir both say where pages go, expected one of them")
+    _refuse_one_name(results if report_dir else [])
     documents = [(path, files.load(path)) for path in results]
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
     for path, document in documents:
@@ -60,3 +64,15 @@ def report(
         if csv:
             csv_file.save(document, csv)
             errors.print(f"Written: {csv}", markup=False)
+
+
+def _refuse_one_name(results: list[Path]) -> None:
+    """A page has the name of its result, and must not replace another one's."""
+    first: dict[str, Path] = {}
+    for path in results:
+        other = first.setdefault(path.stem, path)
+        if other is not path:
+            raise SetupError(
+                f"{other} and {path} would both have the page {path.stem}.html",
+                hint="make their pages one by one with --report",
+            )

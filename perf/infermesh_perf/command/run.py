@@ -42,7 +42,7 @@ Examples:
 
 {exits.TABLE}"""
 
-#: Requests that `--profile-export-file` describes at most.
+#: Requests of each slice that `--profile-export-file` describes: all of them.
 RECORDS = 1_000_000
 
 
@@ -95,6 +95,8 @@ class LoadOptions:
             panel=LOAD,
             says="Take all loads so many times, as a baseline for perf compare needs it.",
             example="-c 16 --rounds 8 -o baseline.json",
+            least=1,
+            most=1000,
         ),
     ] = 1
     latency_threshold: Annotated[
@@ -154,12 +156,12 @@ def run(
     Inputs are made from the model's metadata. Latency counts from the moment a request was due, so that a
     server that stalls cannot hide it by slowing the client down.
     """
-    results.check(output)
+    results.check(output, profile_export_file=load.profile_export_file)
     objective = slo.parse(load.slo) if load.slo else None
     gaps = values.intervals(load.request_intervals) if load.request_intervals else ()
     loads = loads_of(load, sending, gaps)
-    if load.rounds < 1:
-        raise SetupError(f"--rounds: found {load.rounds}, expected 1 or more")
+    if load.latency_threshold is not None:
+        values.within("-l", load.latency_threshold, 0.001, 1e9, "ms")
     if load.binary_search and (load.latency_threshold is None or len(loads) < 2):
         raise SetupError(
             "--binary-search needs a range of loads and -l", hint="infermesh perf search knows more"
@@ -176,7 +178,7 @@ def run(
                 levels = sweep(found.driver, loads * load.rounds, view, _over(load, time))
         document = found.document(levels)
         if load.profile_export_file:
-            profile_export.save(document, found.driver.records, load.profile_export_file)
+            profile_export.save(document, found.driver.experiments, load.profile_export_file)
     results.hand_out(document, output, found.driver.remarks)
     raise typer.Exit(exits.of_run(document))
 

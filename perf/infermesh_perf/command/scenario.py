@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Annotated
 
@@ -23,6 +23,7 @@ from infermesh_perf.command.options import (
     ServerOptions,
     TargetOptions,
     TimeOptions,
+    WarmUpOptions,
     option,
 )
 from infermesh_perf.command.session import Options, session
@@ -86,6 +87,7 @@ class ScenarioOptions:
             panel=LOAD,
             says="Queries at least, in place of the scenario's number.",
             example="--min-query-count 1024",
+            least=1,
         ),
     ] = None
 
@@ -97,7 +99,7 @@ def scenario(
     look: ScenarioOptions,
     inputs: InputOptions,
     sending: SendingOptions,
-    time: TimeOptions,
+    time: WarmUpOptions,
     server: ServerOptions,
     output: OutputOptions,
 ) -> None:
@@ -108,13 +110,12 @@ def scenario(
     """
     results.check(output)
     rules = rules_of(name, look)
-    if time.duration or time.request_count:
-        raise SetupError("-z and -n are without effect: --min-duration and --min-query-count say how long")
     if rules.samples_per_query > 1 and inputs.batch is None:
         inputs = replace(inputs, batch=rules.samples_per_query)
     load = load_of(name, look, sending)
+    options = Options(target, inputs, sending, TimeOptions(**asdict(time)), server)
     tags = values.names_and_texts("--tags", output.tags)
-    with session(Options(target, inputs, sending, time, server), None, tags) as found:
+    with session(options, None, tags) as found:
         driver = found.driver
         # A query of several samples is one request with so many rows.
         rules = replace(rules, samples_per_query=max(driver.prepared.batches))
@@ -142,12 +143,10 @@ def rules_of(name: ScenarioName, look: ScenarioOptions) -> Rules:
         )
     if not is_server and (look.rps is not None or look.target_latency is not None):
         raise SetupError(f"--rps and --target-latency are for Server, found {name.value}")
-    if look.rps is not None and not look.rps > 0:
-        raise SetupError(f"--rps: found {look.rps:g}, expected more than 0")
-    if look.target_latency is not None and not look.target_latency > 0:
-        raise SetupError(f"--target-latency: found {look.target_latency:g}, expected more than 0 ms")
-    if look.min_query_count is not None and look.min_query_count < 1:
-        raise SetupError(f"--min-query-count: found {look.min_query_count}, expected 1 or more")
+    if look.rps is not None:
+        values.within("--rps", look.rps, values.LOWEST_RATE, values.HIGHEST_RATE, "requests per second")
+    if look.target_latency is not None:
+        values.within("--target-latency", look.target_latency, 0.001, 1e9, "ms")
     return replace(
         rules,
         minimum_seconds=values.duration("--min-duration", look.min_duration) or rules.minimum_seconds,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Annotated
 
@@ -16,12 +16,14 @@ from infermesh_perf.command.grouped import grouped
 from infermesh_perf.command.live import View
 from infermesh_perf.command.options import (
     LOAD,
+    TIME,
     InputOptions,
     OutputOptions,
     SendingOptions,
     ServerOptions,
     TargetOptions,
     TimeOptions,
+    WarmUpOptions,
     option,
 )
 from infermesh_perf.command.searching import Searcher
@@ -102,6 +104,17 @@ class SearchOptions:
             example="--confidence 95",
         ),
     ] = 99.0
+    duration: Annotated[
+        str,
+        option(
+            "-z",
+            "--duration",
+            panel=TIME,
+            metavar="TIME",
+            says="Of each trial at least; without it two seconds, and six of the one that confirms.",
+            example="-z 5s",
+        ),
+    ] = ""
 
 
 @grouped
@@ -110,7 +123,7 @@ def search(
     look: SearchOptions,
     inputs: InputOptions,
     sending: SendingOptions,
-    time: TimeOptions,
+    time: WarmUpOptions,
     server: ServerOptions,
     output: OutputOptions,
 ) -> None:
@@ -125,7 +138,8 @@ def search(
     if not 50 <= look.confidence < 100:
         raise SetupError(f"--confidence: found {look.confidence:g}, expected 50 to less than 100 percent")
     confidence = look.confidence / 100
-    options = Options(target, inputs, sending, time, server, confidence=confidence)
+    pace = TimeOptions(**asdict(time), duration=look.duration)
+    options = Options(target, inputs, sending, pace, server, confidence=confidence)
     tags = values.names_and_texts("--tags", output.tags)
     bounds(look, None)
     with session(options, objective, tags) as found:

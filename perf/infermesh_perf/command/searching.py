@@ -14,12 +14,13 @@ from infermesh_perf.analysis.slo import Objective
 from infermesh_perf.command.live import View
 from infermesh_perf.command.session import Session
 from infermesh_perf.errors import RunError
+from infermesh_perf.load.levels import cut_short_by
 from infermesh_perf.load.pacing import Pacing
 from infermesh_perf.results.document import Certificate, Level, Load
 
 #: Seconds of a trial that only leads the way, unless -z says otherwise.
 TRIAL_SECONDS = 2.0
-#: Of one that confirms, at least: what comes every few seconds must have a chance to show.
+#: Of one that confirms: what comes every few seconds must have a chance to show.
 CONFIRM_SECONDS = 6.0
 #: A proof that a little more would bring is not given up for a lower load: how much more at most, and how
 #: much beyond what it seems to need.
@@ -52,10 +53,10 @@ class Searcher:
                 longer = self._longer(trial, level)
                 if longer is not None:
                     level = self._measure(position, longer)
-            except RunError as error:
+            except (RunError, KeyboardInterrupt) as error:
                 if not self._levels:
                     raise
-                self._session.driver.cut_short = f"at {trial.load:g}: {error}"
+                self._session.driver.cut_short = cut_short_by(error, self._load(trial))
                 return
             position += 1
             self._levels[trial.load] = level
@@ -75,13 +76,14 @@ class Searcher:
         found = self._search.result
         return found.sentence if found else "the search was cut short"
 
-    def _measure(self, position: int, trial: Trial) -> Level:
+    def _load(self, trial: Trial) -> Load:
+        if self._concurrency:
+            return Load(mode="concurrency", value=trial.load)
         distribution = self._session.driver.sending_distribution
-        load = (
-            Load(mode="concurrency", value=trial.load)
-            if self._concurrency
-            else Load(mode="rate", value=round(trial.load, 1), distribution=distribution)
-        )
+        return Load(mode="rate", value=round(trial.load, 1), distribution=distribution)
+
+    def _measure(self, position: int, trial: Trial) -> Level:
+        load = self._load(trial)
         watch = self._view.watch(position, load, f"({trial.purpose})")
         return self._session.driver.run(load, watch, self._pacing(trial))
 
@@ -91,7 +93,7 @@ class Searcher:
         if percentile is not None:
             needed = max(needed, requests_needed(share_above(percentile), self._confidence))
         pacing = self._session.driver.pacing
-        least = CONFIRM_SECONDS if trial.purpose == "confirm" else pacing.seconds or TRIAL_SECONDS
+        least = pacing.seconds or (CONFIRM_SECONDS if trial.purpose == "confirm" else TRIAL_SECONDS)
         if not self._concurrency:
             least = max(least, math.ceil(1.1 * needed / trial.load))
         return replace(pacing, seconds=least, requests=None, minimum_requests=needed)

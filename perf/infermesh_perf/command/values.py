@@ -11,6 +11,12 @@ from infermesh_perf.errors import SetupError
 from infermesh_perf.results.document import Load
 
 MOST_LEVELS = 1000
+#: Sequences have ids of 64 bits, half of which are room to count up.
+LAST_ID = (1 << 63) - 1
+#: Requests under way that the generator allows at most.
+MOST_AT_ONCE = 1_000_000
+#: Requests per second that it can be asked for.
+LOWEST_RATE, HIGHEST_RATE = 1e-3, 1e9
 _MODEL = re.compile(r"(?P<name>[^:=]+)(:(?P<version>[^:=]+))?(=(?P<weight>[^:=]+))?")
 _DURATION = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>ms|s|m|h|)")
 _SECONDS = {"ms": 1e-3, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
@@ -38,6 +44,14 @@ def number(option: str, text: str) -> float:
     return value
 
 
+def within(option: str, value: float, lowest: float, highest: float, unit: str = "") -> float:
+    """The value, if it is one between the two, which are allowed themselves."""
+    if not lowest <= value <= highest:
+        allowed = f"{lowest:g} to {highest:g} {unit}".rstrip()
+        raise SetupError(f"{option}: found {value:g}, expected {allowed}")
+    return value
+
+
 def levels(option: str, text: str, *, whole: bool) -> list[float]:
     """Values of `START[:END[:STEP]]`, or of a list with commas; END is one of them if steps come to it."""
     if "," in text:
@@ -55,8 +69,10 @@ def levels(option: str, text: str, *, whole: bool) -> list[float]:
         if count > MOST_LEVELS:
             raise SetupError(f"{option}: {text!r} are {count} levels, expected {MOST_LEVELS} at most")
         values = [start + step * position for position in range(count)]
-    if any(value <= 0 or (whole and value != int(value)) for value in values):
-        kind = "whole numbers above 0" if whole else "numbers above 0"
+    lowest, highest = (1, MOST_AT_ONCE) if whole else (LOWEST_RATE, HIGHEST_RATE)
+    good = (lowest <= value <= highest and (value == int(value) or not whole) for value in values)
+    if not values or not all(good):
+        kind = f"{'whole ' if whole else ''}numbers from {lowest:g} to {highest:g}"
         raise SetupError(f"{option}: found {text!r}, expected {kind}")
     return values
 
@@ -102,9 +118,14 @@ def shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
 def id_range(text: str) -> tuple[int, int]:
     """First id and how many there are of `FIRST[:LAST]`; 0: without a limit."""
     first, colon, last = text.partition(":")
-    if not first.isdecimal() or (colon and not last.isdecimal()) or (colon and int(last) < int(first)):
-        raise SetupError(f"--sequence-id-range: found {text!r}, expected FIRST or FIRST:LAST such as 1:1000")
-    return int(first), int(last) - int(first) + 1 if colon else 0
+    ids = [int(part) for part in (first, last if colon else first) if part.isdecimal()]
+    # Id 0 stands for no sequence.
+    if len(ids) < 2 or not 1 <= ids[0] <= ids[1] <= LAST_ID:
+        raise SetupError(
+            f"--sequence-id-range: found {text!r}, expected FIRST or FIRST:LAST such as 1:1000, from 1 to "
+            f"{LAST_ID}"
+        )
+    return ids[0], ids[1] - ids[0] + 1 if colon else 0
 
 
 def intervals(path: Path) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate
 
 from infermesh.proto.infermesh_load_v1 import load_pb2
 
@@ -22,15 +23,21 @@ def usable(plan: load_pb2.LoadPlan, workers: int) -> tuple[int, str]:
     rate = plan.open.constant
     if rate and count > (turns := max(int(rate * TURN_SECONDS), 1)):
         count, reason = turns, f"{rate:g} requests per second are too few for more to take turns"
+    while delays(plan, count)[-1] > TURN_SECONDS * 1e9:
+        count, reason = count - 1, "the recorded intervals are too long for more to take turns"
     return count, reason
 
 
 def delays(plan: load_pb2.LoadPlan, workers: int) -> list[int]:
     """By how much each worker begins after the common start, in nanoseconds.
 
-    Requests at even distances would come in groups, one of each worker, if all began at once. Poisson's
-    moments and recorded ones are divided as they are, and a closed loop has none.
+    Requests at even distances would come in groups, one of each worker, if all began at once, and recorded
+    ones in others than they were recorded in. Poisson's moments are random, and a closed loop has none.
     """
+    if gaps := plan.open.replay.gap_ns:
+        # The last gaps of the recording: each worker's first moment is one gap of its own after it begins.
+        last = (gaps[position % len(gaps)] for position in range(1 - workers, 0))
+        return list(accumulate(last, initial=0))
     rate = plan.open.constant
     return [round(index * 1e9 / rate) if rate else 0 for index in range(workers)]
 

@@ -17,6 +17,7 @@ from infermesh_perf.load.pacing import Pacing
 from infermesh_perf.load.plan import Sending, plan
 from infermesh_perf.load.prepared import Prepared
 from infermesh_perf.results.document import Level, Load
+from infermesh_perf.results.profile_export import Experiment
 
 MakeEngine = Callable[[load_pb2.LoadPlan], Engine]
 
@@ -35,11 +36,9 @@ class Driver:
     sending_distribution: Literal["constant", "poisson"] = "poisson"
     #: Sentences for people, each once.
     remarks: list[str] = field(default_factory=list)
-    #: Requests one by one, where the plan asks for them: position of the level, start of its generator in
-    #: nanoseconds since 1970, record.
-    records: list[tuple[int, int, load_pb2.RequestRecord]] = field(default_factory=list)
+    #: Requests one by one, where the plan asks for them.
+    experiments: list[Experiment] = field(default_factory=list)
     cut_short: str = ""
-    _levels: int = 0
 
     def run(self, load: Load, watch: Watch, pacing: Pacing | None = None) -> Level:
         """One level; afterwards `cut_short` says if it was the last. RunError if nothing was measured."""
@@ -65,12 +64,17 @@ class Driver:
         self.cut_short = found.cut_short
         traced = [record.trace_id.hex() for _, record in found.totals.slowest if record.trace_id]
         seen = self.observers.result(traced)
-        self.remarks += [remark for remark in seen.remarks if remark not in self.remarks]
-        position = self._levels
-        self._levels += 1
-        self.records += [(position, found.started_unix_ns, record) for _, record in found.totals.records]
+        self.remarks = list(dict.fromkeys([*self.remarks, *seen.remarks]))
+        if self.sending.records:
+            records = [record for _, record in found.totals.records]
+            self.experiments.append(Experiment(load, found.started_unix_ns, records))
         hops = self.observers.hops(found.totals.all, seen)
         return level(load, found, seen, hops, self.context)
+
+
+def cut_short_by(error: RunError | KeyboardInterrupt, load: Load) -> str:
+    """Why a run ends with a load of which nothing was measured."""
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else f"{load}: {error}"
 
 
 class Viewer(Protocol):
@@ -89,17 +93,17 @@ def sweep(
 ) -> list[Level]:
     """All loads in their order; fewer if the run is cut short or a level is `enough`.
 
-    Raises RunError if not even one level was measured.
+    Raises RunError, or KeyboardInterrupt, if not even one level was measured.
     """
     levels: list[Level] = []
     for position, load in enumerate(loads):
         try:
             levels.append(driver.run(load, viewer.watch(position, load)))
-        except RunError as error:
+        except (RunError, KeyboardInterrupt) as error:
             if not levels:
                 raise
             # What was found by then is kept.
-            driver.cut_short = f"{load}: {error}"
+            driver.cut_short = cut_short_by(error, load)
             break
         viewer.done(levels[-1])
         if driver.cut_short or enough(levels[-1]):

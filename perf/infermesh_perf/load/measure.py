@@ -78,6 +78,7 @@ class _Level:
         self._pacing = pacing
         self._watch = watch
         self._gone_since: float | None = None
+        self._measuring = False
         self._windows: list[Totals] = []
         self._stability = Stability(pacing.stability_percent, pacing.trials)
         self._found = Measurement(Totals.empty(workloads), Timeline())
@@ -91,13 +92,14 @@ class _Level:
             # Slices from here on count.
             last = self._engine.take()
             found.started_unix_ns, found.origin_ns = last.started_unix_ns, last.end_ns
+            self._measuring = True
             self._engine.measure()
             self._windowed()
         except KeyboardInterrupt:
             found.cut_short = "interrupted"
         except RunError as error:
             found.cut_short = str(error)
-        if found.origin_ns:
+        if self._measuring:
             end()
         self._drain()
         self._sum_up()
@@ -200,7 +202,7 @@ class _Level:
         except RunError as error:
             found.cut_short = found.cut_short or str(error)
             return
-        if found.origin_ns:
+        if self._measuring:
             rest = Totals.empty(self._workloads)
             rest.add(last, in_time=False)
             self._windows.append(rest)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import accumulate
 
 from infermesh.proto.infermesh_load_v1 import load_pb2
 
@@ -25,15 +26,6 @@ class Sending:
     trace_share: float = 0.0
     #: Of recorded intervals, nanoseconds.
     gaps_ns: tuple[int, ...] = ()
-
-    def part(self, index: int, workers: int) -> Sending:
-        """What one of several workers does of it."""
-        return replace(
-            self,
-            connections=_part(self.connections, index, workers),
-            max_outstanding=_part(self.max_outstanding, index, workers),
-            seed=self.seed + index,
-        )
 
 
 def plan(
@@ -104,12 +96,12 @@ def _part(total: int, index: int, workers: int) -> int:
 
 
 def _every(gaps: Sequence[int], index: int, workers: int) -> list[int]:
-    """The gaps between every nth moment of a recording that is played again and again."""
-    moments = []
-    now = 0
+    """The gaps between every nth moment of a recording that is played again and again.
+
+    The first is that from the last moment to the first one of the next round, so that rounds follow each
+    other as in the recording: `division.delays` says when each worker begins.
+    """
     # As many rounds as there are workers: then each has the same moments in every round of its own.
-    for gap in list(gaps) * workers:
-        now += gap
-        moments.append(now)
+    moments = list(accumulate(list(gaps) * workers))
     own = moments[index::workers]
-    return [later - earlier for earlier, later in zip([0, *own], own, strict=False)]
+    return [later - earlier for earlier, later in zip([own[-1] - moments[-1], *own], own, strict=False)]
