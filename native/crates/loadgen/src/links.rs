@@ -19,6 +19,10 @@ use std::{
 const FIRST_PAUSE: u64 = 1_000_000;
 const LONGEST_PAUSE: u64 = 500_000_000;
 
+/// So many requests share a write at most. A caller who waits for an answer sends his next request as it comes; with all
+/// of them in one write at the end of a turn, client and server would only ever work in turns.
+const BURST: u32 = 4;
+
 pub struct Links {
     plan: Arc<Plan>,
     destination: Arc<Destination>,
@@ -32,6 +36,8 @@ pub struct Links {
     free: VecDeque<usize>,
     /// Slots with something to be sent.
     touched: Vec<usize>,
+    /// An early flush has made room on a connection.
+    relieved: bool,
     /// Slots that were not read to their end.
     unread: Vec<usize>,
     /// Where the search for a connection begins.
@@ -63,6 +69,8 @@ struct Slot {
     /// Another slot has taken its part; it ends with its last request.
     leaving: bool,
     touched: bool,
+    /// Requests since the last flush.
+    unflushed: u32,
     free: bool,
 }
 
@@ -86,6 +94,7 @@ impl Links {
             down: (0..live).map(|slot| Reverse((0, slot))).collect(),
             free: VecDeque::new(),
             touched: Vec::new(),
+            relieved: false,
             unread: Vec::new(),
             turn: 0,
             live,
@@ -243,7 +252,14 @@ impl Links {
         self.touch(slot);
         let place = &mut self.slots[slot];
         place.load += 1;
-        place.link.as_mut().map_or(0, |link| link.send(&self.plan, ticket, request))
+        let Some(link) = &mut place.link else { return 0 };
+        let stream = link.send(&self.plan, ticket, request);
+        place.unflushed += 1;
+        if place.unflushed == BURST {
+            place.unflushed = 0;
+            self.relieved |= link.flush();
+        }
+        stream
     }
 
     fn touch(&mut self, slot: usize) {
@@ -369,10 +385,11 @@ impl Links {
 
     /// Sends what waits. Whether there is room now that was taken by bytes before.
     pub fn flush(&mut self) -> bool {
-        let mut relieved = false;
+        let mut relieved = std::mem::take(&mut self.relieved);
         while let Some(slot) = self.touched.pop() {
             let place = &mut self.slots[slot];
             place.touched = false;
+            place.unflushed = 0;
             if let Some(link) = &mut place.link {
                 relieved |= link.flush();
             }
