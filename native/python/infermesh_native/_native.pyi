@@ -312,8 +312,8 @@ class Histogram:
 class LoadGenerator:
     """Sends what a plan says, from threads of its own that never enter the interpreter.
 
-    ``connect``, ``start``, ``measure`` at the end of the warm-up, ``take`` now and then, ``stop``. All of them
-    let other threads run while they wait.
+    ``connect``, ``start``, ``measure`` at the end of the warm-up, ``take`` now and then, ``stop``. All let
+    other threads run while they wait.
     """
 
     def __new__(cls, plan: bytes) -> LoadGenerator:
