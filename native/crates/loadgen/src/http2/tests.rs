@@ -221,7 +221,8 @@ fn frames_are_as_long_as_the_peer_takes_them() {
 #[test]
 fn no_more_streams_are_opened_than_the_peer_allows() {
     let mut client = Client::settled(0, &[(setting::MAX_CONCURRENT_STREAMS, 2)]);
-    (client.send(0, 0), client.send(1, 0));
+    client.send(0, 0);
+    client.send(1, 0);
     assert!(!client.connection.has_room(0));
     client.hear(&answer(1)).unwrap();
     assert!(client.connection.has_room(0));
@@ -275,7 +276,8 @@ fn an_answer_before_the_request_is_sent_ends_it() {
 #[test]
 fn a_wrong_message_is_its_request_s_alone() {
     let mut client = Client::settled(0, &[]);
-    (client.send(0, 0), client.send(1, 0));
+    client.send(0, 0);
+    client.send(1, 0);
     client.hear(&frame(kind::DATA, 0, 1, &[1, 0, 0, 0, 0])).unwrap();
     client.hear(&answer(3)).unwrap();
     assert_eq!(client.ended(), [(0, Some(Kind::Protocol)), (1, None)]);
@@ -454,7 +456,8 @@ mod streams {
     #[test]
     fn a_stream_that_ends_takes_its_request_with_it() {
         let mut client = client(0, &[]);
-        (client.send(0, 0), client.send(1, 0));
+        client.send(0, 0);
+        client.send(1, 0);
         client.connection.release(3);
         for stream in [1, 3] {
             let refused = b"\x88\0\x0bgrpc-status\x0214";
