@@ -1,5 +1,6 @@
 """Runs `infermesh perf` as people do: in this process, or as one of its own that can be interrupted."""
 
+import signal as signals
 import subprocess
 import sys
 from collections.abc import Callable
@@ -36,10 +37,15 @@ def in_process(capsys: pytest.CaptureFixture[str]) -> Perf:
     def perf(*arguments: object) -> Outcome:
         capsys.readouterr()
         code: object = None
+        given = ["perf", *map(str, arguments)]
+        # The command notes down how it was typed.
+        before, sys.argv = sys.argv, ["/somewhere/bin/infermesh", *given]
         try:
-            cli.main(["perf", *map(str, arguments)])
+            cli.main(given)
         except SystemExit as ended:
             code = ended.code
+        finally:
+            sys.argv = before
         out, err = capsys.readouterr()
         return Outcome(code, out, err)
 
@@ -79,6 +85,12 @@ class Process:
                 return
         raise AssertionError(f"ended without {text!r}: {self.said}")
 
+    def wait_for_start(self) -> None:
+        """Return when SIGTERM has become Ctrl-C, which is when the command itself begins."""
+        status = Path(f"/proc/{self._process.pid}/status")
+        while not int(_field(status, "SigCgt:"), 16) >> (signals.SIGTERM - 1) & 1:
+            assert self._process.poll() is None, self.end()
+
     def end(self, signal: int | None = None) -> Outcome:
         """Sends it a signal if there is one, and waits for its end."""
         if signal is not None:
@@ -89,6 +101,10 @@ class Process:
             self._process.kill()
             raise
         return Outcome(self._process.returncode, out, "".join(self.said) + err)
+
+
+def _field(status: Path, name: str) -> str:
+    return next(line.split()[1] for line in status.read_text().splitlines() if line.startswith(name))
 
 
 def options_of(command: Any) -> dict[str, Any]:

@@ -18,7 +18,8 @@ def cores() -> int:
 
 def command_line() -> list[str]:
     """As it was typed, without the folder that the program lies in."""
-    return [os.path.basename(sys.argv[0]), *sys.argv[1:]]
+    program = os.path.basename(sys.argv[0])
+    return ["infermesh" if program == "__main__.py" else program, *sys.argv[1:]]
 
 
 def environment(sending: Sending) -> dict[str, Any]:
