@@ -5,6 +5,7 @@ from infermesh_perf import machine
 from infermesh_perf.bench import result_file
 from infermesh_perf.bench.alone import Pace
 from infermesh_perf.bench.h2load import Sample
+from infermesh_perf.bench.own_client import OwnSample
 from infermesh_perf.bench.report import tables
 from infermesh_perf.bench.results import LoadResult, ModelResult, Result, Startup
 from infermesh_perf.models import Load
@@ -15,8 +16,16 @@ def _samples(*rates: float) -> list[Sample]:
     return [Sample(rate, int(rate), 0, 1 / rate, 1 / rate, 2 / rate, 1) for rate in rates]
 
 
+def _own(*rates: float) -> list[OwnSample]:
+    return [OwnSample(rate, 100, 0.002, 0.001, 0.004, 0.0, 0.5) for rate in rates]
+
+
 def _result() -> Result:
-    load = LoadResult(Load(rows=8, streams=4), {"triton": _samples(10, 20), "infermesh": _samples(20, 50)})
+    load = LoadResult(
+        Load(rows=8, streams=4),
+        {"triton": _samples(10, 20), "infermesh": _samples(20, 50)},
+        {"triton": _own(10, 20), "infermesh": _own(22, 50)},
+    )
     model = ModelResult("mlp", {}, [load], [[Pace(8, 2, 1, 200.0)], [Pace(8, 2, 1, 400.0)]])
     return Result(
         begun=result_file.begin({"rounds": 2}, {}),
@@ -63,6 +72,8 @@ def test_tables_name_the_ratio_and_its_spread() -> None:
     assert "infermesh / triton" in text
     assert "2.25 (2.00 - 2.50)" in text
     assert "90% (80% - 100%)" in text
+    assert "1 / 4 ms" in text
+    assert "1.05 (1.00 - 1.10)" in text
     assert "0.50 s" in text
 
 
