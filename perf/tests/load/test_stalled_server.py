@@ -68,7 +68,7 @@ def test_a_stall_is_in_the_latency(server: tuple[Stalling, int]) -> None:
         engine.close()
 
     whole = totals.all
-    # All that was due was sent: what waited is not forgotten. The end comes with a slice, late on a busy machine.
+    # All that was due was sent: what waited is not forgotten. The end comes with a slice, perhaps late.
     assert whole.latency.count == pytest.approx(totals.seconds * RATE, abs=5)
     assert (whole.failed, totals.unsent) == (0, 0)
     # Every request that was due in that second waited for its end; two of them had been sent.
