@@ -68,11 +68,62 @@ def connections() -> Iterator[bytes]:
             yield bytes([step]) + PREFACE + settings + header + block
 
 
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    """A frame of HTTP/2."""
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+def grpc_answers() -> Iterator[bytes]:
+    """What a gRPC server says to the load generator; in front the protocol, what it says and reads in a turn."""
+    tensor = pb.ModelInferResponse(raw_output_contents=[bytes(4)])
+    tensor.outputs.add(name="y", datatype="FP32", shape=[1])
+    last = pb.ModelStreamInferResponse(infer_response=tensor)
+    last.infer_response.parameters["triton_final_response"].bool_param = True
+    failed = pb.ModelStreamInferResponse(error_message="no")
+    settings = frame(4, 0, 0, b"\0\x03\0\0\0\x04" + b"\0\x04\0\0\0\x40")
+    ok = b"\x88\0\x0bgrpc-status\x010"
+    refused = b"\x88\x40\x0bgrpc-status\x018\0\x0cgrpc-message\x03no%20"
+    for protocol, messages in ((0, (tensor, tensor)), (1, (failed, last))):
+        texts = [message.SerializeToString() for message in messages]
+        first, second = (b"\0" + len(text).to_bytes(4, "big") + text for text in texts)
+        said = [
+            settings,
+            frame(8, 0, 0, bytes([0, 1, 0, 0]))
+            + frame(8, 0, 1, bytes([0, 0, 0, 200]))
+            + frame(6, 0, 0, bytes(8)),
+            frame(0, 0, 1, first) + frame(1, END_STREAM_AND_HEADERS, 1, ok),
+            frame(0, 8, 3, b"\1" + second + b"\0")
+            + frame(1, 1, 3, refused[:9])
+            + frame(9, 4, 3, refused[9:]),
+            frame(3, 0, 5, bytes([0, 0, 0, 7])) + frame(7, 0, 0, bytes([0, 0, 0, 3, 0, 0, 0, 0])),
+        ]
+        yield bytes([protocol, len(settings) - 1, 255]) + b"".join(said)
+        yield bytes([protocol, 2, 20]) + b"".join(said)
+
+
+def http_answers() -> Iterator[bytes]:
+    """What an HTTP server says to the load generator; in front as above."""
+    empty = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    output = {"name": "y", "datatype": "FP32", "shape": [1]}
+    listed = json.dumps({"outputs": [output | {"data": [0]}]}).encode()
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
+    binary = json.dumps({"outputs": [output | {"parameters": {"binary_data_size": 4}}]}).encode()
+    head = b"HTTP/1.1 200 OK\r\nInference-Header-Content-Length: %d\r\nContent-Length: %d\r\n\r\n"
+    for protocol, said in (
+        (2, chunked % (len(listed), listed)),
+        (2, empty + head % (len(binary), len(binary) + 4) + binary + bytes(4)),
+        (0x82, empty + b'HTTP/1.0 503 No\r\n\r\n{"error": "no"}'),
+    ):
+        # The first answer is the probe's.
+        yield bytes([protocol, len(empty) - 1, 255]) + empty + said
+
+
 def main() -> None:
     """Write each target's seeds into a directory of its own."""
     requests = list(messages())
     compressed = [gzip.compress(requests[0], mtime=0), zlib.compress(requests[1])]
     targets = {"grpc": [*requests, *compressed], "http": list(bodies()), "frames": list(connections())}
+    targets["loadgen"] = [*grpc_answers(), *http_answers()]
     for target, seeds in targets.items():
         directory = Path(sys.argv[1]) / target
         directory.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,8 @@ pub mod arrivals;
 pub mod choice;
 pub mod failure;
 mod flights;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod generator;
 pub mod histogram;
 mod hpack;
@@ -26,7 +28,7 @@ pub mod null_server;
 mod outbox;
 mod pace;
 pub mod plan;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 mod script;
 pub mod slice;
 pub mod tally;

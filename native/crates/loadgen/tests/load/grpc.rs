@@ -3,7 +3,7 @@
 use crate::{
     plans::{closed, plan, workload},
     runs::complete,
-    servers::grpc,
+    servers::{grpc, kind},
 };
 use infermesh_loadgen::proto::{ExpectedTensor, Header, LoadPlan, Payload, Protocol, Script, Workload};
 use infermesh_wire::proto::inference::{
@@ -13,6 +13,7 @@ use infermesh_wire::proto::inference::{
 use prost::Message;
 use std::{
     collections::BTreeSet,
+    io,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -184,4 +185,22 @@ fn bodies_are_larger_than_windows() {
         ..plan(port, Protocol::Grpc, closed(2))
     });
     assert_eq!((run.latency().count(), good.load(Ordering::Relaxed)), (4, 4), "{:?}", run.errors());
+}
+
+#[test]
+fn more_requests_than_a_connection_holds_unsent_are_under_way_at_once() {
+    // 1.6 MB of requests, none of which is answered before all are there.
+    let port = grpc(&[(4, 1 << 30)], |_, peer| {
+        peer.send(kind::WINDOW_UPDATE, 0, 0, &(1u32 << 30).to_be_bytes())?;
+        loop {
+            let streams = (0..200).map(|_| Ok(peer.message()?.stream)).collect::<io::Result<Vec<_>>>()?;
+            streams.into_iter().try_for_each(|stream| peer.answer(stream, b""))?;
+        }
+    });
+    let run = complete(LoadPlan {
+        workloads: vec![workload(1.0, &[&[7; 8_000]])],
+        request_count: 600,
+        ..plan(port, Protocol::Grpc, closed(200))
+    });
+    assert_eq!((run.latency().count(), run.lost()), (600, 0), "{:?}", run.errors());
 }

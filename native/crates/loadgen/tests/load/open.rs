@@ -129,21 +129,3 @@ fn the_time_of_a_closed_loop_s_requests_runs_out_unsent_too() {
     });
     assert_eq!((run.sent(), run.error("TIMEOUT")), (0, 4));
 }
-
-#[test]
-fn what_is_due_after_the_end_is_no_failure() {
-    let port = grpc(&[], |_, peer| {
-        loop {
-            peer.message()?;
-        }
-    });
-    let mut run = start(LoadPlan {
-        max_outstanding: 1,
-        timeout_ns: 100_000_000,
-        ..plan(port, Protocol::Grpc, constant(1_000.0))
-    });
-    run.until("one is under way", |run| run.sent() == 1);
-    // Its own time ends while it is followed; that of those behind it does not count any more.
-    run.stop(PATIENCE);
-    assert_eq!((run.sent(), run.error("TIMEOUT")), (1, 1));
-}
