@@ -74,7 +74,7 @@ def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 def grpc_answers() -> Iterator[bytes]:
-    """What a gRPC server says to the load generator; in front the protocol, what it says and reads in a turn."""
+    """What a gRPC server says to the load generator; in front the protocol, and what is read in a turn."""
     tensor = pb.ModelInferResponse(raw_output_contents=[bytes(4)])
     tensor.outputs.add(name="y", datatype="FP32", shape=[1])
     last = pb.ModelStreamInferResponse(infer_response=tensor)

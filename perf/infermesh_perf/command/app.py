@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -67,6 +68,7 @@ class LazyGroup(TyperGroup):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+@cache
 def _load(name: str) -> Any:
     module = import_module(f"infermesh_perf.command.{name}")
     if hasattr(module, "app"):

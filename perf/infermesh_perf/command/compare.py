@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -13,17 +13,16 @@ import typer
 from infermesh_perf.analysis import ab, figures
 from infermesh_perf.analysis.rounds import Side, order, rounds_needed
 from infermesh_perf.command import exits, results, values
+from infermesh_perf.command.compare_options import CompareOptions
 from infermesh_perf.command.grouped import grouped
 from infermesh_perf.command.live import View
 from infermesh_perf.command.options import (
-    LOAD,
     InputOptions,
     OutputOptions,
     SendingOptions,
     ServerOptions,
     TargetOptions,
     TimeOptions,
-    option,
 )
 from infermesh_perf.command.provenance import command_line, environment
 from infermesh_perf.command.run import LoadOptions, loads_of
@@ -43,89 +42,6 @@ Examples:
 
 #: Seconds of one turn, unless -z says otherwise.
 TURN_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class CompareOptions:
-    """What is compared and when sides differ."""
-
-    baseline: Annotated[
-        Path | None,
-        option(
-            "--baseline",
-            panel=LOAD,
-            metavar="FILE.json",
-            says="In place of A: a result with rounds (run --rounds), whose loads are repeated.",
-            example="--baseline baseline.json",
-        ),
-    ] = None
-    compare_rounds: Annotated[
-        int | None,
-        option(
-            "--rounds",
-            panel=LOAD,
-            says="Turns of each side, ABBA; as many as the confidence needs without it.",
-            example="--rounds 10",
-            least=2,
-            most=1000,
-        ),
-    ] = None
-    concurrency_range: Annotated[
-        str,
-        option(
-            "--concurrency-range",
-            panel=LOAD,
-            metavar="START:END:STEP",
-            says="Requests always under way, or a list with commas; 16 without any other load.",
-            example="--concurrency-range 1,16,64",
-        ),
-    ] = ""
-    concurrency: Annotated[
-        int | None, option("-c", "--concurrency", panel=LOAD, says="One of them.", example="-c 50")
-    ] = None
-    request_rate_range: Annotated[
-        str,
-        option(
-            "--request-rate-range",
-            panel=LOAD,
-            metavar="START:END:STEP",
-            says="Requests per second.",
-            example="--request-rate-range 1000,2000",
-        ),
-    ] = ""
-    rps: Annotated[float | None, option("--rps", panel=LOAD, says="One of them.", example="--rps 2000")] = (
-        None
-    )
-    figures: Annotated[
-        str,
-        option(
-            "--figures",
-            panel=LOAD,
-            metavar="NAMES",
-            says="What is compared: throughput, mean, p50, p90, p95, p99, p99.9.",
-            example="--figures throughput,p99,p99.9",
-        ),
-    ] = ",".join(figures.DEFAULT_FIGURES)
-    minimum_effect: Annotated[
-        float,
-        option(
-            "--minimum-effect",
-            panel=LOAD,
-            metavar="PERCENT",
-            says="Differences below it are none.",
-            example="--minimum-effect 5",
-        ),
-    ] = 2.0
-    confidence: Annotated[
-        float,
-        option(
-            "--confidence",
-            panel=LOAD,
-            metavar="PERCENT",
-            says="How sure a difference must be.",
-            example="--confidence 99",
-        ),
-    ] = 95.0
 
 
 @grouped
@@ -195,9 +111,7 @@ def _check(look: CompareOptions, targets: list[str], target: TargetOptions) -> N
         raise SetupError(f"found {len(targets)} addresses, expected {what}")
     if target.url:
         raise SetupError("-u is without effect: the addresses stand behind `compare`")
-    if not 50 <= look.confidence < 100:
-        raise SetupError(f"--confidence: found {look.confidence:g}, expected 50 to less than 100 percent")
-    values.within("--minimum-effect", look.minimum_effect, 0, 1000, "%")
+    look.check()
 
 
 def _baseline(path: Path) -> Run:
@@ -220,10 +134,12 @@ def _loads(look: CompareOptions, sending: SendingOptions, baseline: Run | None) 
         request_rate_range=look.request_rate_range,
         rps=look.rps,
     )
-    given = bool(look.concurrency_range or look.request_rate_range or look.concurrency or look.rps)
+    given = asked != LoadOptions()
     if baseline is not None:
         if given:
             raise SetupError("loads are those of --baseline, so that another one is without effect")
+        if any(level.load.mode == "intervals" for level in baseline.levels):
+            raise SetupError("--baseline has recorded intervals as its load, expected concurrencies or rates")
         return list({str(level.load): level.load for level in baseline.levels}.values())
     return loads_of(asked if given else replace(asked, concurrency=16), sending, ())
 
@@ -246,14 +162,13 @@ def _turns(
 
 
 def _ratios(a: Run, b: Run, look: CompareOptions, *, paired: bool) -> list[Ratio]:
-    names = [name.strip() for name in look.figures.split(",") if name.strip()]
     of_a, of_b = figures.rounds([a]), figures.rounds([b])
     ratios = []
     for load in of_b:
         for ratio in figures.compare(
             of_a[load],
             of_b[load],
-            names,
+            look.figure_names,
             confidence=look.confidence / 100,
             minimum_effect=look.minimum_effect / 100,
             paired=paired,

@@ -137,6 +137,7 @@ def search(
     objective.refuse_lower_limits()
     if not 50 <= look.confidence < 100:
         raise SetupError(f"--confidence: found {look.confidence:g}, expected 50 to less than 100 percent")
+    values.within("--precision", look.precision, 0.1, 99, "%")
     confidence = look.confidence / 100
     pace = TimeOptions(**asdict(time), duration=look.duration)
     options = Options(target, inputs, sending, pace, server, confidence=confidence)
@@ -164,11 +165,13 @@ def search(
 def bounds(look: SearchOptions, ceiling: float | None) -> tuple[float, float]:
     """The lowest and the highest load. Raises SetupError for a range that is none."""
     if look.range:
-        low, colon, high = look.range.partition(":")
-        found = values.number("--range", low), values.number("--range", high if colon else "")
-        if not 0 < found[0] < found[1]:
+        parts = look.range.split(":")
+        if len(parts) != 2 or not all(parts) or "," in look.range:
             raise SetupError(f"--range: found {look.range!r}, expected LOWEST:HIGHEST such as 500:20000")
-        return found
+        lowest, highest = values.levels("--range", ",".join(parts), whole=look.by is By.CONCURRENCY)
+        if lowest >= highest:
+            raise SetupError(f"--range: found {look.range!r}, expected the lowest load first")
+        return lowest, highest
     if look.by is By.CONCURRENCY:
         return 1.0, HIGHEST_CONCURRENCY
     return 100.0, HIGHEST_RATE if ceiling is None else max(OF_CEILING * ceiling, 200.0)

@@ -95,7 +95,7 @@ class Searcher:
         pacing = self._session.driver.pacing
         least = pacing.seconds or (CONFIRM_SECONDS if trial.purpose == "confirm" else TRIAL_SECONDS)
         if not self._concurrency:
-            least = max(least, math.ceil(1.1 * needed / trial.load))
+            least = max(least, 1.1 * needed / trial.load)
         return replace(pacing, seconds=least, requests=None, minimum_requests=needed)
 
     def _longer(self, trial: Trial, level: Level) -> Trial | None:

@@ -17,7 +17,6 @@ from infermesh_perf.results.document import Load
 
 CONCURRENCY = 64
 SECONDS = 0.4
-WARM_UP_SECONDS = 0.1
 
 
 def ceiling(
@@ -42,7 +41,10 @@ def against_null(
     sending: Sending,
     seconds: float,
 ) -> Totals:
-    """One load on a null server in this process. Answers are not looked into."""
+    """One load on a null server in this process. A quarter of the time more is for the warm-up.
+
+    Answers are not looked into.
+    """
     speech: Literal["grpc", "http"] = "http" if protocol == load_pb2.PROTOCOL_HTTP else "grpc"
     server = NullServer(0, protocol=speech, answer=answer)
     try:
@@ -51,7 +53,7 @@ def against_null(
         engine = LocalEngine(plan(target, blind, load, sending))
         try:
             engine.connect()
-            pacing = Pacing(seconds=seconds, warm_up_seconds=WARM_UP_SECONDS, slice_seconds=seconds / 4)
+            pacing = Pacing(seconds=seconds, warm_up_seconds=seconds / 4, slice_seconds=seconds / 4)
             return measure(engine, len(blind), pacing).totals
         finally:
             engine.close()

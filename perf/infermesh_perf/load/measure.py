@@ -85,8 +85,8 @@ class _Level:
 
     def run(self, begin: Callable[[], None], end: Callable[[], None]) -> Measurement:
         found = self._found
-        self._engine.start()
         try:
+            self._engine.start()
             self._warm_up()
             begin()
             # Slices from here on count.

@@ -63,11 +63,6 @@ class Prepared:
         """Rows per request, by workload."""
         return [max(summary.batch, 1) for summary in self.summaries]
 
-    @property
-    def is_decoupled(self) -> bool:
-        """Whether any of the models answers as often as it likes."""
-        return any(workload.decoupled for workload in self.workloads)
-
     def summary(self) -> TargetSummary:
         """What the result says about the target."""
         address = self.api.target.address

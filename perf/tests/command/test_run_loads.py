@@ -51,13 +51,14 @@ def test_several_levels(measure: Measure, grpc: str) -> None:
 def test_rates(measure: Measure, grpc: str, distribution: str) -> None:
     found = measure(
         *("run", "-m", "fixed", "-u", grpc, "--request-rate-range", "200,400"),
-        *("--request-distribution", distribution, "-z", "500ms", "--warm-up", "0", "--no-calibration"),
+        *("--request-distribution", distribution, "-z", "300ms", "--warm-up", "0", "--no-calibration"),
     )
 
     assert loads(found) == [("rate", 200, distribution), ("rate", 400, distribution)]
     for level in found.levels:
         due = level.load.value * level.seconds
-        wide = 5 * due**0.5 if distribution == "poisson" else 2
+        # What becomes due between the last slice and the end of sending belongs to it, too.
+        wide = 5 * due**0.5 if distribution == "poisson" else 0.1 * due
         assert level.completed + level.unsent == pytest.approx(due, abs=wide)
         assert level.failed == 0
         # All that was due was looked at, and what the client was late for is told.
@@ -80,7 +81,7 @@ def test_recorded_intervals(measure: Measure, grpc: str, tmp_path: Path) -> None
     )
 
     assert loads(found) == [("intervals", 400, "replay")]
-    assert found.levels[0].completed == pytest.approx(400 * found.levels[0].seconds, abs=3)
+    assert found.levels[0].completed == pytest.approx(400 * found.levels[0].seconds, rel=0.1)
 
 
 def test_rounds(measure: Measure, grpc: str) -> None:

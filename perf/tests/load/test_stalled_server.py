@@ -16,6 +16,8 @@ from infermesh_perf.load.plan import Sending, plan
 from infermesh_perf.results.document import Load
 
 RATE = 200.0
+SECONDS = 2.0
+BEFORE_SECONDS = 0.3
 STALL_SECONDS = 1.0
 PATH = "/inference.GRPCInferenceService/ModelInfer"
 
@@ -54,7 +56,7 @@ def test_a_stall_is_in_the_latency(server: tuple[Stalling, int]) -> None:
     load = Load(mode="rate", value=RATE, distribution="constant")
 
     def hold(progress: Progress) -> None:
-        if 0.5 <= progress.seconds < 0.5 + STALL_SECONDS:
+        if BEFORE_SECONDS <= progress.seconds < BEFORE_SECONDS + STALL_SECONDS:
             handler.free.clear()
         else:
             handler.free.set()
@@ -62,7 +64,7 @@ def test_a_stall_is_in_the_latency(server: tuple[Stalling, int]) -> None:
     engine = LocalEngine(plan(target, [workload], load, Sending(threads=1, max_outstanding=2)))
     try:
         engine.connect()
-        pacing = Pacing(3, warm_up_seconds=0, seconds=3, slice_seconds=0.05)
+        pacing = Pacing(SECONDS, warm_up_seconds=0, seconds=SECONDS, slice_seconds=0.05)
         totals = measure(engine, 1, pacing, hold).totals
     finally:
         engine.close()
