@@ -74,7 +74,7 @@ def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 def grpc_answers() -> Iterator[bytes]:
-    """What a gRPC server says to the load generator; in front the protocol, and what is read in a turn."""
+    """What gRPC servers say to the load generator; in front the protocol, what one turn says and reads."""
     tensor = pb.ModelInferResponse(raw_output_contents=[bytes(4)])
     tensor.outputs.add(name="y", datatype="FP32", shape=[1])
     last = pb.ModelStreamInferResponse(infer_response=tensor)
@@ -102,7 +102,7 @@ def grpc_answers() -> Iterator[bytes]:
 
 
 def http_answers() -> Iterator[bytes]:
-    """What an HTTP server says to the load generator; in front as above."""
+    """What HTTP servers say to the load generator; in front as above."""
     empty = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
     output = {"name": "y", "datatype": "FP32", "shape": [1]}
     listed = json.dumps({"outputs": [output | {"data": [0]}]}).encode()

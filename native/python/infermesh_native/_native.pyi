@@ -320,7 +320,10 @@ class LoadGenerator:
         """Check a serialised ``infermesh.load.v1.LoadPlan``. Raises ValueError that says what is wrong."""
 
     def connect(self, timeout: float) -> int:
-        """Open the connections; returns how many. Raises ConnectionError if one cannot be made in time."""
+        """Open the connections; returns how many. Raises ConnectionError if one cannot be made in time.
+
+        Over HTTP each thread first asks whether the server lives: one of another protocol shows at once.
+        """
 
     def start(self, delay: float = 0.0) -> None:
         """Begin to send after so many seconds."""
@@ -337,7 +340,8 @@ class LoadGenerator:
     def stop(self, drain: float) -> None:
         """Send no more; return when all is answered or after so many seconds, with the rest given up.
 
-        What was given up is in the next ``take`` as errors of kind TIMEOUT.
+        A sequence that is open gets one more request, its last, which is counted nowhere. What was given up is
+        in the next ``take`` as errors of kind TIMEOUT.
         """
 
 @final

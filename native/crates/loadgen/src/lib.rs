@@ -1,9 +1,9 @@
 //! A load generator for v2 model servers.
 //!
 //! What is sent, when and how often is a `proto::LoadPlan`; what came of it is told in `proto::LoadSlice`s. Each sending
-//! thread has its own connections, schedule and histograms, and shares nothing with the others while it runs: `plan` →
-//! `arrivals` (when) and `choice` (what) → `http1` or `http2` over a `transport` → `answer` (whether it is good) →
-//! `tally` → `slice`.
+//! thread, a `worker`, has its own connections, schedule and histograms, and shares nothing with the others while it runs:
+//! `plan` → `pace` over `arrivals` (when) and `choice` (what) → `links`, each of which speaks `http1` or `http2` over a
+//! `transport` → `answer` (whether it is good) → `tally` → `slice`.
 //!
 //! Latency counts from the moment a request was *due*. What a client does not send because the server keeps it waiting
 //! would otherwise be missing from the figures: Tene's coordinated omission.

@@ -167,7 +167,10 @@ impl Connection {
         }
         Err(match self.settled {
             true => Failure::connection("the server closed the connection"),
-            false => Failure::connection("the server closed the connection without an answer in HTTP/1.1"),
+            false => Failure::connection(
+                "the server closed the connection without an answer in HTTP/1.1: is this its HTTP port, \
+                 and does it expect TLS?",
+            ),
         })
     }
 

@@ -172,7 +172,7 @@ impl Connection {
         Failure::connection(match &self.farewell {
             Some(why) => format!("{what}: {why}"),
             None if self.settled => what,
-            None => format!("{what} before a word of HTTP/2: is this its gRPC port?"),
+            None => format!("{what} before a word of HTTP/2: is this its gRPC port, and does it expect TLS?"),
         })
     }
 }
