@@ -54,8 +54,9 @@ class LazyGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """SIGTERM is Ctrl-C: a command that has measured something hands it out, any other one has failed."""
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        before = signal.getsignal(signal.SIGTERM)
         try:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise RunError("interrupted: there is nothing to hand out") from error

@@ -70,11 +70,6 @@ class View:
 
         return progress
 
-    def say(self, sentence: str) -> None:
-        """One line, above what is live."""
-        if not self._quiet:
-            (self._live.console if self._live else self._console).print(Text(sentence), soft_wrap=True)
-
     def done(self, level: Level) -> None:
         """A level has ended."""
         self._done.append(level)
