@@ -340,8 +340,8 @@ class LoadGenerator:
     def stop(self, drain: float) -> None:
         """Send no more; return when all is answered or after so many seconds, with the rest given up.
 
-        A sequence that is open gets one more request, its last, which is counted nowhere. What was given up is
-        in the next ``take`` as errors of kind TIMEOUT.
+        A sequence that is open gets one more request, its last, which is counted nowhere. What was given up
+        is in the next ``take`` as errors of kind TIMEOUT.
         """
 
 @final
