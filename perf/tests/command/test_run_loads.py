@@ -133,8 +133,8 @@ def test_too_few_requests_for_a_percentile(measure: Measure, grpc: str) -> None:
 def test_a_server_that_cannot_keep_up_is_a_result(measure: Measure, grpc: str) -> None:
     # Two requests of a stream that answers thousands of times cannot be under way so often.
     found = measure(
-        *("run", "-m", "each", "-u", grpc, "--shape", "x:400", "--input-data", "zero", "--rps", "3000"),
-        *("--max-outstanding", "2", *QUICK),
+        *("run", "-m", "each", "-u", grpc, "--shape", "x:100", "--input-data", "zero", "--rps", "3000"),
+        *("--max-outstanding", "2", "-z", "500ms", "--warm-up", "0", "--no-calibration"),
     )
 
     (level,) = found.levels
