@@ -611,6 +611,16 @@ class ServerOptions:
             most=65_535,
         ),
     ] = None
+    otlp_host: Annotated[
+        str,
+        option(
+            "--otlp-host",
+            panel=SERVER,
+            metavar="ADDRESS",
+            says="The address to take spans at; 0.0.0.0 lets other machines send theirs.",
+            example="--trace-share 0.01 --otlp-port 4318 --otlp-host 0.0.0.0",
+        ),
+    ] = "127.0.0.1"
     no_calibration: Annotated[
         bool,
         option(

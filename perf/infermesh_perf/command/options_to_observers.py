@@ -28,5 +28,7 @@ def observers_of(options: ServerOptions, found: Prepared, stack: ExitStack) -> O
         if not options.trace_share:
             raise SetupError("--otlp-port is without effect, expected --trace-share above 0 with it")
         traces = Traces()
-        stack.enter_context(otlp_receiver.receiving(traces.take, http_port=options.otlp_port))
+        stack.enter_context(
+            otlp_receiver.receiving(traces.take, host=options.otlp_host, http_port=options.otlp_port)
+        )
     return Observers(found.api, found.models, scraper, traces)

@@ -11,7 +11,7 @@ from infermesh_perf.load.workers import Workers
 
 def workers_of(sending: SendingOptions, memory: MemoryKind) -> Workers | None:
     """Those that send in place of this process."""
-    tls = WorkerTls.read(sending.worker_cacert, sending.worker_cert, sending.worker_key)
+    tls = WorkerTls.read(sending.worker_cacert, sending.worker_cert, sending.worker_key, "--worker-")
     if not sending.workers:
         if tls is not None:
             raise SetupError("--worker-cacert and the like are without effect, expected --worker with them")
