@@ -20,6 +20,7 @@ from infermesh_perf import machine
 from infermesh_perf.bench import h2load, own_client, result_file
 from infermesh_perf.bench.compare import Spread, interleave, ratios
 from infermesh_perf.bench.entry import Out, Root, run
+from infermesh_perf.bench.ratio_table import ratio_table
 from infermesh_perf.bodies import frame, infer_request
 from infermesh_perf.models import MODELS
 from infermesh_perf.peers import Infermesh, PerfAnalyzer
@@ -149,12 +150,7 @@ def _tables(result: dict[str, Any]) -> Iterator[Table]:
             load, *(f"{Spread.of(ways[name]).median:,.0f}" if name in ways else "" for name in names)
         )
     yield speed
-    factors = Table(title="Ratios, round by round")
-    factors.add_column("ratio")
-    factors.add_column("median (lowest - highest)", justify="right")
-    for title, spread in result["ratios"].items():
-        factors.add_row(title, str(Spread(**spread)))
-    yield factors
+    yield ratio_table(result["ratios"])
     late = Spread.of([sample["lateness_p99"] * 1e6 for sample in result["open_loop"]])
     lateness = Table(title=f"Open loop at {RATE:,.0f}/s on the null server")
     lateness.add_column("late, p99")

@@ -10,7 +10,7 @@ from infermesh.proto.infermesh_load_v1 import load_pb2
 from infermesh_perf.bench.h2load import METHOD
 from infermesh_perf.errors import RunError
 from infermesh_perf.load.engine import LocalEngine
-from infermesh_perf.load.measure import measure
+from infermesh_perf.load.measure import carry_out
 from infermesh_perf.load.pacing import Pacing
 from infermesh_perf.load.plan import Sending, plan
 from infermesh_perf.load.totals import Totals
@@ -59,12 +59,7 @@ def _run(port: int, message: bytes, load: Load, seconds: float, warm_up: float) 
         name="bench", path=METHOD, weight=1, scripts=[load_pb2.Script(payloads=[payload])]
     )
     engine = LocalEngine(plan(target, [workload], load, Sending(threads=1, connections=1)))
-    try:
-        engine.connect()
-        totals = measure(engine, 1, Pacing(seconds=seconds, warm_up_seconds=warm_up)).totals
-    finally:
-        engine.close()
-    return _sample(totals)
+    return _sample(carry_out(engine, 1, Pacing(seconds=seconds, warm_up_seconds=warm_up)).totals)
 
 
 def _sample(totals: Totals) -> OwnSample:

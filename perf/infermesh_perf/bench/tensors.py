@@ -20,6 +20,7 @@ from infermesh_perf import machine
 from infermesh_perf.bench import h2load, result_file
 from infermesh_perf.bench.compare import Spread, interleave, ratios
 from infermesh_perf.bench.entry import Out, Root, run
+from infermesh_perf.bench.ratio_table import ratio_table
 from infermesh_perf.bench.ways import ByH2load, ByTritonclient, Way, grpc_body, shared_body, shared_with
 from infermesh_perf.models import IR_VERSION, OPSET, Model
 from infermesh_perf.peers import Infermesh, Peer, TritonIdentity
@@ -145,12 +146,7 @@ def _tables(result: dict[str, Any]) -> Iterator[Table]:
         rate = Spread.of(rates).median
         speed.add_row(name, f"{rate:,.0f}", f"{rate * TENSOR_BYTES / 1e6:,.0f}")
     yield speed
-    factors = Table(title="Ratios, round by round")
-    factors.add_column("ratio")
-    factors.add_column("median (lowest - highest)", justify="right")
-    for title, spread in result["ratios"].items():
-        factors.add_row(title, str(Spread(**spread)))
-    yield factors
+    yield ratio_table(result["ratios"])
 
 
 def main() -> NoReturn:

@@ -75,9 +75,10 @@ def compare(
     tags = values.names_and_texts("--tags", output.tags)
     with ExitStack() as stack:
         sides: dict[Side, Session] = {}
-        for side, url in zip(("B",) if baseline else ("A", "B"), targets, strict=True):
+        names: tuple[Side, ...] = ("B",) if baseline else ("A", "B")
+        for side, url in zip(names, targets, strict=True):
             options = Options(replace(target, url=url), inputs, sending, pacing_time, server)
-            sides["B" if side == "B" else "A"] = stack.enter_context(session(options, None, tags))
+            sides[side] = stack.enter_context(session(options, None, tags))
         view = stack.enter_context(
             View(" and ".join(targets), quiet=output.quiet, total=len(turns) * len(loads))
         )

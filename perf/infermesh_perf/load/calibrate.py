@@ -9,7 +9,7 @@ from infermesh.proto.infermesh_load_v1 import load_pb2
 from infermesh_native import NullServer
 
 from infermesh_perf.load.engine import LocalEngine
-from infermesh_perf.load.measure import measure
+from infermesh_perf.load.measure import carry_out
 from infermesh_perf.load.pacing import Pacing
 from infermesh_perf.load.plan import Sending, plan
 from infermesh_perf.load.totals import Totals
@@ -51,12 +51,8 @@ def against_null(
         target = load_pb2.Target(address=f"127.0.0.1:{server.port}", protocol=protocol)
         blind = [_blind(workload) for workload in workloads]
         engine = LocalEngine(plan(target, blind, load, sending))
-        try:
-            engine.connect()
-            pacing = Pacing(seconds=seconds, warm_up_seconds=seconds / 4, slice_seconds=seconds / 4)
-            return measure(engine, len(blind), pacing).totals
-        finally:
-            engine.close()
+        pacing = Pacing(seconds=seconds, warm_up_seconds=seconds / 4, slice_seconds=seconds / 4)
+        return carry_out(engine, len(blind), pacing).totals
     finally:
         server.close()
 

@@ -11,7 +11,7 @@ from infermesh.proto.infermesh_load_v1 import load_pb2
 from infermesh_perf.errors import RunError
 from infermesh_perf.load.engine import Engine, LocalEngine
 from infermesh_perf.load.level import Context, level
-from infermesh_perf.load.measure import Measurement, Watch, measure
+from infermesh_perf.load.measure import Measurement, Watch, carry_out
 from infermesh_perf.load.observe import Observers
 from infermesh_perf.load.pacing import Pacing
 from infermesh_perf.load.plan import Sending, plan
@@ -46,18 +46,14 @@ class Driver:
         engine = self.make_engine(
             plan(self.prepared.target, self.prepared.workloads, load, self.sending, pacing.requests)
         )
-        try:
-            engine.connect()
-            found = measure(
-                engine,
-                len(self.prepared.workloads),
-                pacing,
-                watch,
-                begin=self.observers.begin,
-                end=self.observers.end,
-            )
-        finally:
-            engine.close()
+        found = carry_out(
+            engine,
+            len(self.prepared.workloads),
+            pacing,
+            watch,
+            begin=self.observers.begin,
+            end=self.observers.end,
+        )
         return self._told(load, found)
 
     def _told(self, load: Load, found: Measurement) -> Level:

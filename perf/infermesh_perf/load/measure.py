@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -69,6 +70,20 @@ def measure(
     RunError if nothing was measured by then.
     """
     return _Level(engine, workloads, pacing, watch).run(begin, end)
+
+
+def carry_out(
+    engine: Engine,
+    workloads: int,
+    pacing: Pacing,
+    watch: Watch = lambda _: None,
+    begin: Callable[[], None] = lambda: None,
+    end: Callable[[], None] = lambda: None,
+) -> Measurement:
+    """Connects an engine, does as `measure` does, and closes it however that ends."""
+    with closing(engine):
+        engine.connect()
+        return measure(engine, workloads, pacing, watch, begin, end)
 
 
 class _Level:

@@ -1,12 +1,11 @@
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from infermesh_perf.errors import RunError, SetupError
 from infermesh_perf.hops import exposition
 from infermesh_perf.hops.exposition import Snapshot, endpoint, fetch, parse, shown
+from support.fixed_http import answering
 
 TEXT = """\
 # HELP nv_gpu_utilization Share of the time
@@ -78,24 +77,8 @@ def test_what_is_no_endpoint(url: str) -> None:
 
 @contextmanager
 def _serving(status: int, body: bytes) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield f"http://localhost:{server.server_port}/metrics"
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(lambda *_: (status, body)) as port:
+        yield f"http://localhost:{port}/metrics"
 
 
 def test_no_proxy_is_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
