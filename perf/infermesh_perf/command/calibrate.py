@@ -14,6 +14,7 @@ from rich.table import Table
 
 from infermesh_perf import machine
 from infermesh_perf.analysis import text as texts
+from infermesh_perf.bench.entry import wide_console
 from infermesh_perf.command import values
 from infermesh_perf.command.options import MANY
 from infermesh_perf.command.provenance import cores
@@ -129,7 +130,7 @@ def _told(protocol: str, load: Load, totals: Totals) -> Row:
 
 
 def _show(rows: list[Row], size: int, sending: Sending) -> None:
-    console = Console(highlight=False)
+    console = wide_console()
     table = Table(box=None, pad_edge=False, title=None)
     for heading in ("protocol", "load", "answers/s", "p50", "p99", "late p99", "client CPU"):
         table.add_column(heading, justify="left" if heading in ("protocol", "load") else "right")
@@ -144,8 +145,9 @@ def _show(rows: list[Row], size: int, sending: Sending) -> None:
             late,
             texts.share(row.client_cpu),
         )
-    console.print(table)
+    console.print(table, highlight=False)
     threads = f"{sending.threads} thread{'s' if sending.threads > 1 else ''}"
     console.print(
-        f"\nRequests of {size:,} bytes, {threads} that send, {cores()} cores; the server shares them."
+        f"\nRequests of {size:,} bytes, {threads} that send, {cores()} cores; the server shares them.",
+        highlight=False,
     )
