@@ -1,13 +1,14 @@
 //! Receives a request's body, within limits of size and time.
 
 use crate::{
-    memory::{budget::Hold, buffers::Buffer},
+    memory::buffers::Buffer,
     shared::{Local, shutting_down},
 };
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use infermesh_transport::budget::Hold;
 use infermesh_wire::{
     Code, Error,
     framing::{Encoding, too_large},
@@ -97,7 +98,7 @@ async fn take(
 }
 
 async fn next(local: &Local, body: &mut Incoming) -> Result<Option<Bytes>, Error> {
-    let mut draining = local.shared.draining.subscribe();
+    let mut draining = local.shared.connections.draining();
     loop {
         let frame = tokio::select! {
             biased;

@@ -12,7 +12,6 @@ use crate::{
         infer::{Done, Pending, Terms, deadline, enqueue},
         validate::{Valid, validate_with},
     },
-    memory::budget::Hold,
     models::Version,
     observe::watch::{Edge, Origin, Watch},
     shared::Local,
@@ -20,6 +19,7 @@ use crate::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, body::Incoming};
+use infermesh_transport::budget::Hold;
 use infermesh_wire::Error;
 use serde_json::json;
 use std::sync::Arc;

@@ -1,13 +1,12 @@
 //! The HTTP edge: the v2 protocol in JSON, and metrics. The engine behind it is the one that gRPC has.
 //!
-//! `connection` speaks HTTP/1.1, `body` receives, `route` picks by `path`. An inference goes through `infer`, `header`
+//! `body` receives, `route` picks by `path`. An inference goes through `infer`, `header`
 //! (or `raw`) and `tensor`; any other answer is the JSON form (`json`) of the message that gRPC would send. `answer`
 //! writes, `errors` maps.
 
-mod answer;
+pub mod answer;
 mod body;
-pub mod connection;
-mod errors;
+pub mod errors;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod header;

@@ -8,12 +8,12 @@ use super::{
 };
 use crate::{
     control::{describe, statistics},
-    memory::budget::Hold,
     shared::Local,
 };
 use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use bytes::Bytes;
 use hyper::{Method, Request, StatusCode, body::Incoming};
+use infermesh_transport::budget::Hold;
 use infermesh_wire::{
     Error,
     proto::inference::{

@@ -8,7 +8,7 @@ pub fn write(text: &mut Text, shared: &Shared) {
         "infermesh_connections",
         "gauge",
         "Open connections, all protocols",
-        shared.connections.receiver_count(),
+        shared.connections.count(),
     );
     if let Some(usage) = shared.cache.as_ref().map(|cache| cache.usage()) {
         text.single("infermesh_cache_bytes", "gauge", "Memory of the response cache in use", usage.bytes);

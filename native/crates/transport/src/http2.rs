@@ -1,18 +1,20 @@
-//! One HTTP/2 connection of gRPC: its limits, its requests, its life and its end.
+//! One HTTP/2 connection of a client: its limits, its requests, its life and its end.
 
-use super::{
-    call::{Body, Call},
-    route,
-};
 use crate::{
+    budget::Purse,
+    connections::Connections,
     peer::{
         guard::Guard,
         life::{FAREWELL, Life, Order},
         tally::Tally,
     },
-    shared::Local,
 };
-use h2::{Ping, PingPong, Reason, server::Connection};
+use bytes::Buf;
+use h2::{
+    Ping, PingPong, Reason, RecvStream,
+    server::{Connection, SendResponse},
+};
+use http::Request;
 use std::{
     future::{Future, poll_fn},
     io,
@@ -49,15 +51,21 @@ const SEND_BUFFER: usize = 4 << 20;
 const MAX_PENDING_RESETS: usize = 20;
 const MAX_ERROR_RESETS: usize = 1024;
 
-/// Serves until the client leaves, the server drains, or the rules of connections end it.
-pub async fn serve(local: Rc<Local>, peer: &str, io: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
-    let rules = local.shared.rules.clone();
-    let tally = Tally::new(local.purse.clone());
+/// Serves until the client leaves, the process drains, or the rules of connections end it. `answer` gets each request
+/// as it comes, and must not wait.
+pub async fn serve<B: Buf>(
+    connections: &Connections,
+    purse: Rc<Purse>,
+    peer: &str,
+    io: impl AsyncRead + AsyncWrite + Unpin,
+    mut answer: impl FnMut(Request<RecvStream>, SendResponse<B>, &Rc<Tally>),
+) -> io::Result<()> {
+    let rules = connections.rules.clone();
+    let tally = Tally::new(purse);
     let guard = Guard::new(io, tally.clone(), &rules);
-    let mut draining = local.shared.draining.subscribe();
-    let mut drain = pin!(async move { drop(draining.wait_for(|draining| *draining).await) });
+    let mut drain = pin!(connections.drained());
     let mut connection = tokio::select! {
-        handshake = timeout(HANDSHAKE_TIMEOUT, builder().handshake::<_, Body>(guard)) => match handshake {
+        handshake = timeout(HANDSHAKE_TIMEOUT, builder().handshake::<_, B>(guard)) => match handshake {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => return Err(io::Error::other(error)),
             Err(_) => return Err(io::ErrorKind::TimedOut.into()),
@@ -75,12 +83,10 @@ pub async fn serve(local: Rc<Local>, peer: &str, io: impl AsyncRead + AsyncWrite
         loop {
             while let Poll::Ready(accepted) = connection.poll_accept(context) {
                 match accepted {
-                    Some(Ok((request, respond))) => {
-                        route::answer(&local, Call::new(request, respond, tally.clone()));
-                    }
+                    Some(Ok((request, respond))) => answer(request, respond, &tally),
                     Some(Err(error)) => {
                         if error.reason() == Some(Reason::ENHANCE_YOUR_CALM) {
-                            local.shared.complain(ABUSE, format!("{peer} was cut off: {error}"), peer);
+                            connections.complain(ABUSE, format!("{peer} was cut off: {error}"), peer);
                         }
                         return Poll::Ready(());
                     }
@@ -92,11 +98,11 @@ pub async fn serve(local: Rc<Local>, peer: &str, io: impl AsyncRead + AsyncWrite
                 Turn::Again => {}
                 Turn::Rest => return Poll::Pending,
                 Turn::Condemned(verdict) => {
-                    local.shared.complain(ABUSE, format!("{peer} is cut off: {verdict}"), peer);
+                    connections.complain(ABUSE, format!("{peer} is cut off: {verdict}"), peer);
                 }
                 Turn::Over(why) => {
                     if let Some(why) = why {
-                        local.shared.complain("connection-cut", format!("{peer} was cut off: {why}"), peer);
+                        connections.complain("connection-cut", format!("{peer} was cut off: {why}"), peer);
                     }
                     return Poll::Ready(());
                 }
@@ -151,17 +157,17 @@ impl Care {
     }
 
     /// Asks the peer to leave when what is under way has ended.
-    fn retire<T: AsyncRead + AsyncWrite + Unpin>(&mut self, connection: &mut Connection<T, Body>) {
+    fn retire<T: AsyncRead + AsyncWrite + Unpin, B: Buf>(&mut self, connection: &mut Connection<T, B>) {
         connection.graceful_shutdown();
         let mut patience = interval(FAREWELL);
         patience.reset();
         self.farewell = Some(patience);
     }
 
-    fn turn<T: AsyncRead + AsyncWrite + Unpin>(
+    fn turn<T: AsyncRead + AsyncWrite + Unpin, B: Buf>(
         &mut self,
         context: &mut Context<'_>,
-        connection: &mut Connection<T, Body>,
+        connection: &mut Connection<T, B>,
         tally: &Tally,
     ) -> Turn {
         if let Some(patience) = &mut self.farewell {

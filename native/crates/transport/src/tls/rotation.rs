@@ -1,17 +1,18 @@
 //! Follows the files of TLS: what replaces them is used by new connections.
 
 use super::Tls;
+use crate::connections::Connections;
 use infermesh_telemetry::Log;
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::watch, task::spawn_blocking, time::interval};
+use tokio::{task::spawn_blocking, time::interval};
 
 /// How often the files are looked at. They are compared by content, so that it does not matter whether they are
 /// written, moved into place or, as Kubernetes does, reached through a symbolic link that is swapped.
 const PERIOD: Duration = Duration::from_secs(1);
 
 impl Tls {
-    /// Runs until the server drains. Files that cannot be used are reported, and the ones before them stay in use.
-    pub async fn follow(self: Arc<Self>, log: Arc<Log>, mut draining: watch::Receiver<bool>) {
+    /// Runs until the process drains. Files that cannot be used are reported, and the ones before them stay in use.
+    pub async fn follow(self: Arc<Self>, log: Arc<Log>, connections: Arc<Connections>) {
         if !self.begin_following() {
             return;
         }
@@ -20,7 +21,7 @@ impl Tls {
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
-                _ = draining.wait_for(|draining| *draining) => return,
+                () = connections.drained() => return,
             }
             let tls = self.clone();
             let Ok(refreshed) = spawn_blocking(move || tls.refresh()).await else { return };

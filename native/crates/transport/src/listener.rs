@@ -1,10 +1,11 @@
 //! Sockets that accept, and hand each connection to the next network thread.
 
-use super::{
-    peer::Peer,
-    thread::{Accepted, Protocol, Stream},
+use crate::{
+    connections::Connections,
+    peer::address::Peer,
+    thread::{Accepted, Stream},
+    tls::Tls,
 };
-use crate::{shared::Shared, tls::Tls};
 use socket2::{Domain, Socket, Type};
 use std::{
     io,
@@ -60,35 +61,29 @@ pub fn bind_unix(path: &Path) -> io::Result<Listener> {
 }
 
 /// What connections of a listener have in common.
-pub struct Endpoint {
-    pub protocol: Protocol,
+pub struct Endpoint<P> {
+    /// What is spoken on them.
+    pub protocol: P,
+    /// Whether they count: whoever watches a process can connect at any time.
+    pub counts: bool,
     pub tls: Option<Arc<Tls>>,
     /// The threads that take connections in turn.
-    pub threads: Vec<mpsc::UnboundedSender<Accepted>>,
-    pub shared: Arc<Shared>,
+    pub threads: Vec<mpsc::UnboundedSender<Accepted<P>>>,
+    pub connections: Arc<Connections>,
 }
 
-impl Endpoint {
-    fn hand_over(&self, thread: &mpsc::UnboundedSender<Accepted>, stream: Stream, peer: Peer) {
-        // Whoever watches the server can connect at any time.
-        let counts = self.protocol != Protocol::Metrics;
-        if counts && self.shared.connections.receiver_count() >= self.shared.max_connections {
-            let most = self.shared.max_connections;
-            let said = format!(
-                "{} was refused: there are {most} connections, as many as --max-connections allows",
-                peer.name
-            );
-            self.shared.complain("connection-refused", said, &peer.name);
-            return;
+impl<P: Clone> Endpoint<P> {
+    fn hand_over(&self, thread: &mpsc::UnboundedSender<Accepted<P>>, stream: Stream, peer: Peer) {
+        if !self.counts || self.connections.admits(&peer.name) {
+            let protocol = self.protocol.clone();
+            let _ = thread.send(Accepted { stream, protocol, tls: self.tls.clone(), peer });
         }
-        let _ = thread.send(Accepted { stream, protocol: self.protocol, tls: self.tls.clone(), peer });
     }
 }
 
 impl Listener {
-    /// Accepts until the server drains, then closes the socket. Runs on a tokio runtime.
-    pub async fn run(self, endpoint: Endpoint) {
-        let mut draining = endpoint.shared.draining.subscribe();
+    /// Accepts until the process drains, then closes the socket. Runs on a tokio runtime.
+    pub async fn run<P: Clone>(self, endpoint: Endpoint<P>) {
         let accept = async {
             match &self {
                 Self::Tcp(listener) => {
@@ -116,7 +111,7 @@ impl Listener {
         };
         tokio::select! {
             _ = accept => {}
-            _ = draining.wait_for(|draining| *draining) => {}
+            () = endpoint.connections.drained() => {}
         }
         if let Self::Unix(_, path) = &self {
             let _ = std::fs::remove_file(path);

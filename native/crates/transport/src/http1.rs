@@ -1,14 +1,14 @@
 //! One HTTP/1.1 connection: its limits, its requests, its end.
 
-use super::{answer::Answer, errors};
 use crate::{
+    connections::Connections,
     peer::{life::FAREWELL, patient::Patient},
-    shared::{Local, shutting_down},
 };
-use http::{HeaderValue, header};
+use http::{HeaderValue, Response, header};
+use http_body::Body;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::{convert::Infallible, io, pin::pin, rc::Rc, time::Duration};
+use std::{convert::Infallible, error, io, pin::pin, rc::Rc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::sleep,
@@ -23,37 +23,33 @@ const MAX_HEADERS: usize = 100;
 /// Also bounds a request's head.
 const MAX_BUFFER: usize = 256 << 10;
 
-/// Serves until the client leaves or the server drains. A client that leaves early takes its request with it: the
-/// future that answers is dropped, and with it the receiver that tells the batcher that somebody waits.
-pub async fn serve<F>(
-    local: Rc<Local>,
+/// A request under way, until this is dropped: an answer's body holds it until it has been handed over.
+pub type Mark = Rc<()>;
+
+/// Serves until the client leaves or the process drains. A client that leaves early takes its request with it: the
+/// future that answers is dropped.
+pub async fn serve<F, B>(
+    connections: &Connections,
     io: impl AsyncRead + AsyncWrite + Unpin,
-    answer: fn(Rc<Local>, Request<Incoming>) -> F,
+    answer: impl Fn(Request<Incoming>, Mark) -> F,
 ) -> io::Result<()>
 where
-    F: Future<Output = Answer>,
+    F: Future<Output = Response<B>>,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn error::Error + Send + Sync>>,
 {
-    let write_timeout = local.shared.rules.write_timeout;
     // Cloned for every request under way.
-    let mark = Rc::new(());
-    let service = {
-        let (local, mark) = (local.clone(), mark.clone());
-        service_fn(move |request| {
-            let (local, mark) = (local.clone(), mark.clone());
-            async move {
-                let mut answer = if local.shared.is_draining() {
-                    errors::answer(shutting_down("HTTP"))
-                } else {
-                    answer(local.clone(), request).await
-                };
-                if local.shared.is_draining() {
-                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-                }
-                answer.body_mut().hold(mark, &local.purse);
-                Ok::<_, Infallible>(answer)
+    let mark = Mark::default();
+    let service = service_fn(|request| {
+        let answer = answer(request, mark.clone());
+        async {
+            let mut answer = answer.await;
+            if connections.is_draining() {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-        })
-    };
+            Ok::<_, Infallible>(answer)
+        }
+    });
     let idle = Rc::strong_count(&mark);
     let mut connection = pin!(
         http1::Builder::new()
@@ -61,13 +57,12 @@ where
             .header_read_timeout(HEAD_TIMEOUT)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_BUFFER)
-            .serve_connection(TokioIo::new(Patient::new(io, write_timeout)), service)
+            .serve_connection(TokioIo::new(Patient::new(io, connections.rules.write_timeout)), service)
     );
-    let mut draining = local.shared.draining.subscribe();
     tokio::select! {
         biased;
         served = connection.as_mut() => return served.map_err(io::Error::other),
-        _ = draining.wait_for(|draining| *draining) => {}
+        () = connections.drained() => {}
     }
     connection.as_mut().graceful_shutdown();
     loop {

@@ -1,7 +1,7 @@
 //! What is known of a connection while it lasts; its stream, its answers and its guard write here.
 
 use super::life::Facts;
-use crate::memory::budget::{Hold, Purse};
+use crate::budget::{Hold, Purse};
 use std::{cell::Cell, rc::Rc};
 use tokio::time::Instant;
 

@@ -1,35 +1,14 @@
 //! A network thread: a single-threaded runtime with its connections.
 
-use super::{connection, peer::Peer};
-use crate::{
-    memory::budget::Purse,
-    shared::{Local, Shared},
-    tls::Tls,
-};
-use infermesh_batcher::Mailbox;
+use crate::{peer::address::Peer, tls::Tls};
 use infermesh_wire::Error;
 use std::{
     net::TcpStream,
     os::unix::net::UnixStream,
-    rc::Rc,
     sync::Arc,
     thread::{self, JoinHandle},
 };
-use tokio::{
-    runtime,
-    sync::mpsc,
-    task::{LocalSet, spawn_local},
-};
-
-/// What is spoken on a listener's connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    Grpc,
-    /// The v2 protocol in JSON over HTTP/1.1.
-    Rest,
-    /// Prometheus over HTTP/1.1.
-    Metrics,
-}
+use tokio::{runtime, sync::mpsc, task::LocalSet};
 
 pub enum Stream {
     Tcp(TcpStream),
@@ -37,37 +16,37 @@ pub enum Stream {
 }
 
 /// A connection on its way from the listener to the thread that will own it.
-pub struct Accepted {
+pub struct Accepted<P> {
     pub stream: Stream,
-    pub protocol: Protocol,
+    pub protocol: P,
     pub tls: Option<Arc<Tls>>,
     pub peer: Peer,
 }
 
-pub struct NetworkThread {
-    pub inbox: mpsc::UnboundedSender<Accepted>,
+pub struct NetworkThread<P> {
+    pub inbox: mpsc::UnboundedSender<Accepted<P>>,
     handle: JoinHandle<()>,
 }
 
-impl NetworkThread {
+impl<P: Send + 'static> NetworkThread<P> {
+    /// Starts a thread and calls `begin` on it, whose result is called with each connection.
     /// Fails with INTERNAL if the system refuses the thread or its event queue.
-    pub fn start(index: usize, shared: Arc<Shared>) -> Result<Self, Error> {
+    pub fn start<F: FnMut(Accepted<P>)>(
+        index: usize,
+        begin: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<Self, Error> {
         let failed =
             |error: std::io::Error| Error::internal(format!("cannot start a network thread: {error}"));
-        let (inbox, mut arrivals) = mpsc::unbounded_channel::<Accepted>();
+        let (inbox, mut arrivals) = mpsc::unbounded_channel();
         let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = thread::Builder::new()
             .name(format!("network/{index}"))
             .spawn(move || {
                 let tasks = LocalSet::new();
                 runtime.block_on(tasks.run_until(async {
-                    let mailbox = Mailbox::for_this_thread();
-                    spawn_local(mailbox.clone().deliver());
-                    let purse = Purse::new(shared.budget.clone());
+                    let mut open = begin();
                     while let Some(accepted) = arrivals.recv().await {
-                        let regions = shared.shared_memory.regions_of(accepted.peer.is_near).clone();
-                        let (shared, mailbox, purse) = (shared.clone(), mailbox.clone(), purse.clone());
-                        connection::spawn(Rc::new(Local { shared, mailbox, purse, regions }), accepted);
+                        open(accepted);
                     }
                 }));
             })
