@@ -1,6 +1,6 @@
 """Types of the fields of a schema: how a value is written, read, shown again and described to an editor."""
 
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
@@ -30,18 +30,36 @@ from infermesh.settings.values import (
 JsonSchema = dict[str, Any]
 
 
-@dataclass(frozen=True, eq=False)
 class Form:
     """What people call a kind of value, and how editors know one."""
 
-    name: str
-    schema: Mapping[str, Any]
+    def __init__(self, name: str, schema: JsonSchema) -> None:
+        self.name = name
+        self._schema = schema
 
     def __get_pydantic_json_schema__(self, _core: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
-        return dict(self.schema)
+        return dict(self._schema)
 
 
-def _text(name: str, pattern: str, *examples: str) -> Form:
+class Text(Form):
+    """Text that a pattern matches as a whole; the pattern is read by Python and by editors."""
+
+    def __init__(self, name: str, pattern: str, *examples: str) -> None:
+        super().__init__(name, {"type": "string", "pattern": f"^{pattern}$", "examples": list(examples)})
+        self._pattern = re.compile(pattern)
+        self._expected = f"a {name} such as {examples[0]}"
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, value: str) -> str:
+        if not self._pattern.fullmatch(value):
+            raise ExpectedError(self._expected)
+        return value
+
+
+def _written(name: str, pattern: str, *examples: str) -> Form:
+    """Of text that something else checks."""
     return Form(name, {"type": "string", "pattern": f"^{pattern}$", "examples": list(examples)})
 
 
@@ -62,7 +80,7 @@ DurationOrZero = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration),
-    _text("time", r"\d+(\.\d+)?(us|ms|s|m|h|d)", "50ms", "1.5s", "2m"),
+    _written("time", r"\d+(\.\d+)?(us|ms|s|m|h|d)", "50ms", "1.5s", "2m"),
 ]
 Duration = Annotated[DurationOrZero, AfterValidator(_not_zero)]
 
@@ -71,7 +89,7 @@ Size = Annotated[
     int,
     BeforeValidator(parse_size),
     PlainSerializer(format_size),
-    _text("size", r"\d+(\.\d+)? ?([kMG]?B|[KMGT]iB)", "64KiB", "16MiB"),
+    _written("size", r"\d+(\.\d+)? ?([kMG]?B|[KMGT]iB)", "64KiB", "16MiB"),
 ]
 
 #: From 0 to 1.
@@ -94,15 +112,15 @@ Share = Annotated[ShareOrNone, AfterValidator(_not_none)]
 ListenAddress = Annotated[
     str,
     AfterValidator(check_listen_address),
-    _text("address to listen on", r"(unix:.+|.+:\d+)", "127.0.0.1:15001", "unix:/run/sidecar.sock"),
+    _written("address to listen on", r"(unix:.+|.+:\d+)", "127.0.0.1:15001", "unix:/run/sidecar.sock"),
 ]
 Endpoint = Annotated[
     str,
     AfterValidator(check_endpoint),
-    _text("address", r"(unix:.+|.+:\d+)", "127.0.0.1:8001", "unix:/run/app.sock"),
+    _written("address", r"(unix:.+|.+:\d+)", "127.0.0.1:8001", "unix:/run/app.sock"),
 ]
 HostAndPort = Annotated[
-    str, AfterValidator(check_host_and_port), _text("host and port", r".+:\d+", "127.0.0.1:15000")
+    str, AfterValidator(check_host_and_port), _written("host and port", r".+:\d+", "127.0.0.1:15000")
 ]
 
 
@@ -121,6 +139,23 @@ class OnOrOff:
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
         section = [it for it in handler(core)["anyOf"] if it != {"type": "null"}]
         return {"anyOf": [*section, {"type": "boolean"}]}
+
+
+class OrOff:
+    """Of an optional value: ``false`` is none, also where there is a default."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(
+            _or_off,
+            handler(source),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda value: False if value is None else value
+            ),
+        )
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
+        value = [it for it in handler(core)["anyOf"] if it != {"type": "null"}]
+        return {"anyOf": [*value, {"const": False}]}
 
 
 class OneOrMany:
@@ -158,6 +193,12 @@ def _switched(value: Any) -> Any:
     if isinstance(value, dict):
         return value
     raise ExpectedError("true, false or a mapping")
+
+
+def _or_off(value: Any) -> Any:
+    if value is None or value is True:
+        raise ExpectedError("text, or false")
+    return None if value is False else value
 
 
 def _listed(value: Any) -> Any:
