@@ -1,13 +1,7 @@
-//! The one place where an error becomes an HTTP answer.
+//! Which HTTP status an error has.
 
-use super::answer::{Answer, refusal};
 use http::StatusCode;
 use infermesh_wire::{Code, Error};
-
-/// `{"error": "..."}` with the status that tells a client what to do about it.
-pub fn answer(error: Error) -> Answer {
-    refusal(status(&error), &error.message)
-}
 
 /// As Triton maps them; it has no word for a deadline or for a body that is too large.
 pub fn status(error: &Error) -> StatusCode {
