@@ -1,6 +1,8 @@
 //! The JSON part of an inference request.
 
+use crate::{infer::Carrier, json::no_request};
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName};
 use infermesh_wire::{
     Error, Shape,
     request::{InferRequest, InputTensor, Parameter, Parameters, RequestedOutput},
@@ -8,6 +10,21 @@ use infermesh_wire::{
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 use std::borrow::Cow;
+
+/// How long the JSON part of a body is; the binary part follows it.
+pub const HEADER_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
+
+/// `None` where the client does not say: then all of the body is JSON. `body` is the body's length, in bytes.
+pub fn header_length(headers: &HeaderMap, body: usize) -> Result<Option<usize>, Error> {
+    let Some(value) = headers.get(HEADER_LENGTH) else { return Ok(None) };
+    let length = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    length.filter(|&length: &usize| length <= body).map(Some).ok_or_else(|| {
+        Error::invalid(format!(
+            "{HEADER_LENGTH} is '{}', expected at most the {body} bytes of the body",
+            value.as_bytes().escape_ascii()
+        ))
+    })
+}
 
 #[derive(Deserialize)]
 pub struct Header<'a> {
@@ -55,8 +72,7 @@ pub enum Data<'a> {
 impl<'a> Header<'a> {
     /// Fails with INVALID_ARGUMENT on anything that is not the JSON of an inference request.
     pub fn parse(text: &'a [u8]) -> Result<Self, Error> {
-        serde_json::from_slice(text)
-            .map_err(|error| Error::invalid(format!("failed to parse the request JSON buffer: {error}")))
+        serde_json::from_slice(text).map_err(|error| no_request(&error))
     }
 
     /// The request as every edge has it.
@@ -114,14 +130,47 @@ impl<'a> Header<'a> {
         Ok(all)
     }
 
-    /// For each output that is answered, whether in binary; `outputs` is how many the model answers with.
-    pub fn binary_outputs(&self, outputs: usize) -> Vec<bool> {
+    /// How each output is to travel.
+    pub fn carriers(&self) -> Carriers<'_> {
         let flag = |parameters: &Map<String, Value>, key| parameters.get(key).and_then(Value::as_bool);
-        let usual = flag(&self.parameters, "binary_data_output").unwrap_or(false);
-        if self.outputs.is_empty() {
-            return vec![usual; outputs];
+        let of = |binary| if binary { Carrier::Binary } else { Carrier::Json };
+        let usual = of(flag(&self.parameters, "binary_data_output").unwrap_or(false));
+        let named = self.outputs.iter().map(|Output { name, parameters }| {
+            let carrier = match parameters.contains_key(REGION) {
+                true => Carrier::SharedMemory,
+                false => flag(parameters, "binary_data").map_or(usual, of),
+            };
+            (Cow::Borrowed(&name[..]), carrier)
+        });
+        Carriers { named: named.collect(), usual }
+    }
+}
+
+/// How a request wants its outputs to travel.
+#[derive(Debug)]
+pub struct Carriers<'a> {
+    named: Vec<(Cow<'a, str>, Carrier)>,
+    /// Of those that it does not name.
+    usual: Carrier,
+}
+
+impl Carriers<'_> {
+    /// Every output in the same way.
+    pub fn all(usual: Carrier) -> Self {
+        Self { named: Vec::new(), usual }
+    }
+
+    pub fn of(&self, output: &str) -> Carrier {
+        self.named.iter().find(|(name, _)| name == output).map_or(self.usual, |&(_, carrier)| carrier)
+    }
+
+    /// Kept beyond the request.
+    pub fn into_owned(self) -> Carriers<'static> {
+        let named = self.named.into_iter();
+        Carriers {
+            named: named.map(|(name, carrier)| (Cow::Owned(name.into_owned()), carrier)).collect(),
+            usual: self.usual,
         }
-        self.outputs.iter().map(|it| flag(&it.parameters, "binary_data").unwrap_or(usual)).collect()
     }
 }
 
@@ -208,12 +257,29 @@ mod tests {
 
     #[test]
     fn binary_outputs_are_asked_for_one_by_one_or_all_at_once() {
-        let flags = |text: &str| Header::parse(text.as_bytes()).unwrap().binary_outputs(2);
-        assert_eq!(flags(r#"{"inputs": []}"#), [false, false]);
-        assert_eq!(flags(r#"{"inputs": [], "parameters": {"binary_data_output": true}}"#), [true, true]);
+        use Carrier::*;
+        let carriers = |text: &str| {
+            let carriers = Header::parse(text.as_bytes()).unwrap().carriers().into_owned();
+            ["y", "z", "s"].map(|output| carriers.of(output))
+        };
+        assert_eq!(carriers(r#"{"inputs": []}"#), [Json; 3]);
+        assert_eq!(carriers(r#"{"inputs": [], "parameters": {"binary_data_output": true}}"#), [Binary; 3]);
         let mixed = r#"{"inputs": [], "parameters": {"binary_data_output": true},
-            "outputs": [{"name": "y"}, {"name": "z", "parameters": {"binary_data": false}}]}"#;
-        assert_eq!(flags(mixed), [true, false]);
+            "outputs": [{"name": "y"}, {"name": "z", "parameters": {"binary_data": false}},
+            {"name": "s", "parameters": {"shared_memory_region": "r"}}]}"#;
+        assert_eq!(carriers(mixed), [Binary, Json, SharedMemory]);
+    }
+
+    #[test]
+    fn the_json_part_is_as_long_as_the_header_says() {
+        let of = |value: &'static str| {
+            header_length(&HeaderMap::from_iter([(HEADER_LENGTH, value.parse().unwrap())]), 9)
+        };
+        assert_eq!(header_length(&HeaderMap::new(), 9), Ok(None));
+        assert_eq!((of("0"), of(" 9 ")), (Ok(Some(0)), Ok(Some(9))));
+        for wrong in ["10", "-1", "x", ""] {
+            assert!(of(wrong).unwrap_err().message.contains("at most the 9 bytes"), "{wrong}");
+        }
     }
 
     #[test]

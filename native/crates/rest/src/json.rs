@@ -3,6 +3,7 @@
 use infermesh_wire::{DESCRIPTORS, Error};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use serde::de::DeserializeOwned;
 use std::sync::LazyLock;
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).ok());
@@ -31,6 +32,19 @@ pub fn of(message: &impl Message, name: &str, complete: bool) -> Result<Vec<u8>,
 pub fn array(items: impl Iterator<Item = Result<Vec<u8>, Error>>) -> Result<Vec<u8>, Error> {
     let items = items.collect::<Result<Vec<_>, _>>()?.join(&b","[..]);
     Ok([b"[", &items[..], b"]"].concat())
+}
+
+/// An empty body asks for nothing in particular.
+pub fn parsed<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Error> {
+    if body.is_empty() {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(body).map_err(|error| no_request(&error))
+}
+
+/// INVALID_ARGUMENT for a body that is not the JSON it should be.
+pub fn no_request(error: &serde_json::Error) -> Error {
+    Error::invalid(format!("failed to parse the request JSON buffer: {error}"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a path of the v2 protocol stands for.
 
-use crate::memory::shared_memory::Kind;
+use crate::answer::{self, Answer};
+use http::Method;
 use std::borrow::Cow;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub enum Route {
     Logging,
     /// An empty region stands for all of them.
     SharedMemory {
-        kind: Kind,
+        memory: Memory,
         region: String,
         action: Action,
     },
@@ -39,6 +40,13 @@ pub enum Aspect {
     Infer,
 }
 
+/// Whose memory is shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    System,
+    Cuda,
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
     Status,
@@ -47,6 +55,7 @@ pub enum Action {
 }
 
 impl Route {
+    /// `None` for a path that the protocol does not have.
     pub fn parse(path: &str) -> Option<Self> {
         let segments = path.strip_prefix('/')?.split('/').map(decode).collect::<Option<Vec<_>>>()?;
         let segments: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
@@ -67,8 +76,8 @@ impl Route {
                 Some(Self::Traces((*name).to_owned()))
             }
             ["logging"] => Some(Self::Logging),
-            ["systemsharedmemory", rest @ ..] => shared_memory(Kind::System, rest),
-            ["cudasharedmemory", rest @ ..] => shared_memory(Kind::Cuda, rest),
+            ["systemsharedmemory", rest @ ..] => shared_memory(Memory::System, rest),
+            ["cudasharedmemory", rest @ ..] => shared_memory(Memory::Cuda, rest),
             ["models", "stats"] => Some(Self::AllStatistics),
             ["models", name, "versions", version, aspect @ ..] if !version.is_empty() => {
                 model(name, version, aspect)
@@ -78,6 +87,18 @@ impl Route {
         }
     }
 
+    /// What a request asks for, or the answer that it is not served.
+    pub fn of(method: &Method, path: &str) -> Result<Self, Box<Answer>> {
+        let route = Self::parse(path).ok_or_else(|| Box::new(answer::unknown_path(path)))?;
+        let fits = match route.method() {
+            "POST" => method == Method::POST,
+            "GET" => matches!(*method, Method::GET | Method::HEAD),
+            _ => matches!(*method, Method::GET | Method::HEAD | Method::POST),
+        };
+        if fits { Ok(route) } else { Err(Box::new(answer::wrong_method(route.method()))) }
+    }
+
+    /// The methods that are allowed.
     pub fn method(&self) -> &'static str {
         match self {
             Self::Index | Self::Load(_) | Self::Unload(_) => "POST",
@@ -89,7 +110,7 @@ impl Route {
     }
 }
 
-fn shared_memory(kind: Kind, rest: &[&str]) -> Option<Route> {
+fn shared_memory(memory: Memory, rest: &[&str]) -> Option<Route> {
     let (region, action) = match rest {
         // A region needs a name to be registered.
         [action] if *action != "register" => ("", action),
@@ -102,7 +123,7 @@ fn shared_memory(kind: Kind, rest: &[&str]) -> Option<Route> {
         "unregister" => Action::Unregister,
         _ => return None,
     };
-    Some(Route::SharedMemory { kind, region: region.to_owned(), action })
+    Some(Route::SharedMemory { memory, region: region.to_owned(), action })
 }
 
 fn model(name: &str, version: &str, aspect: &[&str]) -> Option<Route> {
@@ -154,13 +175,14 @@ mod tests {
 
     #[test]
     fn regions_are_meant_one_by_one_or_all_at_once() {
-        let route =
-            |kind, region: &str, action| Some(Route::SharedMemory { kind, region: region.into(), action });
+        let route = |memory, region: &str, action| {
+            Some(Route::SharedMemory { memory, region: region.into(), action })
+        };
         let parse = Route::parse;
-        assert_eq!(parse("/v2/systemsharedmemory/status"), route(Kind::System, "", Action::Status));
+        assert_eq!(parse("/v2/systemsharedmemory/status"), route(Memory::System, "", Action::Status));
         assert_eq!(
             parse("/v2/cudasharedmemory/region/a%2Fb/register"),
-            route(Kind::Cuda, "a/b", Action::Register)
+            route(Memory::Cuda, "a/b", Action::Register)
         );
         assert_eq!(parse("/v2/systemsharedmemory/region//status"), None);
         assert_eq!(parse("/v2/systemsharedmemory/region/r"), None);
@@ -168,8 +190,10 @@ mod tests {
 
     /// As the document writes it; without a wildcard, so that a new route is written here, too.
     fn template(route: &Route) -> String {
-        let kind =
-            |kind: &Kind| if *kind == Kind::System { "systemsharedmemory" } else { "cudasharedmemory" };
+        let shared = |memory: &Memory| match memory {
+            Memory::System => "systemsharedmemory",
+            Memory::Cuda => "cudasharedmemory",
+        };
         let path = match route {
             Route::Live => "health/live".into(),
             Route::Ready => "health/ready".into(),
@@ -182,10 +206,10 @@ mod tests {
             Route::Traces(model) if model.is_empty() => "trace/setting".into(),
             Route::Traces(_) => "models/{model}/trace/setting".into(),
             Route::Logging => "logging".into(),
-            Route::SharedMemory { kind: of, region, action } => {
+            Route::SharedMemory { memory, region, action } => {
                 let action = format!("{action:?}").to_lowercase();
                 let region = if region.is_empty() { "" } else { "/region/{region}" };
-                format!("{}{region}/{action}", kind(of))
+                format!("{}{region}/{action}", shared(memory))
             }
             Route::Model { version, aspect, .. } => {
                 let version = if version.is_empty() { "" } else { "/versions/{version}" };
@@ -212,9 +236,9 @@ mod tests {
             let of = |aspect| Route::Model { name: name(), version: version.clone(), aspect };
             all.extend([Metadata, Ready, Config, Statistics, Infer].map(of));
         }
-        for kind in [Kind::System, Kind::Cuda] {
+        for memory in [Memory::System, Memory::Cuda] {
             use Action::*;
-            let of = |region: String, action| Route::SharedMemory { kind, region, action };
+            let of = |region: String, action| Route::SharedMemory { memory, region, action };
             all.extend([of(none(), Status), of(none(), Unregister)]);
             all.extend([of(name(), Status), of(name(), Register), of(name(), Unregister)]);
         }
@@ -223,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_document_has_every_route_and_no_other() {
-        let document: serde_json::Value = serde_json::from_str(crate::http::route::OPENAPI).unwrap();
+        let document: serde_json::Value = serde_json::from_str(crate::OPENAPI).unwrap();
         let paths = document["paths"].as_object().unwrap();
         for (path, operations) in paths {
             let route = Route::parse(&path.replace(['{', '}'], "")).unwrap_or_else(|| panic!("{path}"));
@@ -237,6 +261,16 @@ mod tests {
         let mut served: Vec<_> = every_route().iter().map(template).collect();
         served.sort();
         assert_eq!(served, paths.keys().cloned().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn another_method_or_path_has_its_answer() {
+        let status = |method, path| Route::of(&method, path).map_err(|answer| answer.status().as_u16());
+        assert_eq!(status(Method::HEAD, "/v2"), Ok(Route::Server));
+        assert_eq!(status(Method::POST, "/v2/logging"), Ok(Route::Logging));
+        assert_eq!(status(Method::DELETE, "/v2/health/live"), Err(405));
+        assert_eq!(status(Method::GET, "/v2/models/m/infer"), Err(405));
+        assert_eq!(status(Method::GET, "/v1"), Err(404));
     }
 
     #[test]
