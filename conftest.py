@@ -2,6 +2,6 @@
 
 import signal
 
-# A shell starts what runs in its background with SIGINT ignored, and children inherit that: tests that interrupt a
-# process would wait for ever.
+# A shell starts what runs in its background with SIGINT ignored, and children inherit that: a test that
+# interrupts a process would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,8 +6,9 @@ use crate::{
     watch::Watch,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response, header::CONTENT_TYPE};
 use http_body::SizeHint;
+use infermesh_rest::status;
 use infermesh_wire::{Code, Error, framing::encode_message};
 use std::{
     pin::Pin,
@@ -113,7 +114,7 @@ pub fn refusal(error: &Error, grpc: bool) -> Response<Body> {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         return response;
     }
-    *response.status_mut() = http_status(error);
+    *response.status_mut() = status(error);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let text = serde_json::json!({ "error": error.message }).to_string();
     response.map(|_| Body::from(Bytes::from(text)))
@@ -126,21 +127,4 @@ fn status_headers(error: &Error) -> HeaderMap {
         headers.insert(GRPC_MESSAGE, message);
     }
     headers
-}
-
-/// What HTTP calls an error of this proxy.
-fn http_status(error: &Error) -> StatusCode {
-    match error.code {
-        Code::InvalidArgument | Code::AlreadyExists => StatusCode::BAD_REQUEST,
-        Code::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
-        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
-        Code::PermissionDenied => StatusCode::FORBIDDEN,
-        Code::NotFound => StatusCode::NOT_FOUND,
-        Code::ResourceExhausted if error.transient => StatusCode::TOO_MANY_REQUESTS,
-        Code::ResourceExhausted => StatusCode::PAYLOAD_TOO_LARGE,
-        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
-        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
-    }
 }

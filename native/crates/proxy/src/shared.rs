@@ -4,14 +4,12 @@ use crate::{
     plan::Plan,
     upstream::{endpoint::Endpoint, pool::Pool},
 };
-use infermesh_policy::replay;
+use infermesh_policy::{Chance, replay};
 use infermesh_telemetry::{Log, Traces};
 use infermesh_transport::{
     Connections,
     budget::{Budget, Purse},
 };
-use rand::SeedableRng;
-use rand_xoshiro::Xoshiro256PlusPlus;
 use std::{
     cell::RefCell,
     collections::HashMap,
@@ -27,7 +25,7 @@ pub struct Shared {
     pub connections: Arc<Connections>,
     pub budget: Arc<Budget>,
     /// Bodies that are kept to be sent again.
-    pub replay: replay::Pool,
+    pub replay: Arc<replay::Pool>,
     pub log: Arc<Log>,
     pub traces: Traces,
     pub ready: AtomicBool,
@@ -37,17 +35,16 @@ pub struct Shared {
 pub struct Local {
     pub shared: Arc<Shared>,
     pub purse: Rc<Purse>,
-    pub chance: RefCell<Xoshiro256PlusPlus>,
+    pub chance: RefCell<Chance>,
     pools: RefCell<HashMap<u64, Rc<Pool>>>,
 }
 
 impl Local {
     pub fn new(shared: Arc<Shared>) -> Rc<Self> {
-        let seed = infermesh_telemetry::context::span_id();
         Rc::new(Self {
             purse: Purse::new(shared.budget.clone()),
             shared,
-            chance: RefCell::new(Xoshiro256PlusPlus::seed_from_u64(seed)),
+            chance: RefCell::default(),
             pools: RefCell::default(),
         })
     }

@@ -18,16 +18,23 @@ pub struct Watch {
     /// How it ended, as soon as that is known: of an answer's head, of its trailers.
     event: Option<Event>,
     bytes: u64,
+    retries: u32,
 }
 
 impl Watch {
     pub fn new(started: Instant, grpc: bool) -> Self {
-        Self { started, grpc, attempt: None, event: None, bytes: 0 }
+        Self { started, grpc, attempt: None, event: None, bytes: 0, retries: 0 }
     }
 
     /// The answer comes from this attempt.
-    pub fn follow(&mut self, ticket: Ticket, kept: Kept) {
+    pub fn follow(&mut self, mut ticket: Ticket, kept: Kept) {
+        ticket.answered(Instant::now());
         self.attempt = Some((ticket, kept));
+    }
+
+    /// An attempt failed, and another one is made.
+    pub fn retried(&mut self) {
+        self.retries += 1;
     }
 
     /// The answer is our own.
@@ -52,7 +59,7 @@ impl Watch {
     }
 
     /// The answer has come to its end; `status`: of its trailers.
-    pub fn ended(mut self: Box<Self>, status: Option<u16>) {
+    pub fn ended(mut self, status: Option<u16>) {
         let event = match status {
             Some(status) => Event::grpc(status, Bound::Request),
             // A call without a status has failed, for whoever called: gRPC says UNKNOWN.
@@ -65,7 +72,7 @@ impl Watch {
     }
 
     /// The answer will not come to its end.
-    pub fn broken(mut self: Box<Self>, error: &Error, lost: &Lost) {
+    pub fn broken(mut self, error: &Error, lost: &Lost) {
         let event = match error.code {
             Code::DeadlineExceeded => Event::TimedOut(Bound::Request),
             _ if lost.refused => Event::Refused,

@@ -3,15 +3,19 @@
 pub mod matching;
 pub mod permission;
 
-use crate::{
-    proto,
-    upstream::cluster::Cluster,
+use crate::{proto, upstream::cluster::Cluster};
+use infermesh_policy::{
+    budget::{self, Budget},
+    retry,
 };
-use infermesh_policy::retry;
 use matching::Match;
 use permission::Permission;
-use std::{collections::HashMap, sync::Arc, time::Duration};
-use tokio::time::Instant;
+use smallvec::SmallVec;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 pub struct Plan {
     pub listeners: Vec<Arc<Listener>>,
@@ -33,7 +37,12 @@ pub struct Route {
     pub cluster: Arc<Cluster>,
     pub strip_prefix: String,
     pub timeout: Option<Duration>,
-    pub retry: Option<retry::Settings>,
+    pub retry: Option<Retry>,
+}
+
+pub struct Retry {
+    pub settings: retry::Settings,
+    budget: Mutex<Budget>,
 }
 
 impl Plan {
@@ -53,7 +62,7 @@ impl Plan {
             ordered.push(cluster);
         }
         let listeners = config.listeners.iter().enumerate().map(|(index, given)| {
-            let listener = Listener::new(given, &clusters);
+            let listener = Listener::new(given, &clusters, now);
             listener.map(Arc::new).map_err(|why| format!("listeners[{index}].{why}"))
         });
         Ok(Self { listeners: listeners.collect::<Result<_, _>>()?, clusters: ordered })
@@ -61,9 +70,13 @@ impl Plan {
 }
 
 impl Listener {
-    fn new(given: &proto::Listener, clusters: &HashMap<&str, Arc<Cluster>>) -> Result<Self, String> {
+    fn new(
+        given: &proto::Listener,
+        clusters: &HashMap<&str, Arc<Cluster>>,
+        now: Instant,
+    ) -> Result<Self, String> {
         let routes = given.routes.iter().enumerate().map(|(index, given)| {
-            Route::new(given, clusters).map(Arc::new).map_err(|why| format!("routes[{index}].{why}"))
+            Route::new(given, clusters, now).map(Arc::new).map_err(|why| format!("routes[{index}].{why}"))
         });
         let permissions = given.permissions.iter().enumerate().map(|(index, given)| {
             Permission::new(given).map_err(|why| format!("permissions[{index}].{why}"))
@@ -80,8 +93,12 @@ impl Listener {
 }
 
 impl Route {
-    fn new(given: &proto::Route, clusters: &HashMap<&str, Arc<Cluster>>) -> Result<Self, String> {
-        let matching = match &given.matching {
+    fn new(
+        given: &proto::Route,
+        clusters: &HashMap<&str, Arc<Cluster>>,
+        now: Instant,
+    ) -> Result<Self, String> {
+        let matching = match &given.r#match {
             Some(matching) => Match::new(matching).map_err(|why| format!("match.{why}"))?,
             None => Match::default(),
         };
@@ -98,13 +115,45 @@ impl Route {
                 _ => String::new(),
             },
             timeout: duration(given.timeout_ns),
-            retry: given.retry.as_ref().map(retry).transpose()?,
+            retry: given.retry.as_ref().map(|given| Retry::new(given, now)).transpose()?,
         })
     }
 }
 
-fn retry(_given: &proto::Retry) -> Result<retry::Settings, String> {
-    Ok(retry::Settings::default())
+impl Retry {
+    fn new(given: &proto::Retry, now: Instant) -> Result<Self, String> {
+        let within = |why: String| format!("retry.{why}");
+        let default = retry::Settings::default();
+        let settings = retry::Settings {
+            max_attempts: if given.max_attempts > 0 { given.max_attempts } else { default.max_attempts },
+            codes: codes(&given.codes, default.codes),
+            http_statuses: codes(&given.http_statuses, default.http_statuses),
+            per_try_timeout: duration(given.per_try_timeout_ns),
+            backoff_base: duration_or(given.backoff_base_ns, default.backoff_base),
+            backoff_max: duration_or(given.backoff_max_ns, default.backoff_max),
+        };
+        settings.check().map_err(within)?;
+        let default = budget::Settings::default();
+        let budget = budget::Settings {
+            ratio: if given.budget_ratio > 0.0 { given.budget_ratio } else { default.ratio },
+            reserve: if given.budget_reserve > 0.0 { given.budget_reserve } else { default.reserve },
+            ..default
+        };
+        budget.check().map_err(|why| format!("retry.budget_{why}"))?;
+        Ok(Self { settings, budget: Mutex::new(Budget::new(now, &budget)) })
+    }
+
+    pub fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// None is the default; what is no code at all is for the check to find.
+fn codes(given: &[u32], default: SmallVec<[u16; 4]>) -> SmallVec<[u16; 4]> {
+    match given {
+        [] => default,
+        given => given.iter().map(|code| u16::try_from(*code).unwrap_or(u16::MAX)).collect(),
+    }
 }
 
 /// 0 is none.

@@ -14,7 +14,7 @@ use infermesh_policy::{
     Event,
     deadline::Patience,
     outcome::Bound,
-    retry::{self, Decision},
+    retry::{Attempt, Decision, Pushback, Reason, decide},
 };
 use infermesh_wire::{Code, Error};
 use smallvec::SmallVec;
@@ -52,8 +52,8 @@ struct Outcome {
 impl Attempts<'_> {
     async fn run(mut self, watch: &mut Watch) -> Result<Response<Body>, Error> {
         let cluster = &self.call.route.cluster;
-        if self.call.route.retry.is_some() {
-            cluster.budget().deposit(Instant::now());
+        if let Some(retry) = &self.call.route.retry {
+            retry.budget().deposit(Instant::now());
         }
         let mut last: Option<String> = None;
         loop {
@@ -99,7 +99,7 @@ impl Attempts<'_> {
 
     async fn attempt(&self, ticket: &Ticket, now: Instant) -> Outcome {
         let retry = self.call.route.retry.as_ref();
-        let patience = self.call.deadline.patience(now, retry.and_then(|retry| retry.per_try_timeout));
+        let patience = self.call.deadline.patience(now, retry.and_then(|retry| retry.settings.per_try_timeout));
         let work = self.ask(ticket, patience);
         let answer = match patience.timeout {
             None => work.await,
@@ -156,25 +156,20 @@ impl Attempts<'_> {
     }
 
     fn decide(&self, event: Event, answer: &Result<(Response<Body>, Kept), Failure>) -> Decision {
-        let Some(settings) = &self.call.route.retry else { return Decision::Stop(retry::Reason::Off) };
-        let pushback = match answer {
-            Ok((response, _)) => response.headers().get(GRPC_PUSHBACK),
-            Err(_) => None,
+        let Some(retry) = &self.call.route.retry else { return Decision::Stop(Reason::NotCovered) };
+        let pushback = answer.as_ref().ok().and_then(|(response, _)| response.headers().get(GRPC_PUSHBACK));
+        let now = Instant::now();
+        let attempt = Attempt {
+            event,
+            made: self.tried.len() as u32,
+            idempotent: self.head.is_idempotent && !self.is_stateful(),
+            committed: false,
+            replayable: self.source.is_whole(),
+            pushback: pushback.map(|value| Pushback::parse(value.as_bytes())),
+            deadline: self.call.deadline,
         };
-        retry::decide(
-            settings,
-            &retry::Attempt {
-                number: self.tried.len() as u32,
-                event,
-                repeatable: self.head.is_idempotent && !self.is_stateful(),
-                replayable: self.source.is_whole(),
-                pushback: pushback.map(|value| value.as_bytes()),
-                remaining: self.call.deadline.remaining(Instant::now()),
-            },
-            &mut self.call.route.cluster.budget(),
-            &mut self.call.local.chance.borrow_mut(),
-            Instant::now(),
-        )
+        let chance = &mut self.call.local.chance.borrow_mut();
+        decide(&retry.settings, &attempt, now, &mut retry.budget(), chance)
     }
 
     /// Whether the request belongs to a sequence: a server that has seen it has a state that a second one would change again.

@@ -7,19 +7,20 @@ use super::{
     pool,
 };
 use crate::{
-    plan::{duration, duration_or},
+    plan::duration_or,
     proto,
 };
 use infermesh_policy::{
     Chance,
-    balancer::{p2c, peak_ewma},
-    breaker,
-    budget::{self, Budget},
+    balancer::{
+        p2c::{Standing, pick},
+        peak_ewma::{self, Load},
+    },
+    breaker::{self, Breaker},
 };
 use infermesh_wire::{Code, Error};
-use smallvec::SmallVec;
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
@@ -84,13 +85,17 @@ impl Cluster {
     /// UNAVAILABLE and what is known of each.
     pub fn pick(&self, tried: &[u64], chance: &mut Chance, now: Instant) -> Result<Ticket, Error> {
         let endpoints = self.endpoints();
-        let mut open: SmallVec<[(usize, f64); 8]> = SmallVec::new();
-        for (index, endpoint) in endpoints.iter().enumerate() {
-            if endpoint.is_healthy() {
-                let state = endpoint.lock();
-                if state.breaker.as_ref().is_none_or(|breaker| breaker.is_available(now)) {
-                    open.push((index, state.latency.cost(now, endpoint.pending())));
-                }
+        let standing = |index: usize| match &endpoints[index] {
+            endpoint if !endpoint.is_available(now) => Standing::Unavailable,
+            endpoint if tried.contains(&endpoint.id) => Standing::Tried,
+            _ => Standing::Available,
+        };
+        let cost = |index: usize| endpoints[index].lock().load.cost(now);
+        // A probe that another thread was faster to send makes an endpoint unavailable between two looks.
+        for _ in 0..endpoints.len() {
+            let Some(index) = pick(endpoints.len(), chance, standing, cost) else { break };
+            if let Some(ticket) = Ticket::begin(&endpoints[index], now) {
+                return Ok(ticket);
             }
         }
         Err(self.none(&endpoints, now))
@@ -107,5 +112,53 @@ impl Cluster {
             false => format!("no endpoint of '{}' is available: {}", self.name, states.join("; ")),
         };
         Error::new(Code::Unavailable, said)
+    }
+}
+
+impl Settings {
+    fn new(given: &proto::Cluster) -> Result<Self, String> {
+        let balance = given.balance.unwrap_or_default();
+        let default = peak_ewma::Settings::default();
+        let latency = peak_ewma::Settings {
+            decay: duration_or(balance.decay_ns, default.decay),
+            default_rtt: duration_or(balance.default_rtt_ns, default.default_rtt),
+            ..default
+        };
+        latency.check().map_err(|why| format!("balance.{why}"))?;
+        let breaker = given.breaker.as_ref().map(breaker_settings).transpose()?;
+        Ok(Self { pool: pool_settings(&given.pool.unwrap_or_default()), latency, breaker })
+    }
+
+    fn endpoint(&self, address: Address, now: Instant) -> Endpoint {
+        let load = Load::new(now, self.latency.clone());
+        let breaker = self.breaker.clone().map(|settings| Breaker::new(now, settings));
+        Endpoint::new(address, self.pool, load, breaker)
+    }
+}
+
+fn breaker_settings(given: &proto::Breaker) -> Result<breaker::Settings, String> {
+    let default = breaker::Settings::default();
+    let settings = breaker::Settings {
+        backoff_base: duration_or(given.backoff_base_ns, default.backoff_base),
+        backoff_max: duration_or(given.backoff_max_ns, default.backoff_max),
+        ..default
+    };
+    settings.check().map_err(|why| format!("breaker.{why}"))?;
+    Ok(settings)
+}
+
+fn pool_settings(given: &proto::Pool) -> pool::Settings {
+    let count = |given: u32, default: usize| if given > 0 { given as usize } else { default };
+    pool::Settings {
+        connect_timeout: duration_or(given.connect_timeout_ns, Duration::from_secs(1)),
+        max_http2: count(given.max_connections, 4),
+        max_http1: count(given.max_connections, 256),
+        max_pending: count(given.max_pending, 1024),
+        habits: Habits {
+            keepalive: duration_or(given.keepalive_ns, Duration::from_secs(10)),
+            keepalive_timeout: duration_or(given.keepalive_timeout_ns, Duration::from_secs(5)),
+            idle: duration_or(given.idle_timeout_ns, Duration::from_secs(60)),
+            age: duration_or(given.max_age_ns, Duration::from_secs(300)),
+        },
     }
 }

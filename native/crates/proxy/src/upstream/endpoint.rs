@@ -3,14 +3,14 @@
 use super::{address::Address, pool};
 use infermesh_policy::{
     Chance, Event, Outcome,
-    balancer::peak_ewma::PeakEwma,
-    breaker::Breaker,
+    balancer::peak_ewma::{Flight, Load},
+    breaker::{Breaker, Permit, State as Circuit},
 };
 use std::{
     rc::Rc,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Instant,
 };
@@ -20,29 +20,26 @@ pub struct Endpoint {
     pub id: u64,
     pub address: Address,
     pool: pool::Settings,
-    /// Requests under way.
-    pending: AtomicUsize,
     /// What active checks say.
     healthy: AtomicBool,
     state: Mutex<State>,
 }
 
 pub struct State {
-    pub latency: PeakEwma,
+    pub load: Load,
     pub breaker: Option<Breaker>,
-    pub chance: Chance,
+    chance: Chance,
 }
 
 impl Endpoint {
-    pub fn new(address: Address, pool: pool::Settings, latency: PeakEwma, breaker: Option<Breaker>) -> Self {
+    pub fn new(address: Address, pool: pool::Settings, load: Load, breaker: Option<Breaker>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             id: NEXT.fetch_add(1, Relaxed),
             address,
             pool,
-            pending: AtomicUsize::new(0),
             healthy: AtomicBool::new(true),
-            state: Mutex::new(State { latency, breaker, chance: Chance::default() }),
+            state: Mutex::new(State { load, breaker, chance: Chance::default() }),
         }
     }
 
@@ -54,26 +51,55 @@ impl Endpoint {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn pending(&self) -> usize {
-        self.pending.load(Relaxed)
+    /// Whether it may be asked at this moment.
+    pub fn is_available(&self, now: Instant) -> bool {
+        self.healthy.load(Relaxed)
+            && self.lock().breaker.as_ref().is_none_or(|breaker| breaker.is_available(now))
     }
 
-    pub fn is_healthy(&self) -> bool {
-        self.healthy.load(Relaxed)
+    /// Why it is not asked, for people.
+    pub fn describe(&self, now: Instant) -> String {
+        let address = &self.address;
+        if !self.healthy.load(Relaxed) {
+            return format!("{address} fails its health checks");
+        }
+        match &self.lock().breaker {
+            Some(breaker) if !breaker.is_available(now) => {
+                let until = match breaker.state() {
+                    Circuit::Open { until } => format!(", for {:.1?} more", until.saturating_duration_since(now)),
+                    _ => ", while a probe is under way".to_owned(),
+                };
+                format!("{address} is left alone after failures{until}")
+            }
+            _ => format!("{address} was tried"),
+        }
     }
 }
 
 /// An attempt at an endpoint, until it is known how it went.
 pub struct Ticket {
     pub endpoint: Arc<Endpoint>,
-    begun: Instant,
-    finished: bool,
+    flight: Option<(Flight, Option<Permit>)>,
 }
 
 impl Ticket {
-    pub fn begin(endpoint: Arc<Endpoint>, now: Instant) -> Self {
-        endpoint.pending.fetch_add(1, Relaxed);
-        Self { endpoint, begun: now, finished: false }
+    /// `None` if it has been found to be unavailable meanwhile.
+    pub fn begin(endpoint: &Arc<Endpoint>, now: Instant) -> Option<Self> {
+        let mut state = endpoint.lock();
+        let permit = match &mut state.breaker {
+            Some(breaker) => Some(breaker.admit(now)?),
+            None => None,
+        };
+        let flight = state.load.start(now);
+        drop(state);
+        Some(Self { endpoint: endpoint.clone(), flight: Some((flight, permit)) })
+    }
+
+    /// The answer begins.
+    pub fn answered(&mut self, now: Instant) {
+        if let Some((flight, _)) = &mut self.flight {
+            self.endpoint.lock().load.answer(now, flight);
+        }
     }
 
     pub fn finish(mut self, event: Event, now: Instant) {
@@ -81,21 +107,19 @@ impl Ticket {
     }
 
     fn settle(&mut self, event: Event, now: Instant) {
-        self.finished = true;
-        self.endpoint.pending.fetch_sub(1, Relaxed);
-        let class = Outcome::from(event).class;
-        let mut state = self.endpoint.lock();
-        let state = &mut *state;
-        state.latency.record(now, now - self.begun, class);
-        if let Some(breaker) = &mut state.breaker {
-            breaker.record(now, class, &mut state.chance);
+        let Some((flight, permit)) = self.flight.take() else { return };
+        let outcome = Outcome::from(event);
+        let State { load, breaker, chance } = &mut *self.endpoint.lock();
+        load.end(now, flight, outcome);
+        if let (Some(breaker), Some(permit)) = (breaker, permit) {
+            breaker.record(now, permit, outcome, chance);
         }
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if !self.finished {
+        if self.flight.is_some() {
             self.settle(Event::GivenUp, Instant::now());
         }
     }

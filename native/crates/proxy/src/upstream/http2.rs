@@ -168,7 +168,7 @@ impl Use {
         let mut sender = connection.sender.borrow().clone();
         let unusable = |error: h2::Error| {
             // It is this request that cannot be sent; or the connection takes no more.
-            if error.is_user() {
+            if !error.is_io() && error.reason().is_none() {
                 return Some(Failure::Lost(error.into()));
             }
             connection.close();
