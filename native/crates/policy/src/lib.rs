@@ -4,11 +4,14 @@
 //! on chance is given it, and the engine that owns these types keeps them behind its own locks. Each policy has its
 //! `Settings`, whose `Default` is what the documentation says and whose `check` names what is wrong with them.
 
+pub mod balancer;
+pub mod breaker;
 pub mod budget;
 pub mod chance;
 pub mod deadline;
 pub mod outcome;
 pub mod replay;
+pub mod retry;
 pub mod settings;
 mod window;
 
