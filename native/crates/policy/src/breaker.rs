@@ -1,7 +1,8 @@
 //! Leaves an endpoint alone after failures, and finds out with single requests whether it is back.
 //!
-//! As Linkerd's failure accrual: it opens on failures in a row or on a low share of successes, stays open for an
-//! exponential backoff, then admits exactly one request as a probe. What was admitted before it opened has no say in it.
+//! As Linkerd's failure accrual: it opens on failures in a row or on a low share of successes, stays open for
+//! an exponential backoff, then admits exactly one request as a probe. What was admitted before it opened has
+//! no say in it.
 
 use crate::{
     chance::Chance,
@@ -89,7 +90,8 @@ impl State {
     }
 }
 
-/// The right to send one request; given back with its outcome. If it is dropped instead, its request says nothing.
+/// The right to send one request; given back with its outcome. If it is dropped instead, its request says
+/// nothing.
 #[derive(Debug)]
 #[must_use]
 pub struct Permit {
@@ -199,8 +201,9 @@ impl Breaker {
             || (requests >= self.settings.min_requests && rate < self.settings.min_success_rate)
     }
 
-    /// A probe has ended. Any answer but a failure shows that the endpoint is back; silence shows that it is not, also if
-    /// the caller had little time; and a caller that left shows nothing: the next request is the next probe.
+    /// A probe has ended. Any answer but a failure shows that the endpoint is back; silence shows that it is
+    /// not, also if the caller had little time; and a caller that left shows nothing: the next request is the
+    /// next probe.
     fn judge(&mut self, now: Instant, outcome: Outcome, chance: &mut Chance) -> bool {
         match (outcome.class, outcome.life) {
             (Class::Failure, _) | (_, Life::Silence) => {
@@ -450,8 +453,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens, an endpoint is available again within the longest backoff or the time of a probe, and half
-        /// open it never has two probes that are in time.
+        /// Whatever happens, an endpoint is available again within the longest backoff or the time of a
+        /// probe, and half open it never has two probes that are in time.
         #[test]
         fn it_never_wedges(steps in prop::collection::vec((0u64..20_000, 0u8..6), 1..300), seed: u64) {
             let mut endpoint = Endpoint::new(Settings { consecutive_failures: 2, ..Settings::default() });

@@ -1,8 +1,8 @@
-//! How many attempts may be made beyond the first: a share of the requests, so that retries cannot multiply an overload,
-//! and a few in any case, so that a service that is seldom called can be tried again at all.
+//! How many attempts may be made beyond the first: a share of the requests, so that retries cannot multiply
+//! an overload, and a few in any case, so that a service that is seldom called can be tried again at all.
 //!
-//! As Finagle's `RetryBudget` and tower's `TpsBudget`: each request deposits a share, each retry withdraws one; both are
-//! forgotten after the window.
+//! As Finagle's `RetryBudget` and tower's `TpsBudget`: each request deposits a share, each retry withdraws
+//! one; both are forgotten after the window.
 
 use crate::{
     settings::{self, Checked},
@@ -139,11 +139,15 @@ mod tests {
     }
 
     proptest! {
-        /// In any window there are no more retries than its requests, and those of the window before it, have earned.
+        /// In any window there are no more retries than its requests, and those of the window before it, have
+        /// earned.
         #[test]
-        fn no_pattern_of_calls_overdraws_it(steps in prop::collection::vec((0u64..500, any::<bool>()), 1..500)) {
+        fn no_pattern_of_calls_overdraws_it(
+            steps in prop::collection::vec((0u64..500, any::<bool>()), 1..500),
+        ) {
             let start = Instant::now();
-            let (mut budget, mut now) = (Budget::new(start, &Settings { reserve: 1.0, ..Settings::default() }), start);
+            let mut budget = Budget::new(start, &Settings { reserve: 1.0, ..Settings::default() });
+            let mut now = start;
             let (mut deposits, mut retries) = (Vec::new(), Vec::new());
             for (millis, deposit) in steps {
                 now += Duration::from_millis(millis);
@@ -153,7 +157,9 @@ mod tests {
                 } else if budget.withdraw(now) {
                     retries.push(now);
                 }
-                let since = |times: &[Instant], age| times.iter().filter(|at| now - **at < age).count() as f64;
+                let since = |times: &[Instant], age| {
+                    times.iter().filter(|at| now - **at < age).count() as f64
+                };
                 prop_assert!(since(&retries, 9 * SECOND) <= 10.0 + 0.2 * since(&deposits, 20 * SECOND));
             }
         }

@@ -25,8 +25,8 @@ impl Chance {
 
     /// Evenly in [0, count); 0 if that is empty.
     pub fn below(&mut self, count: usize) -> usize {
-        // The high half of a product is as even as anybody can tell, and needs no division: Lemire, "Fast Random Integer
-        // Generation in an Interval", 2019, without its correction of a bias of count / 2^64.
+        // The high half of a product is as even as anybody can tell, and needs no division: Lemire, "Fast
+        // Random Integer Generation in an Interval", 2019, without its correction of a bias of count / 2^64.
         ((u128::from(self.0.next_u64()) * count as u128) >> 64) as usize
     }
 

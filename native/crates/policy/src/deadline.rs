@@ -1,5 +1,5 @@
-//! How long a request may take, and how much of that is left. Each hop is told what is left (`grpc-timeout`), as in
-//! <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>; a retry never extends it.
+//! How long a request may take, and how much of that is left. Each hop is told what is left (`grpc-timeout`),
+//! as in <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>; a retry never extends it.
 
 use crate::outcome::Bound;
 use infermesh_wire::framing::parse_timeout;
@@ -24,8 +24,8 @@ pub fn parse(value: &[u8]) -> Result<Duration, String> {
     })
 }
 
-/// Writes a `grpc-timeout` as exactly as its eight digits allow, rounded down: the next hop gets no more time than there
-/// is.
+/// Writes a `grpc-timeout` as exactly as its eight digits allow, rounded down: the next hop gets no more time
+/// than there is.
 pub fn format(timeout: Duration) -> Text {
     const MOST: u128 = 99_999_999;
     const UNITS: [(u8, u128); 6] = [
@@ -185,7 +185,8 @@ mod tests {
     }
 
     proptest! {
-        /// The next hop never has more time than is left, and loses less than a millionth of it, or what a unit rounds off.
+        /// The next hop never has more time than is left, and loses less than a millionth of it, or what a
+        /// unit rounds off.
         #[test]
         fn what_is_written_is_read_again(nanos in 0u64..u64::MAX / 4) {
             let timeout = Duration::from_nanos(nanos);

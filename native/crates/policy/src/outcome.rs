@@ -1,7 +1,7 @@
 //! What the end of an attempt says about the endpoint that it was made at, and about another attempt.
 //!
-//! The classes of gRPC codes are those of Linkerd and Envoy, with two exceptions: an overload is neither success nor
-//! failure, and what a caller brought upon itself says nothing of the endpoint.
+//! The classes of gRPC codes are those of Linkerd and Envoy, with two exceptions: an overload is neither
+//! success nor failure, and what a caller brought upon itself says nothing of the endpoint.
 
 use infermesh_wire::Code;
 
@@ -36,8 +36,8 @@ pub enum Bound {
 }
 
 impl Event {
-    /// The end of an attempt by a gRPC status. An endpoint that is told how much time it has may say that it is over just
-    /// before we notice: it is the same event.
+    /// The end of an attempt by a gRPC status. An endpoint that is told how much time it has may say that it
+    /// is over just before we notice: it is the same event.
     pub fn grpc(code: u16, bound: Bound) -> Self {
         if code == DEADLINE_EXCEEDED { Self::TimedOut(bound) } else { Self::Grpc(code) }
     }
@@ -108,11 +108,12 @@ impl From<Event> for Outcome {
 fn of_grpc(code: u16) -> Class {
     match code {
         0 => Class::Success,
-        // CANCELLED, INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, FAILED_PRECONDITION, ABORTED,
-        // OUT_OF_RANGE, UNIMPLEMENTED, UNAUTHENTICATED: the caller has to act.
+        // CANCELLED, INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, FAILED_PRECONDITION,
+        // ABORTED, OUT_OF_RANGE, UNIMPLEMENTED, UNAUTHENTICATED: the caller has to act.
         1 | 3 | 5 | 6 | 7 | 9 | 10 | 11 | 12 | 16 => Class::Ignored,
         8 => Class::Overload,
-        // UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS; gRPC takes a code that it does not know for UNKNOWN.
+        // UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS; gRPC takes a code that it does not
+        // know for UNKNOWN.
         _ => Class::Failure,
     }
 }

@@ -1,7 +1,8 @@
-//! Memory for bodies that are kept in case they have to be sent again: a limit for each request and one for all.
+//! Memory for bodies that are kept in case they have to be sent again: a limit for each request and one for
+//! all.
 //!
-//! Tensors are large: where others keep 64 KiB to 1 MiB, and so retry no inference, a request may keep 16 MiB here. What
-//! does not fit is sent once.
+//! Tensors are large: where others keep 64 KiB to 1 MiB, and so retry no inference, a request may keep 16 MiB
+//! here. What does not fit is sent once.
 
 use crate::settings::{self, Checked};
 use std::sync::{
@@ -58,8 +59,8 @@ impl Pool {
     }
 }
 
-/// What one request keeps; given back when it is dropped. The default is of no pool and refuses to grow: for requests
-/// that are never sent again.
+/// What one request keeps; given back when it is dropped. The default is of no pool and refuses to grow: for
+/// requests that are never sent again.
 #[derive(Debug, Default)]
 pub struct Share {
     pool: Option<Arc<Pool>>,

@@ -1,8 +1,8 @@
 //! Whether a request is sent again, and when.
 //!
-//! Semantics of gRPC's proposal A6 (attempts, codes, pushback, when an attempt is committed), of Linkerd (an overload is
-//! never retried; backoff) and of Envoy (budget). The backoff is "full jitter" above a floor: M. Brooker, "Exponential
-//! Backoff and Jitter", AWS Architecture Blog, 2015.
+//! Semantics of gRPC's proposal A6 (attempts, codes, pushback, when an attempt is committed), of Linkerd (an
+//! overload is never retried; backoff) and of Envoy (budget). The backoff is "full jitter" above a floor: M.
+//! Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
 
 use crate::{
     budget::Budget,
@@ -17,14 +17,16 @@ use std::time::{Duration, Instant};
 /// gRPC's own limit.
 pub const MOST_ATTEMPTS: u32 = 5;
 
-/// A server that wants to be left alone for longer is not waited for: the request and its body take memory meanwhile.
+/// A server that wants to be left alone for longer is not waited for: the request and its body take memory
+/// meanwhile.
 const LONGEST_PUSHBACK: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Attempts in all.
     pub max_attempts: u32,
-    /// gRPC codes that another attempt may change. By naming them a route says that its methods may be called twice.
+    /// gRPC codes that another attempt may change. By naming them a route says that its methods may be called
+    /// twice.
     pub codes: SmallVec<[u16; 4]>,
     /// HTTP statuses, likewise, of requests that may be sent twice.
     pub http_statuses: SmallVec<[u16; 4]>,
@@ -108,7 +110,8 @@ pub struct Attempt {
     pub event: Event,
     /// Attempts so far, with this one.
     pub made: u32,
-    /// Whether to do it twice is as good as once. Of HTTP: by its method. Of gRPC: where the route has retries.
+    /// Whether to do it twice is as good as once. Of HTTP: by its method. Of gRPC: where the route has
+    /// retries.
     pub idempotent: bool,
     /// Whether the caller has part of the answer: response headers, other than those that carry the status.
     pub committed: bool,
@@ -382,7 +385,12 @@ mod tests {
     proptest! {
         /// No retry ends after the deadline begins, whatever happened.
         #[test]
-        fn no_wait_outlasts_the_deadline(left in 0u64..1_000, made in 1u32..5, pushback in prop::option::of(0u64..2_000), seed: u64) {
+        fn no_wait_outlasts_the_deadline(
+            left in 0u64..1_000,
+            made in 1u32..5,
+            pushback in prop::option::of(0u64..2_000),
+            seed: u64,
+        ) {
             let now = Instant::now();
             let left = Duration::from_millis(left);
             let attempt = Attempt {
@@ -393,7 +401,8 @@ mod tests {
             };
             let mut budget = Budget::new(now, &budget::Settings::default());
             let settings = Settings { max_attempts: 5, ..Settings::default() };
-            if let Decision::After(wait) = decide(&settings, &attempt, now, &mut budget, &mut Chance::seeded(seed)) {
+            let mut chance = Chance::seeded(seed);
+            if let Decision::After(wait) = decide(&settings, &attempt, now, &mut budget, &mut chance) {
                 prop_assert!(wait < left);
             }
         }

@@ -95,7 +95,9 @@ mod tests {
                 now += Duration::from_millis(millis);
                 window.add(now, amount);
                 added.push((now, amount));
-                let within = |age| added.iter().filter(|(at, _)| now - *at < age).map(|(_, amount)| amount).sum();
+                let within = |age| {
+                    added.iter().filter(|(at, _)| now - *at < age).map(|(_, amount)| amount).sum()
+                };
                 let (least, most): (i64, i64) = (within(9 * SECOND), within(10 * SECOND));
                 prop_assert!((least..=most).contains(&window.sum(now)));
             }

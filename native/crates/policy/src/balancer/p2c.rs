@@ -1,5 +1,5 @@
-//! The better of two endpoints drawn at random: as good as to look at all of them, without the herd that runs to the best
-//! (M. Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001).
+//! The better of two endpoints drawn at random: as good as to look at all of them, without the herd that runs
+//! to the best (M. Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001).
 
 use crate::chance::Chance;
 use smallvec::SmallVec;

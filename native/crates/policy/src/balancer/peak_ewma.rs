@@ -1,11 +1,13 @@
 //! How long the next request to an endpoint is likely to take.
 //!
-//! The peak-sensitive moving average of Finagle (`Ewma`) and tower (`PeakEwma`): a latency above the average replaces it,
-//! one below lowers it as fast as the time constant allows; the cost is that times the requests under way. Three
-//! additions. A failure is a sample of a penalty, or else fast refusals would attract the traffic (as in Linkerd). An
-//! endpoint that is asked and says nothing is at least as slow as it has been silent: a frozen one is left after
-//! milliseconds, not after a timeout. And one that was never asked costs nothing until it has its first request, so that
-//! a new one is found out about at once, and by one request.
+//! The peak-sensitive moving average of Finagle (`Ewma`) and tower (`PeakEwma`): a latency above the average
+//! replaces it, one below lowers it as fast as the time constant allows; the cost is that times the requests
+//! under way. Three additions. A failure adds a penalty, or else fast refusals would attract the traffic.
+//! Linkerd takes it for a latency; here it has a shorter memory of its own, because with that of latencies a
+//! single failure among fast answers keeps an endpoint idle for half a minute. An endpoint that is asked and
+//! says nothing is at least as slow as it has been silent: a frozen one is left after milliseconds, not after
+//! a timeout. And one that was never asked costs nothing until it has its first request, so that a new one is
+//! found out about at once, and by one request.
 
 use crate::{
     outcome::{Class, Life, Outcome},
@@ -19,10 +21,13 @@ pub struct Settings {
     pub default_rtt: Duration,
     /// The time in which the average forgets all but 37 %.
     pub decay: Duration,
-    /// An overload counts as a latency of at least this.
+    /// After an overload it is assumed to take so much longer.
     pub overload_penalty: Duration,
-    /// Any other failure.
+    /// After any other failure.
     pub failure_penalty: Duration,
+    /// The time in which a penalty is forgotten but for 37 %. Where answers take some 10 ms, an endpoint is
+    /// asked again after five to six times this.
+    pub penalty_decay: Duration,
 }
 
 impl Default for Settings {
@@ -32,6 +37,7 @@ impl Default for Settings {
             decay: Duration::from_secs(10),
             overload_penalty: Duration::from_secs(5),
             failure_penalty: Duration::from_secs(1),
+            penalty_decay: Duration::from_secs(1),
         }
     }
 }
@@ -39,7 +45,8 @@ impl Default for Settings {
 impl Settings {
     pub fn check(&self) -> Checked {
         settings::above_zero("default_rtt", self.default_rtt)?;
-        settings::above_zero("decay", self.decay)
+        settings::above_zero("decay", self.decay)?;
+        settings::above_zero("penalty_decay", self.penalty_decay)
     }
 }
 
@@ -47,15 +54,34 @@ impl Settings {
 #[derive(Debug)]
 pub struct Load {
     settings: Settings,
-    /// In seconds, as it was at `updated`; `None` until an endpoint has answered or failed.
-    average: Option<f64>,
-    updated: Instant,
+    /// Of its latencies; `None` until it has answered.
+    average: Option<Fading>,
+    penalty: Option<Fading>,
     /// Requests under way.
     pending: u32,
     /// Of these, the ones of which nothing has come back.
     waiting: u32,
     /// Since when something is waited for and nothing comes.
     silent: Instant,
+}
+
+/// Seconds, as they were then: they become less with time.
+#[derive(Debug, Clone, Copy)]
+struct Fading {
+    seconds: f64,
+    since: Instant,
+}
+
+impl Fading {
+    /// What is left of it by now.
+    fn left(self, now: Instant, decay: Duration) -> f64 {
+        self.seconds * kept(now.saturating_duration_since(self.since), decay)
+    }
+}
+
+/// The share that is left after so long.
+fn kept(passed: Duration, decay: Duration) -> f64 {
+    (-passed.as_secs_f64() / decay.as_secs_f64()).exp()
 }
 
 /// A request under way: to be given back to `end`, on every path.
@@ -69,7 +95,7 @@ pub struct Flight {
 
 impl Load {
     pub fn new(now: Instant, settings: Settings) -> Self {
-        Self { settings, average: None, updated: now, pending: 0, waiting: 0, silent: now }
+        Self { settings, average: None, penalty: None, pending: 0, waiting: 0, silent: now }
     }
 
     /// Lower is better; without a unit.
@@ -78,12 +104,15 @@ impl Load {
             0 => 0.0,
             _ => now.saturating_duration_since(self.silent).as_secs_f64(),
         };
+        // The average is forgotten also while nothing happens, or else one that was slow would never be asked
+        // again.
         let average = match (self.average, self.pending) {
-            (Some(average), _) => average * self.kept(now),
+            (Some(average), _) => average.left(now, self.settings.decay),
             (None, 0) => 0.0,
             (None, _) => self.settings.default_rtt.as_secs_f64(),
         };
-        average.max(silence) * f64::from(self.pending + 1)
+        let penalty = self.penalty.map_or(0.0, |penalty| penalty.left(now, self.settings.penalty_decay));
+        (average.max(silence) + penalty) * f64::from(self.pending + 1)
     }
 
     pub fn pending(&self) -> u32 {
@@ -100,7 +129,8 @@ impl Load {
         Flight { since: now, answered: None }
     }
 
-    /// Its answer begins: for those that take long to be sent, such as streams, whose length says nothing of the endpoint.
+    /// Its answer begins: for those that take long to be sent, such as streams, whose length says nothing of
+    /// the endpoint.
     pub fn answer(&mut self, now: Instant, flight: &mut Flight) {
         if flight.answered.is_none() {
             flight.answered = Some(now.saturating_duration_since(flight.since));
@@ -121,27 +151,33 @@ impl Load {
         let latency = flight.answered.unwrap_or_else(|| now.saturating_duration_since(flight.since));
         match outcome.class {
             Class::Success => self.observe(now, latency),
-            Class::Failure => self.observe(now, latency.max(self.settings.failure_penalty)),
-            Class::Overload => self.observe(now, latency.max(self.settings.overload_penalty)),
+            Class::Failure => self.penalise(now, latency.max(self.settings.failure_penalty)),
+            Class::Overload => self.penalise(now, latency.max(self.settings.overload_penalty)),
             Class::Ignored => {}
         }
     }
 
-    fn observe(&mut self, now: Instant, latency: Duration) {
-        let sample = latency.as_secs_f64();
-        let kept = self.kept(now);
-        self.average = Some(match self.average {
-            Some(average) if average > sample => average * kept + sample * (1.0 - kept),
-            _ => sample,
-        });
-        self.updated = now;
+    /// What is known holds no longer, because the endpoint was left alone for a while (breaker, ejection,
+    /// health): it is as good as new, and finding out about it is not left to what it was.
+    pub fn forget(&mut self) {
+        (self.average, self.penalty) = (None, None);
     }
 
-    /// Which share of the average is left by now. It is forgotten also while nothing happens, or else an endpoint that
-    /// failed would never be asked again.
-    fn kept(&self, now: Instant) -> f64 {
-        let passed = now.saturating_duration_since(self.updated).as_secs_f64();
-        (-passed / self.settings.decay.as_secs_f64()).exp()
+    fn observe(&mut self, now: Instant, latency: Duration) {
+        let (sample, decay) = (latency.as_secs_f64(), self.settings.decay);
+        let seconds = match self.average {
+            Some(average) if average.seconds > sample => {
+                let kept = kept(now.saturating_duration_since(average.since), decay);
+                average.seconds * kept + sample * (1.0 - kept)
+            }
+            _ => sample,
+        };
+        self.average = Some(Fading { seconds, since: now });
+    }
+
+    fn penalise(&mut self, now: Instant, penalty: Duration) {
+        let left = self.penalty.map_or(0.0, |penalty| penalty.left(now, self.settings.penalty_decay));
+        self.penalty = Some(Fading { seconds: penalty.as_secs_f64().max(left), since: now });
     }
 }
 
@@ -209,16 +245,16 @@ mod tests {
     #[test]
     fn fast_failures_make_an_endpoint_look_slow() {
         for (event, expected) in [
-            (Event::Grpc(8), 5_000.0),
-            (Event::Http(429), 5_000.0),
-            (Event::Grpc(14), 1_000.0),
-            (Event::ConnectFailed, 1_000.0),
+            (Event::Grpc(8), 5_010.0),
+            (Event::Http(429), 5_010.0),
+            (Event::Grpc(14), 1_010.0),
+            (Event::ConnectFailed, 1_010.0),
         ] {
             let now = Instant::now();
             let mut load = load(now);
             let now = one(&mut load, now, millis(10), Event::Grpc(0));
             let now = one(&mut load, now, millis(1), event);
-            assert_eq!(cost(&load, now), expected, "{event:?}");
+            assert!((cost(&load, now) - expected).abs() < 0.01, "{event:?}");
         }
     }
 
@@ -241,12 +277,35 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_that_failed_is_tried_again_some_day() {
+    fn an_endpoint_that_failed_is_tried_again_within_seconds() {
         let now = Instant::now();
         let mut load = load(now);
+        let now = one(&mut load, now, millis(10), Event::Grpc(0));
         let now = one(&mut load, now, millis(1), Event::Grpc(8));
-        assert!(cost(&load, now + 30 * SECOND) > 200.0);
-        assert!(cost(&load, now + 120 * SECOND) < 1.0);
+        assert!(cost(&load, now + 3 * SECOND) > 200.0);
+        assert!(cost(&load, now + 7 * SECOND) < 11.0);
+    }
+
+    #[test]
+    fn a_success_does_not_undo_a_penalty_and_a_small_one_not_a_large_one() {
+        let now = Instant::now();
+        let mut load = load(now);
+        let running = load.start(now);
+        let now = one(&mut load, now, millis(1), Event::Grpc(8));
+        load.end(now, running, Event::Grpc(0).into());
+        let now = one(&mut load, now, millis(1), Event::Grpc(14));
+        assert!(cost(&load, now) > 4_900.0);
+    }
+
+    #[test]
+    fn an_endpoint_that_was_left_alone_is_as_good_as_new() {
+        let now = Instant::now();
+        let mut load = load(now);
+        let now = one(&mut load, now, millis(1), Event::ConnectFailed);
+        load.forget();
+        assert_eq!(cost(&load, now), 0.0);
+        let now = one(&mut load, now, millis(3), Event::Grpc(0));
+        assert_eq!(cost(&load, now), 3.0);
     }
 
     #[test]
