@@ -24,6 +24,9 @@ T = TypeVar("T")
 E = TypeVar("E", bound=x509.ExtensionType)
 
 _USAGES = {ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth", ExtendedKeyUsageOID.CLIENT_AUTH: "clientAuth"}
+_RENEW_IDENTITY = "issue it anew, and see why nobody did: infermesh identity issue --watch keeps one valid"
+_RENEW_AUTHORITY = "make a new one, issue anew what it has issued, and give everybody the new bundle"
+
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
 
@@ -125,7 +128,7 @@ def identity(path: Path, files: Files, now: datetime, bundle: Part | None = None
     found_id = findings.of(lambda: _id(leaf))
     findings.of(lambda: _check_leaf(leaf))
     validity = Validity(leaf.not_valid_before_utc, leaf.not_valid_after_utc)
-    findings.of(lambda: _check_time(validity, now))
+    findings.of(lambda: _check_time(validity, now, _RENEW_IDENTITY))
     findings.of(lambda: _check_whole(files))
     key_fits = findings.of(lambda: _fits(files.key, leaf))
     authority = findings.of(lambda: _authority(leaf, between, bundle, found_id, now))
@@ -153,7 +156,7 @@ def authority(path: Path, part: Part, key: Part | None, now: datetime) -> Author
     findings = _Findings()
     uris = pem.uris(certificate)
     validity = Validity(certificate.not_valid_before_utc, certificate.not_valid_after_utc)
-    findings.of(lambda: _check_time(validity, now))
+    findings.of(lambda: _check_time(validity, now, _RENEW_AUTHORITY))
     findings.of(lambda: _check_signing(certificate))
     return Authority(
         path=path,
@@ -216,11 +219,11 @@ def _check_signing(certificate: x509.Certificate) -> None:
         raise InfermeshError("it may not issue certificates: expected an authority (CA) with keyCertSign")
 
 
-def _check_time(validity: Validity, now: datetime) -> None:
+def _check_time(validity: Validity, now: datetime, remedy: str) -> None:
     if now > validity.ends:
         raise InfermeshError(
             f"it expired {describe(now - validity.ends)} ago, on {point(validity.ends)}",
-            hint="issue it anew, and see why nobody did: infermesh identity issue --watch keeps one valid",
+            hint=remedy,
         )
     if now < validity.begins:
         raise InfermeshError(

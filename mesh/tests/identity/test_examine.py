@@ -244,6 +244,8 @@ def test_authorities(root: Entity) -> None:
     assert authority(root).key_fits is None
     assert authority(root).problems == ()
     assert "ca.key is not that" in authority(root, svids.authority()).problems[0].what
-    assert "it expired 1 h ago" in authority(svids.authority(ends=NOW - HOUR)).problems[0].what
+    (over,) = authority(svids.authority(ends=NOW - HOUR)).problems
+    assert "it expired 1 h ago" in over.what
+    assert "make a new one" in (over.remedy or "")
     assert "may not issue certificates" in authority(svids.leaf(root)).problems[0].what
     assert authority(svids.authority(uri=None)).id is None

@@ -109,7 +109,7 @@ def _show(
     path: Annotated[
         Path,
         typer.Argument(
-            metavar="[PATH]",
+            metavar="PATH",
             help="A folder with an identity (of infermesh, cert-manager or SPIRE), a file in PEM, or the "
             "folder of an authority: then what it has issued, too.",
         ),
