@@ -51,6 +51,14 @@ pub enum Parameter<'a> {
     Uint64(u64),
 }
 
+impl Parameters<'static> {
+    /// For a message without any.
+    pub fn none() -> &'static Self {
+        static NONE: Parameters<'static> = Parameters(Vec::new());
+        &NONE
+    }
+}
+
 impl<'a> Parameters<'a> {
     pub fn get(&self, key: &str) -> Option<Parameter<'a>> {
         self.0.iter().rev().find(|entry| entry.0 == key).map(|entry| entry.1)
@@ -160,13 +168,16 @@ fn wrong_type(message: &str) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
-    use crate::proto::inference as pb;
+    use crate::proto::inference::{
+        self as pb,
+        model_infer_request::{InferInputTensor, InferRequestedOutputTensor},
+    };
     use proptest::prelude::*;
     use prost::Message;
 
-    fn message() -> impl Strategy<Value = pb::ModelInferRequest> {
+    pub fn message() -> impl Strategy<Value = pb::ModelInferRequest> {
         let parameter = prop_oneof![
             any::<bool>().prop_map(pb::infer_parameter::ParameterChoice::BoolParam),
             any::<i64>().prop_map(pb::infer_parameter::ParameterChoice::Int64Param),
@@ -175,29 +186,35 @@ mod tests {
             (-1e9..1e9).prop_map(pb::infer_parameter::ParameterChoice::DoubleParam),
         ]
         .prop_map(|choice| pb::InferParameter { parameter_choice: Some(choice) });
-        let input = ("[a-z]{0,9}", "[A-Z0-9]{0,5}", prop::collection::vec(any::<i64>(), 0..8)).prop_map(
-            |(name, datatype, shape)| pb::model_infer_request::InferInputTensor {
+        let parameters = prop::collection::hash_map("[a-z]{1,5}", parameter, 0..3);
+        let shape = prop::collection::vec(any::<i64>(), 0..8);
+        let input = ("[a-z]{0,9}", "[A-Z0-9]{0,5}", shape, parameters.clone()).prop_map(
+            |(name, datatype, shape, parameters)| InferInputTensor {
                 name,
                 datatype,
                 shape,
+                parameters,
                 ..Default::default()
             },
         );
+        let output = ("[a-z]{0,9}", parameters.clone())
+            .prop_map(|(name, parameters)| InferRequestedOutputTensor { name, parameters });
         (
             (".*", "[0-9]*", ".*"),
-            prop::collection::hash_map("[a-z]{1,5}", parameter, 0..3),
+            parameters,
             prop::collection::vec(input, 0..6),
+            prop::collection::vec(output, 0..3),
             prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..6),
         )
-            .prop_map(|((model_name, model_version, id), parameters, inputs, raw)| {
+            .prop_map(|((model_name, model_version, id), parameters, inputs, outputs, raw)| {
                 pb::ModelInferRequest {
                     model_name,
                     model_version,
                     id,
                     parameters,
                     inputs,
+                    outputs,
                     raw_input_contents: raw.into_iter().map(Into::into).collect(),
-                    ..Default::default()
                 }
             })
     }
