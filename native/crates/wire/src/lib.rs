@@ -2,7 +2,7 @@
 //!
 //! `proto` holds the generated messages, used where speed does not matter. The two messages that every inference
 //! pays for have their own code: `request` reads a `ModelInferRequest` in place and `request_writer` writes one,
-//! `response` writes a `ModelInferResponse`, both around tensors that stay where they are.
+//! `response` writes a `ModelInferResponse` and `response_reader` reads one. Tensors stay where they are.
 
 pub mod contents;
 pub mod datatype;
@@ -12,6 +12,8 @@ pub mod reader;
 pub mod request;
 pub mod request_writer;
 pub mod response;
+pub mod response_reader;
+pub mod rows;
 mod writer;
 
 pub use datatype::DataType;

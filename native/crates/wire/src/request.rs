@@ -72,7 +72,7 @@ impl<'a> Parameters<'a> {
         self.0.push((key, parameter));
     }
 
-    fn add(&mut self, entry: &'a [u8]) -> Result<(), Error> {
+    pub(crate) fn add(&mut self, entry: &'a [u8]) -> Result<(), Error> {
         let (mut key, mut parameter) = ("", Parameter::Unset);
         let mut reader = Reader::new(entry);
         while let Some(field) = reader.field()? {
@@ -99,7 +99,7 @@ impl<'a> InferRequest<'a> {
                 (2, Value::Bytes(value)) => request.model_version = text(value)?,
                 (3, Value::Bytes(value)) => request.id = text(value)?,
                 (4, Value::Bytes(value)) => request.parameters.add(value)?,
-                (5, Value::Bytes(value)) => request.inputs.push(read_input(value)?),
+                (5, Value::Bytes(value)) => request.inputs.push(read_tensor(value)?),
                 (6, Value::Bytes(value)) => request.outputs.push(read_output(value)?),
                 (7, Value::Bytes(value)) => request.raw_input_contents.push(value),
                 (1..=7, _) => return Err(wrong_type("ModelInferRequest")),
@@ -110,7 +110,8 @@ impl<'a> InferRequest<'a> {
     }
 }
 
-fn read_input(message: &[u8]) -> Result<InputTensor<'_>, Error> {
+/// An input of a request; outputs of answers are described with the same fields.
+pub(crate) fn read_tensor(message: &[u8]) -> Result<InputTensor<'_>, Error> {
     let mut input = InputTensor::default();
     let mut reader = Reader::new(message);
     while let Some(field) = reader.field()? {
@@ -126,7 +127,7 @@ fn read_input(message: &[u8]) -> Result<InputTensor<'_>, Error> {
             }
             (4, Value::Bytes(value)) => input.parameters.add(value)?,
             (5, Value::Bytes(value)) => input.contents.push(value),
-            (1..=5, _) => return Err(wrong_type("InferInputTensor")),
+            (1..=5, _) => return Err(wrong_type("a tensor")),
             _ => {}
         }
     }
