@@ -85,15 +85,14 @@ fn start(Head { model, version, id }: Head<'_>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use infermesh_wire::{DataType, Shape};
+    use infermesh_wire::{DataType, Shape, request::Parameters};
 
     fn said(id: &str, carriers: &[Carrier]) -> (Answer, String) {
         let shape = Shape::from_slice(&[1, 2]);
         let data = Bytes::from_static(&[0, 0, 0x80, 0x3f, 0, 0, 0x20, 0x40]);
         let outputs = carriers.iter().map(|&carrier| {
-            let tensor =
-                OutputTensor { name: "y", datatype: DataType::Fp32, shape: &shape, data: data.clone() };
-            (tensor, carrier)
+            let (datatype, data, parameters) = (DataType::Fp32, data.clone(), Parameters::none());
+            (OutputTensor { name: "y", datatype, shape: &shape, parameters, data }, carrier)
         });
         let answer = answer(Head { model: "m", version: "3", id }, outputs).unwrap();
         let text = String::from_utf8(answer.body()[0].to_vec()).unwrap();

@@ -10,6 +10,7 @@ pub mod encoding;
 pub mod header;
 pub mod infer;
 mod json;
+mod nesting;
 pub mod path;
 pub mod raw;
 pub mod repository;

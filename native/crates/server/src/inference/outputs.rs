@@ -121,6 +121,7 @@ pub fn tensors<'a>(
             name: &port.name,
             datatype: wanted.datatype(port),
             shape: &tensor.shape,
+            parameters: Parameters::none(),
             data: tensor.data.clone(),
         })
     });
