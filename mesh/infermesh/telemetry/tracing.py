@@ -5,12 +5,11 @@ from typing import Protocol
 
 from infermesh.otlp.exporter import Exporter, Source
 from infermesh.otlp.senders import sender
-
-from infermesh_servers.model.trace_config import TraceConfig
+from infermesh.telemetry.trace_config import TraceConfig
 
 
 class Server(Source, Protocol):
-    """The part of ``infermesh_native.Server`` that records; see there."""
+    """The part of ``infermesh_native.Server`` and ``Proxy`` that records; see there."""
 
     def start_traces(
         self,
@@ -24,7 +23,7 @@ class Server(Source, Protocol):
         batch: int,
         delay: float,
     ) -> None:
-        """Say which inferences are traced, until a client changes it."""
+        """Say which requests are traced, until a client changes it."""
 
 
 def start(server: Server, config: TraceConfig, resource: Mapping[str, str]) -> Exporter:

@@ -1,8 +1,7 @@
-"""Triton's ``--trace-config``, completed by OpenTelemetry's environment variables."""
+"""What is traced and where it goes: settings, completed by OpenTelemetry's environment variables."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
 
 from infermesh.errors import ConfigurationError
 from infermesh.otlp.destination import Destination, is_named
@@ -14,7 +13,6 @@ DEFAULT_QUEUE = 16_384
 DEFAULT_BATCH = 512
 DEFAULT_DELAY_MS = 5000
 
-_MODE = "opentelemetry"
 _LIMIT = 2**31 - 1
 
 
@@ -29,14 +27,24 @@ class TraceConfig:
     batch: int
     delay_ms: int
     destination: Destination
-    #: Attributes of this process that the flag gives.
+    #: Attributes of this process, beside those of the environment.
     resource: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, flags: Sequence[str], environment: Mapping[str, str]) -> "TraceConfig":
-        """Read both. Raises ConfigurationError, naming what was found and what is expected."""
-        settings, own, resource = _parse(flags)
-        number = _numbers({**_from_environment(environment), **settings, **own})
+    def of(
+        cls,
+        environment: Mapping[str, str],
+        settings: Mapping[str, str],
+        url: str | None = None,
+        resource: Mapping[str, str] | None = None,
+    ) -> "TraceConfig":
+        """Read the environment; what is given takes precedence.
+
+        ``settings`` are ``level`` (``OFF`` or anything else), ``rate``, ``count``, ``bsp_max_queue_size``,
+        ``bsp_max_export_batch_size`` and ``bsp_schedule_delay`` (milliseconds), as text; ``url`` is the
+        collector's. Raises ConfigurationError, naming what was found and what is expected.
+        """
+        number = _numbers({**_from_environment(environment), **settings})
         level = settings.get("level")
         queue = number("bsp_max_queue_size", DEFAULT_QUEUE, 1)
         return cls(
@@ -46,8 +54,8 @@ class TraceConfig:
             queue=queue,
             batch=min(number("bsp_max_export_batch_size", DEFAULT_BATCH, 1), queue),
             delay_ms=number("bsp_schedule_delay", DEFAULT_DELAY_MS, 0),
-            destination=Destination.of(environment, own.get("url")),
-            resource=resource,
+            destination=Destination.of(environment, url),
+            resource=resource or {},
         )
 
     def shown(self) -> dict[str, str]:
@@ -58,48 +66,6 @@ class TraceConfig:
             "bsp_max_export_batch_size": str(self.batch),
             "bsp_schedule_delay": str(self.delay_ms),
         }
-
-
-def _parse(flags: Sequence[str]) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
-    """Return the settings of any mode, those of this mode, and the attributes."""
-    settings: dict[str, str] = {}
-    own: dict[str, str] = {}
-    resource: dict[str, str] = {}
-    for flag in flags:
-        scope, separator, rest = flag.partition(",")
-        # A comma may also be part of a value; one in front of everything names no mode.
-        mode, setting = (scope or "?", rest) if separator and "=" not in scope else ("", flag)
-        name, separator, value = setting.partition("=")
-        if not separator or not name or not value:
-            _refuse(flag, "<setting>=<value> or opentelemetry,<setting>=<value>")
-        match mode, name:
-            case ("", "level") if value in ("OFF", "TIMESTAMPS"):
-                settings[name] = value
-            case ("", "level"):
-                _refuse(flag, "level=OFF or level=TIMESTAMPS")
-            case ("", "mode") if value != _MODE:
-                _refuse(flag, f"mode={_MODE}: traces go to an OpenTelemetry collector, not to a file")
-            case ("", "mode"):
-                pass
-            case ("", "rate" | "count"):
-                settings[name] = value
-            case (mode, "resource") if mode == _MODE:
-                key, separator, attribute = value.partition("=")
-                if not separator or not key:
-                    _refuse(flag, f"{_MODE},resource=<key>=<value>")
-                resource[key] = attribute
-            case (
-                mode,
-                "url" | "bsp_max_queue_size" | "bsp_max_export_batch_size" | "bsp_schedule_delay",
-            ) if mode == _MODE:
-                own[name] = value
-            case _:
-                _refuse(
-                    flag,
-                    f"level, rate, count or mode; or {_MODE} with url, resource, bsp_max_queue_size, "
-                    "bsp_max_export_batch_size or bsp_schedule_delay",
-                )
-    return settings, own, resource
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -159,7 +125,3 @@ def _numbers(given: Mapping[str, str]) -> Callable[[str, int, int], int]:
         return value
 
     return number
-
-
-def _refuse(flag: str, expected: Any) -> NoReturn:
-    raise ConfigurationError(f"--trace-config {flag}: expected {expected}")

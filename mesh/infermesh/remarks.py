@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from infermesh_servers.model.positions import Path
+#: A field's place in a configuration: names and, where a field is repeated, the index of the element.
+Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ Record = tuple[float, str, str, str, dict[str, str | int | bool | list[str]]]
 
 
 class Server(Protocol):
-    """The part of ``infermesh_native.Server`` that holds records; see there."""
+    """The part of ``infermesh_native.Server`` and ``Proxy`` that holds records; see there."""
 
     def take_log(self, timeout: float) -> list[Record]:
         """The next records; empty if there is none within ``timeout`` seconds."""
