@@ -26,6 +26,8 @@ mod watch;
 
 pub use proxy::Proxy;
 
+pub mod enrich;
+
 /// Generated from `protos/infermesh/proxy/v1`.
 pub mod proto {
     #![allow(missing_docs, clippy::all)]
