@@ -10,10 +10,17 @@ use crate::{
     shared::Local,
     watch::Watch,
 };
-use http::{Request, Response, request::Parts};
+use http::{Response, request::Parts};
 use infermesh_policy::{Deadline, deadline};
 use infermesh_wire::{Code, Error};
-use std::{pin::pin, rc::Rc, sync::Arc, time::Instant};
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::Poll,
+    time::Instant,
+};
 use tokio::time::sleep_until;
 
 /// What is known of a request once its head has been read.
@@ -27,13 +34,15 @@ pub struct Call<'a> {
 }
 
 /// Answers a request, whatever it is.
-pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, request: Request<Body>) -> Response<Answer> {
+pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: Body) -> Response<Answer> {
     let started = Instant::now();
-    let (head, body) = request.into_parts();
     let grpc = is_grpc(&head.headers);
     let mut watch = Box::new(Watch::new(started, grpc));
     let (deadline, served) = match admit(local, door, &head, grpc, started) {
-        Ok(call) => (call.deadline.at(), within(&call, forward::send(&call, head, body, &mut watch)).await),
+        Ok(call) => {
+            let work = pin!(forward::send(&call, head, body, &mut watch));
+            (call.deadline.at(), within(call.deadline, work).await)
+        }
         Err(error) => (None, Err(error)),
     };
     let response = served.unwrap_or_else(|error| {
@@ -71,12 +80,19 @@ fn admit<'a>(
 }
 
 /// Waits no longer than the caller does.
-async fn within<T>(call: &Call<'_>, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let Some(deadline) = call.deadline.at() else { return work.await };
-    let mut work = pin!(work);
-    tokio::select! {
-        biased;
-        done = work.as_mut() => done,
-        () = sleep_until(deadline.into()) => Err(Error::deadline_exceeded()),
-    }
+async fn within<T>(
+    deadline: Deadline,
+    mut work: Pin<&mut impl Future<Output = Result<T, Error>>>,
+) -> Result<T, Error> {
+    let mut expiry = deadline.at().map(|at| Box::pin(sleep_until(at.into())));
+    poll_fn(|context| {
+        if let Poll::Ready(done) = work.as_mut().poll(context) {
+            return Poll::Ready(done);
+        }
+        match &mut expiry {
+            Some(expiry) => expiry.as_mut().poll(context).map(|()| Err(Error::deadline_exceeded())),
+            None => Poll::Pending,
+        }
+    })
+    .await
 }

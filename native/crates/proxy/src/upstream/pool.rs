@@ -73,7 +73,10 @@ impl Pool {
         body: impl Fn() -> Reader,
     ) -> Result<(Response<Body>, Kept), Failure> {
         for _ in 0..STALE {
-            let in_use = self.http2_connection().await?;
+            let in_use = match self.free_http2() {
+                Some(place) => place,
+                None => Box::pin(self.wait_for_http2()).await?,
+            };
             match in_use.send(head(), body()).await {
                 Ok(Answered { response, in_use, uploading }) => {
                     return Ok((response, Kept { _in_use: Some(in_use), _uploading: uploading }));
@@ -85,21 +88,20 @@ impl Pool {
         Err(Failure::Connect(format!("{} closes its connections as soon as they are used", self.address)))
     }
 
-    /// A place on the least loaded connection; on a new one while all are full.
-    async fn http2_connection(self: &Rc<Self>) -> Result<Use, Failure> {
-        let mut waiting = None;
+    /// A place on the least loaded connection.
+    fn free_http2(&self) -> Option<Use> {
+        let mut connections = self.http2.borrow_mut();
+        connections.retain(|connection| connection.load().is_some());
+        let free = connections.iter().filter(|connection| connection.has_room());
+        free.min_by_key(|connection| connection.load()).map(http2::Connection::take)
+    }
+
+    /// A place on a new connection, or on the first that has room again.
+    async fn wait_for_http2(self: &Rc<Self>) -> Result<Use, Failure> {
+        let _waiting = Waiting::begin(self)?;
         loop {
-            let found = {
-                let mut connections = self.http2.borrow_mut();
-                connections.retain(|connection| connection.load().is_some());
-                let free = connections.iter().filter(|connection| connection.has_room());
-                free.min_by_key(|connection| connection.load()).map(http2::Connection::take)
-            };
-            if let Some(place) = found {
+            if let Some(place) = self.free_http2() {
                 return Ok(place);
-            }
-            if waiting.is_none() {
-                waiting = Some(Waiting::begin(self)?);
             }
             if self.http2.borrow().len() < self.settings.max_http2 {
                 self.open_http2().await.map_err(Failure::Connect)?;
