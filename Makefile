@@ -11,7 +11,7 @@ PYTHON ?= $(shell for it in python3 python3.14 python3.13 python3.12 python3.11;
 	&& { echo $$it; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
-MEMBERS := mesh servers sidecar perf examples/digits
+MEMBERS := mesh servers sidecar perf examples/digits examples/checkout
 RUST_SOURCES := $(shell find native protos -name target -prune -o \
 	\( -name '*.rs' -o -name '*.toml' -o -name '*.proto' -o -name 'Cargo.lock' -o -name '*.json' \) -print)
 MATURIN := cd native && VIRTUAL_ENV=$(CURDIR)/$(VENV) $(CURDIR)/$(BIN)/maturin
@@ -33,6 +33,11 @@ setup: $(VENV)/.native ## Everything needed to work here: Python environment, Ru
 demo: setup ## Train a digit classifier, serve it, send it real images, show what it says
 	$(step) "digits: train, serve, infer"
 	@$(BIN)/python -m digits.demo
+
+.PHONY: checkout
+checkout: setup ## Place orders with a shop, and show what a fraud model would be worth to it
+	$(step) "checkout: train, sell"
+	@$(BIN)/python -m checkout
 
 .PHONY: test
 test: setup test-rust test-python ## All tests, Rust and Python
@@ -71,7 +76,7 @@ check: setup ## Format, lint, types, protos, generated stubs; warnings are error
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	$(step) "mypy and stubtest"
-	@$(BIN)/mypy mesh servers sidecar perf native/python native/fuzz examples/digits/digits tests protos
+	@$(BIN)/mypy mesh servers sidecar perf native/python native/fuzz examples/digits/digits examples/checkout/checkout tests protos
 	@$(BIN)/python -m mypy.stubtest infermesh_native --concise
 	$(step) "protos: buf lint, generated stubs"
 	@$(BIN)/buf lint

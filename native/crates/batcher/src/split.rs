@@ -1,7 +1,7 @@
 //! Takes a batch's outputs apart again.
 
 use crate::{Request, Tensor, ragged::Plan};
-use infermesh_wire::{DataType, Error, datatype::elements};
+use infermesh_wire::{DataType, Error, rows::RowEnds};
 use smallvec::SmallVec;
 
 /// Each request's own rows, in the order of the batch; slices of the outputs, not copies. Rows behind them, with which
@@ -32,11 +32,11 @@ pub fn split(
         let ends = row_ends(output, *datatype)?;
         let mut row = 0;
         for (request, share) in batch.iter().zip(&mut shares) {
-            let (from, to) = (ends.byte(row), ends.byte(row + request.rows));
+            let bytes = ends.bytes(row..row + request.rows);
             row += request.rows;
             let mut shape = output.shape.clone();
             shape[0] = request.rows as i64;
-            share.push(Tensor { shape, data: output.data.slice(from..to) });
+            share.push(Tensor { shape, data: output.data.slice(bytes) });
         }
     }
     Ok(shares)
@@ -53,43 +53,9 @@ fn check_rows(index: usize, output: &Tensor, rows: usize) -> Result<(), Error> {
     )))
 }
 
-/// Where each row of an output ends.
-enum RowEnds {
-    Every(usize),
-    At(Vec<usize>),
-}
-
-impl RowEnds {
-    fn byte(&self, row: usize) -> usize {
-        match self {
-            Self::Every(size) => row * size,
-            Self::At(ends) => ends[row],
-        }
-    }
-}
-
 fn row_ends(output: &Tensor, datatype: DataType) -> Result<RowEnds, Error> {
-    let rows = output.shape[0] as usize;
-    if datatype.size().is_some() {
-        return Ok(RowEnds::Every(output.data.len() / rows.max(1)));
-    }
-    let per_row = output.shape[1..].iter().product::<i64>() as usize;
-    let (mut ends, mut at) = (vec![0], 0);
-    let mut elements = elements(&output.data);
-    for _ in 0..rows {
-        for _ in 0..per_row {
-            match elements.next() {
-                Some(Some(element)) => at += 4 + element.len(),
-                _ => {
-                    return Err(Error::internal(
-                        "the model returned fewer BYTES elements than its shape says",
-                    ));
-                }
-            }
-        }
-        ends.push(at);
-    }
-    Ok(RowEnds::At(ends))
+    let cut = || Error::internal("the model returned fewer BYTES elements than its shape says");
+    RowEnds::of(datatype, &output.shape, &output.data).ok_or_else(cut)
 }
 
 #[cfg(test)]

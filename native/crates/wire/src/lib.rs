@@ -1,8 +1,8 @@
 //! What travels: the protocol's messages, its data types, its gRPC framing and its errors.
 //!
 //! `proto` holds the generated messages, used where speed does not matter. The two messages that every inference
-//! pays for have their own code: `request` reads a `ModelInferRequest` in place, `response` writes a
-//! `ModelInferResponse` around tensors that stay where the backend put them.
+//! pays for have their own code: `request` reads a `ModelInferRequest` in place and `request_writer` writes one,
+//! `response` writes a `ModelInferResponse` and `response_reader` reads one. Tensors stay where they are.
 
 pub mod contents;
 pub mod datatype;
@@ -10,7 +10,11 @@ pub mod error;
 pub mod framing;
 pub mod reader;
 pub mod request;
+pub mod request_writer;
 pub mod response;
+pub mod response_reader;
+pub mod rows;
+mod writer;
 
 pub use datatype::DataType;
 pub use error::{Code, Error, Source};

@@ -51,6 +51,14 @@ pub enum Parameter<'a> {
     Uint64(u64),
 }
 
+impl Parameters<'static> {
+    /// For a message without any.
+    pub fn none() -> &'static Self {
+        static NONE: Parameters<'static> = Parameters(Vec::new());
+        &NONE
+    }
+}
+
 impl<'a> Parameters<'a> {
     pub fn get(&self, key: &str) -> Option<Parameter<'a>> {
         self.0.iter().rev().find(|entry| entry.0 == key).map(|entry| entry.1)
@@ -64,7 +72,7 @@ impl<'a> Parameters<'a> {
         self.0.push((key, parameter));
     }
 
-    fn add(&mut self, entry: &'a [u8]) -> Result<(), Error> {
+    pub(crate) fn add(&mut self, entry: &'a [u8]) -> Result<(), Error> {
         let (mut key, mut parameter) = ("", Parameter::Unset);
         let mut reader = Reader::new(entry);
         while let Some(field) = reader.field()? {
@@ -91,7 +99,7 @@ impl<'a> InferRequest<'a> {
                 (2, Value::Bytes(value)) => request.model_version = text(value)?,
                 (3, Value::Bytes(value)) => request.id = text(value)?,
                 (4, Value::Bytes(value)) => request.parameters.add(value)?,
-                (5, Value::Bytes(value)) => request.inputs.push(read_input(value)?),
+                (5, Value::Bytes(value)) => request.inputs.push(read_tensor(value)?),
                 (6, Value::Bytes(value)) => request.outputs.push(read_output(value)?),
                 (7, Value::Bytes(value)) => request.raw_input_contents.push(value),
                 (1..=7, _) => return Err(wrong_type("ModelInferRequest")),
@@ -102,7 +110,8 @@ impl<'a> InferRequest<'a> {
     }
 }
 
-fn read_input(message: &[u8]) -> Result<InputTensor<'_>, Error> {
+/// An input of a request; outputs of answers are described with the same fields.
+pub(crate) fn read_tensor(message: &[u8]) -> Result<InputTensor<'_>, Error> {
     let mut input = InputTensor::default();
     let mut reader = Reader::new(message);
     while let Some(field) = reader.field()? {
@@ -118,7 +127,7 @@ fn read_input(message: &[u8]) -> Result<InputTensor<'_>, Error> {
             }
             (4, Value::Bytes(value)) => input.parameters.add(value)?,
             (5, Value::Bytes(value)) => input.contents.push(value),
-            (1..=5, _) => return Err(wrong_type("InferInputTensor")),
+            (1..=5, _) => return Err(wrong_type("a tensor")),
             _ => {}
         }
     }
@@ -160,13 +169,16 @@ fn wrong_type(message: &str) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
-    use crate::proto::inference as pb;
+    use crate::proto::inference::{
+        self as pb,
+        model_infer_request::{InferInputTensor, InferRequestedOutputTensor},
+    };
     use proptest::prelude::*;
     use prost::Message;
 
-    fn message() -> impl Strategy<Value = pb::ModelInferRequest> {
+    pub fn message() -> impl Strategy<Value = pb::ModelInferRequest> {
         let parameter = prop_oneof![
             any::<bool>().prop_map(pb::infer_parameter::ParameterChoice::BoolParam),
             any::<i64>().prop_map(pb::infer_parameter::ParameterChoice::Int64Param),
@@ -175,29 +187,35 @@ mod tests {
             (-1e9..1e9).prop_map(pb::infer_parameter::ParameterChoice::DoubleParam),
         ]
         .prop_map(|choice| pb::InferParameter { parameter_choice: Some(choice) });
-        let input = ("[a-z]{0,9}", "[A-Z0-9]{0,5}", prop::collection::vec(any::<i64>(), 0..8)).prop_map(
-            |(name, datatype, shape)| pb::model_infer_request::InferInputTensor {
+        let parameters = prop::collection::hash_map("[a-z]{1,5}", parameter, 0..3);
+        let shape = prop::collection::vec(any::<i64>(), 0..8);
+        let input = ("[a-z]{0,9}", "[A-Z0-9]{0,5}", shape, parameters.clone()).prop_map(
+            |(name, datatype, shape, parameters)| InferInputTensor {
                 name,
                 datatype,
                 shape,
+                parameters,
                 ..Default::default()
             },
         );
+        let output = ("[a-z]{0,9}", parameters.clone())
+            .prop_map(|(name, parameters)| InferRequestedOutputTensor { name, parameters });
         (
             (".*", "[0-9]*", ".*"),
-            prop::collection::hash_map("[a-z]{1,5}", parameter, 0..3),
+            parameters,
             prop::collection::vec(input, 0..6),
+            prop::collection::vec(output, 0..3),
             prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..6),
         )
-            .prop_map(|((model_name, model_version, id), parameters, inputs, raw)| {
+            .prop_map(|((model_name, model_version, id), parameters, inputs, outputs, raw)| {
                 pb::ModelInferRequest {
                     model_name,
                     model_version,
                     id,
                     parameters,
                     inputs,
+                    outputs,
                     raw_input_contents: raw.into_iter().map(Into::into).collect(),
-                    ..Default::default()
                 }
             })
     }

@@ -158,7 +158,7 @@ pub async fn log_settings(local: &Local, request: LogSettingsRequest) -> Result<
 }
 
 /// Changes what is given and returns every setting.
-pub async fn change_log(
+async fn change_log(
     local: &Local,
     given: Vec<(String, Option<Setting>)>,
 ) -> Result<Vec<(String, Setting)>, Error> {

@@ -24,7 +24,7 @@ use infermesh_wire::{
     proto::inference::{
         InferParameter, ModelInferResponse, ModelStreamInferResponse, infer_parameter::ParameterChoice,
     },
-    request::{InferRequest, Parameter},
+    request::{InferRequest, Parameter, Parameters},
 };
 use std::{pin::pin, rc::Rc, time::Instant};
 use tokio::time::timeout_at;
@@ -168,7 +168,7 @@ async fn answer(accepted: Result<One, (Error, String)>, hold: Hold) -> Streamed 
     let outcome = pending.answer().await;
     watch.end(outcome.as_ref().map(Done::told));
     let done = outcome.map_err(|error| (error, id))?;
-    let parameters = if marked { vec![final_response(true)] } else { Vec::new() };
+    let parameters = if marked { final_response(true) } else { Parameters::default() };
     Ok(done.write_streamed(&parameters).into())
 }
 

@@ -1,7 +1,7 @@
 //! An answer on its way out.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use infermesh_transport::budget::{Hold, Purse};
 use std::{
@@ -35,10 +35,10 @@ impl Pieces {
     }
 }
 
-impl FromIterator<Bytes> for Pieces {
-    fn from_iter<T: IntoIterator<Item = Bytes>>(pieces: T) -> Self {
-        let rest = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
-        Self { rest, under_way: None }
+impl From<Vec<Bytes>> for Pieces {
+    fn from(mut pieces: Vec<Bytes>) -> Self {
+        pieces.retain(|piece| !piece.is_empty());
+        Self { rest: pieces.into(), under_way: None }
     }
 }
 
@@ -65,36 +65,4 @@ impl Body for Pieces {
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.remaining())
     }
-}
-
-/// 200 and nothing more.
-pub fn empty() -> Answer {
-    Response::new(Pieces::default())
-}
-
-pub fn json(text: Vec<u8>) -> Answer {
-    typed("application/json", [text.into()])
-}
-
-pub fn typed(content_type: &'static str, pieces: impl IntoIterator<Item = Bytes>) -> Answer {
-    let mut answer = Response::new(pieces.into_iter().collect::<Pieces>());
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer
-}
-
-/// `{"error": "..."}`.
-pub fn refusal(status: StatusCode, message: &str) -> Answer {
-    let mut answer = json(serde_json::json!({ "error": message }).to_string().into_bytes());
-    *answer.status_mut() = status;
-    answer
-}
-
-pub fn unknown_path(path: &str) -> Answer {
-    refusal(StatusCode::NOT_FOUND, &format!("found nothing at {path}"))
-}
-
-pub fn wrong_method(allowed: &'static str) -> Answer {
-    let mut answer = refusal(StatusCode::METHOD_NOT_ALLOWED, &format!("expected method {allowed}"));
-    answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
-    answer
 }

@@ -5,9 +5,10 @@ use crate::{
     shared::{Local, shutting_down},
 };
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use infermesh_rest::encoding::encoding;
 use infermesh_transport::budget::Hold;
 use infermesh_wire::{
     Code, Error,
@@ -121,16 +122,4 @@ async fn next(local: &Local, body: &mut Incoming) -> Result<Option<Bytes>, Error
 
 fn cut_short(why: &str) -> Error {
     Error::new(Code::Cancelled, format!("the request was not received whole: {why}"))
-}
-
-fn encoding(headers: &HeaderMap) -> Result<Encoding, Error> {
-    match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()) {
-        None | Some(b"" | b"identity") => Ok(Encoding::Identity),
-        Some(b"gzip") => Ok(Encoding::Gzip),
-        Some(b"deflate") => Ok(Encoding::Deflate),
-        Some(other) => Err(Error::new(
-            Code::Unimplemented,
-            format!("Content-Encoding '{}' is not supported, use gzip or deflate", other.escape_ascii()),
-        )),
-    }
 }

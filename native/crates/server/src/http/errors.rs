@@ -1,24 +1,9 @@
-//! The one place where an error becomes an HTTP answer.
+//! An error on its way out; `rest` says what it looks like.
 
-use super::answer::{Answer, refusal};
-use http::StatusCode;
-use infermesh_wire::{Code, Error};
+use super::answer::Answer;
+use infermesh_rest::answer;
+use infermesh_wire::Error;
 
-/// `{"error": "..."}` with the status that tells a client what to do about it.
 pub fn answer(error: Error) -> Answer {
-    refusal(status(&error), &error.message)
-}
-
-/// As Triton maps them; it has no word for a deadline or for a body that is too large.
-pub fn status(error: &Error) -> StatusCode {
-    match error.code {
-        Code::Cancelled | Code::InvalidArgument | Code::AlreadyExists => StatusCode::BAD_REQUEST,
-        Code::NotFound => StatusCode::NOT_FOUND,
-        Code::ResourceExhausted if error.transient => StatusCode::TOO_MANY_REQUESTS,
-        Code::ResourceExhausted => StatusCode::PAYLOAD_TOO_LARGE,
-        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
-        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
-    }
+    answer::error(&error).map(Into::into)
 }

@@ -1,18 +1,13 @@
 //! What the fuzz targets reach of this edge.
 
-use super::{
-    header::{Data, Header},
-    path::Route,
-    raw,
-    tensor::from_json,
-};
+use super::infer::{valid_raw, values};
 use crate::{
     inference::validate::{Valid, validate_with},
     memory::shared_memory::Regions,
     models::Version,
 };
 use bytes::Bytes;
-use infermesh_wire::Error;
+use infermesh_rest::{header::Header, path::Route};
 
 /// What is found valid in a body: as JSON of `length` bytes with a binary tail, and as one raw tensor.
 pub fn valid(version: &Version, length: usize, body: &Bytes, regions: &Regions) -> Vec<Valid> {
@@ -22,13 +17,9 @@ pub fn valid(version: &Version, length: usize, body: &Bytes, regions: &Regions) 
         let header = Header::parse(&text)?;
         let data = header.data(tail)?;
         let request = header.request(&version.name, "")?;
-        validate_with(version, &request, regions, |index, input, datatype| match data.get(index) {
-            Some(Data::Json(text)) => from_json(text, datatype, input.name),
-            Some(Data::Binary(bytes)) => Ok(bytes.clone()),
-            _ => Err(Error::internal("an input vanished during validation")),
-        })
+        validate_with(version, &request, regions, values(&data))
     };
-    structured().into_iter().chain(raw::validate(version, body.clone(), regions)).collect()
+    structured().into_iter().chain(valid_raw(version, body.clone(), regions)).collect()
 }
 
 pub fn path(path: &str) {

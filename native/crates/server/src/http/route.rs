@@ -1,48 +1,38 @@
 //! From a path to the one who answers it.
 
-use super::{
-    answer::{self, Answer},
-    body, errors, infer, json,
-    path::{Aspect, Route},
-    settings, shared_memory,
-};
+use super::{answer::Answer as Sent, body, errors, infer};
 use crate::{
-    control::{describe, statistics},
+    control::{describe, settings, shared_memory, statistics},
     shared::Local,
 };
-use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use bytes::Bytes;
-use hyper::{Method, Request, StatusCode, body::Incoming};
+use hyper::{Method, Request, body::Incoming};
+use infermesh_rest::{
+    self as rest, Answer, OPENAPI, answer,
+    path::{Action, Aspect, Memory, Route},
+    repository,
+};
 use infermesh_transport::budget::Hold;
 use infermesh_wire::{
     Error,
     proto::inference::{
-        ModelConfigRequest, ModelMetadataRequest, ModelRepositoryParameter, ModelStatisticsRequest,
-        RepositoryIndexRequest, RepositoryModelLoadRequest, RepositoryModelUnloadRequest,
-        model_repository_parameter::ParameterChoice,
+        CudaSharedMemoryStatusRequest, CudaSharedMemoryUnregisterRequest, ModelConfigRequest,
+        ModelMetadataRequest, ModelStatisticsRequest, SystemSharedMemoryStatusRequest,
+        SystemSharedMemoryUnregisterRequest,
     },
 };
-use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::Value;
-use std::{collections::HashMap, rc::Rc};
-
-/// Every path that `Route` knows; a test holds one against the other.
-pub const OPENAPI: &str = include_str!("openapi.json");
+use std::rc::Rc;
 
 /// Answers one request, whatever it is.
-pub async fn serve(local: Rc<Local>, request: Request<Incoming>) -> Answer {
-    let Some(route) = Route::parse(request.uri().path()) else {
-        return answer::unknown_path(request.uri().path());
+pub async fn serve(local: Rc<Local>, request: Request<Incoming>) -> Sent {
+    let route = match Route::of(request.method(), request.uri().path()) {
+        Ok(route) => route,
+        Err(refused) => return refused.map(Into::into),
     };
-    let fits = match route.method() {
-        "POST" => request.method() == Method::POST,
-        "GET" => matches!(*request.method(), Method::GET | Method::HEAD),
-        _ => matches!(*request.method(), Method::GET | Method::HEAD | Method::POST),
-    };
-    if !fits {
-        return answer::wrong_method(route.method());
+    match handle(&local, route, request).await {
+        Ok(answer) => answer.map(Into::into),
+        Err(error) => errors::answer(error),
     }
-    handle(&local, route, request).await.unwrap_or_else(errors::answer)
 }
 
 async fn handle(local: &Local, route: Route, request: Request<Incoming>) -> Result<Answer, Error> {
@@ -60,44 +50,34 @@ async fn handle(local: &Local, route: Route, request: Request<Incoming>) -> Resu
 /// Everything but inference.
 async fn about(local: &Local, route: Route, body: Bytes) -> Result<Answer, Error> {
     match route {
-        Route::Live => Ok(answer::empty()),
-        Route::Ready if describe::server_ready(local).ready => Ok(answer::empty()),
-        // As Triton answers: not "try again", as it would be for an inference.
-        Route::Ready => Ok(answer::refusal(StatusCode::BAD_REQUEST, "the server is not ready")),
-        Route::OpenApi => Ok(answer::typed("application/json", [Bytes::from_static(OPENAPI.as_bytes())])),
-        Route::Server => {
-            json::of(&describe::server_metadata(local), "ServerMetadataResponse", true).map(answer::json)
-        }
+        Route::Live => Ok(rest::describe::server_live(&describe::server_live())),
+        Route::Ready => Ok(rest::describe::server_ready(&describe::server_ready(local))),
+        Route::OpenApi => Ok(answer::json(OPENAPI)),
+        Route::Server => rest::describe::server_metadata(&describe::server_metadata(local)),
         Route::Index => {
-            let Index { ready } = parsed(&body)?;
-            let index =
-                describe::repository_index(local, RepositoryIndexRequest { ready, ..Default::default() });
-            let models =
-                index.models.iter().map(|model| json::of(model, "RepositoryIndexResponse.ModelIndex", false));
-            json::array(models).map(answer::json)
+            repository::index(&describe::repository_index(local, repository::index_request(&body)?))
         }
-        Route::Load(model_name) => {
-            let parameters = parsed::<Control>(&body)?.parameters()?;
-            describe::load(
-                local,
-                RepositoryModelLoadRequest { model_name, parameters, ..Default::default() },
-            )
-            .await?;
+        Route::Load(model) => {
+            describe::load(local, repository::load_request(model, &body)?).await?;
             Ok(answer::empty())
         }
-        Route::Unload(model_name) => {
-            let parameters = parsed::<Control>(&body)?.parameters()?;
-            describe::unload(
-                local,
-                RepositoryModelUnloadRequest { model_name, parameters, ..Default::default() },
-            )
-            .await?;
+        Route::Unload(model) => {
+            describe::unload(local, repository::unload_request(model, &body)?).await?;
             Ok(answer::empty())
         }
-        Route::Traces(model) => settings::trace(local, model, parsed(&body)?),
-        Route::Logging => settings::log(local, parsed(&body)?).await,
-        Route::SharedMemory { kind, region, action } => {
-            shared_memory::serve(local, kind, region, action, &body).await
+        Route::Traces(model) => {
+            let request = rest::settings::trace_request(model, &body)?;
+            settings::trace_setting(local, request).map(rest::settings::trace)
+        }
+        Route::Logging => {
+            let request = rest::settings::log_request(&body)?;
+            settings::log_settings(local, request).await.map(rest::settings::log)
+        }
+        Route::SharedMemory { memory: Memory::System, region, action } => {
+            system_memory(local, region, action, &body)
+        }
+        Route::SharedMemory { memory: Memory::Cuda, region, action } => {
+            cuda_memory(local, region, action, &body).await
         }
         Route::AllStatistics => statistics(local, String::new(), String::new()),
         Route::Model { name, version, aspect } => model(local, name, version, aspect),
@@ -106,80 +86,57 @@ async fn about(local: &Local, route: Route, body: Bytes) -> Result<Answer, Error
 
 fn model(local: &Local, name: String, version: String, aspect: Aspect) -> Result<Answer, Error> {
     match aspect {
-        // gRPC's answer is a yes or a no; here there is room to say why not.
         Aspect::Ready | Aspect::Infer => match local.shared.registry.find(&name, &version) {
             Ok(_) => Ok(answer::empty()),
-            Err(error) => {
-                let message = format!("Model version not ready: {error}");
-                Ok(answer::refusal(StatusCode::BAD_REQUEST, &message))
-            }
+            Err(error) => Ok(rest::describe::model_not_ready(&error)),
         },
-        Aspect::Metadata => {
-            let metadata = describe::model_metadata(local, ModelMetadataRequest { name, version })?;
-            json::of(&metadata, "ModelMetadataResponse", true).map(answer::json)
-        }
-        Aspect::Config => {
-            let config = describe::model_config(local, ModelConfigRequest { name, version })?.config;
-            json::of(&config.unwrap_or_default(), "ModelConfig", true).map(answer::json)
-        }
+        Aspect::Metadata => rest::describe::model_metadata(&describe::model_metadata(
+            local,
+            ModelMetadataRequest { name, version },
+        )?),
+        Aspect::Config => rest::describe::model_config(&describe::model_config(
+            local,
+            ModelConfigRequest { name, version },
+        )?),
         Aspect::Statistics => statistics(local, name, version),
     }
 }
 
 fn statistics(local: &Local, name: String, version: String) -> Result<Answer, Error> {
     let found = statistics::model_statistics(local, ModelStatisticsRequest { name, version })?;
-    json::of(&found, "ModelStatisticsResponse", true).map(answer::json)
+    rest::describe::statistics(&found)
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Index {
-    ready: bool,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Control {
-    parameters: serde_json::Map<String, Value>,
-}
-
-impl Control {
-    fn parameters(self) -> Result<HashMap<String, ModelRepositoryParameter>, Error> {
-        let parameters = self.parameters.into_iter().map(|(key, value)| {
-            let choice = match value {
-                Value::Bool(value) => ParameterChoice::BoolParam(value),
-                // The one parameter whose bytes are not text: JSON carries them in base64.
-                Value::String(value) if key.starts_with("file:") => ParameterChoice::BytesParam(
-                    BASE64
-                        .decode(value)
-                        .map_err(|error| {
-                            Error::invalid(format!(
-                                "failed to decode the base64 of load parameter '{key}': {error}"
-                            ))
-                        })?
-                        .into(),
-                ),
-                Value::String(value) => ParameterChoice::StringParam(value),
-                Value::Number(value) if value.is_i64() => {
-                    ParameterChoice::Int64Param(value.as_i64().unwrap_or_default())
-                }
-                _ => {
-                    return Err(Error::invalid(format!(
-                        "parameter '{key}' is neither a boolean, an integer nor a string"
-                    )));
-                }
-            };
-            Ok((key, ModelRepositoryParameter { parameter_choice: Some(choice) }))
-        });
-        parameters.collect()
+fn system_memory(local: &Local, name: String, action: Action, body: &[u8]) -> Result<Answer, Error> {
+    match action {
+        Action::Status => {
+            let found = shared_memory::system_status(local, SystemSharedMemoryStatusRequest { name })?;
+            return rest::shared_memory::system_status(found);
+        }
+        Action::Register => {
+            let request = rest::shared_memory::system_register_request(name, body)?;
+            shared_memory::system_register(local, request)?;
+        }
+        Action::Unregister => {
+            shared_memory::system_unregister(local, SystemSharedMemoryUnregisterRequest { name })?;
+        }
     }
+    Ok(answer::empty())
 }
 
-/// An empty body asks for nothing in particular.
-pub fn parsed<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Error> {
-    if body.is_empty() {
-        return Ok(T::default());
+async fn cuda_memory(local: &Local, name: String, action: Action, body: &[u8]) -> Result<Answer, Error> {
+    match action {
+        Action::Status => {
+            let found = shared_memory::cuda_status(local, CudaSharedMemoryStatusRequest { name })?;
+            return rest::shared_memory::cuda_status(found);
+        }
+        Action::Register => {
+            let request = rest::shared_memory::cuda_register_request(name, body)?;
+            shared_memory::cuda_register(local, request).await?;
+        }
+        Action::Unregister => {
+            shared_memory::cuda_unregister(local, CudaSharedMemoryUnregisterRequest { name })?;
+        }
     }
-    serde_json::from_slice(body)
-        .map_err(|error| Error::invalid(format!("failed to parse the request JSON buffer: {error}")))
+    Ok(answer::empty())
 }

@@ -15,8 +15,7 @@ use bytes::Bytes;
 use infermesh_batcher::{Claim, Expiry, Failure, Many, Part, Reply, Request, Tensor, Timing, reply::WINDOW};
 use infermesh_wire::{
     Error,
-    proto::inference::{InferParameter, infer_parameter::ParameterChoice},
-    request::InferRequest,
+    request::{InferRequest, Parameter, Parameters},
     response::Pieces,
 };
 use smallvec::SmallVec;
@@ -118,7 +117,7 @@ impl Answers {
 
     fn write(&self, last: bool, outputs: &[Tensor]) -> Pieces {
         let tensors = tensors(&self.version, &self.outputs, outputs);
-        self.version.writer.write_streamed(&self.id, &[final_response(last)], &tensors)
+        self.version.writer.write_streamed(&self.id, &final_response(last), &tensors)
     }
 
     async fn part(&mut self) -> Part {
@@ -164,11 +163,9 @@ impl Drop for Answers {
 /// The parameter of an answer that says whether its request has no more.
 pub const FINAL_RESPONSE: &str = "triton_final_response";
 
-/// `FINAL_RESPONSE` as a serialised map entry.
-pub fn final_response(last: bool) -> Vec<u8> {
-    let parameter = InferParameter { parameter_choice: Some(ParameterChoice::BoolParam(last)) };
-    let mut entry = Vec::new();
-    prost::encoding::string::encode(1, &FINAL_RESPONSE.to_owned(), &mut entry);
-    prost::encoding::message::encode(2, &parameter, &mut entry);
-    entry
+/// `FINAL_RESPONSE` alone.
+pub fn final_response(last: bool) -> Parameters<'static> {
+    let mut parameters = Parameters::default();
+    parameters.push(FINAL_RESPONSE, Parameter::Bool(last));
+    parameters
 }

@@ -12,7 +12,7 @@ use infermesh_batcher::{Answer, TraceIds};
 use infermesh_wire::{
     Error,
     framing::parse_timeout,
-    request::InferRequest,
+    request::{InferRequest, Parameters},
     response::{OutputTensor, Pieces},
 };
 use smallvec::SmallVec;
@@ -100,11 +100,11 @@ impl Pending {
 impl Done {
     /// The framed `ModelInferResponse`.
     pub fn write(&self) -> Pieces {
-        self.version().writer.write(self.id(), &[], &self.tensors())
+        self.version().writer.write(self.id(), Parameters::none(), &self.tensors())
     }
 
-    /// The framed `ModelStreamInferResponse`; `parameters` are serialised map entries.
-    pub fn write_streamed(&self, parameters: &[Vec<u8>]) -> Pieces {
+    /// The framed `ModelStreamInferResponse`.
+    pub fn write_streamed(&self, parameters: &Parameters<'_>) -> Pieces {
         self.version().writer.write_streamed(self.id(), parameters, &self.tensors())
     }
 

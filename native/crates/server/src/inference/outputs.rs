@@ -42,11 +42,6 @@ impl Wanted {
             Form::Tensor | Form::Shared(_) => port.datatype,
         }
     }
-
-    /// Whether the answer carries the tensor.
-    pub fn is_carried(&self) -> bool {
-        !matches!(self.form, Form::Shared(_))
-    }
 }
 
 /// What a request asks for; every output as it is if it does not say.
@@ -126,6 +121,7 @@ pub fn tensors<'a>(
             name: &port.name,
             datatype: wanted.datatype(port),
             shape: &tensor.shape,
+            parameters: Parameters::none(),
             data: tensor.data.clone(),
         })
     });

@@ -14,6 +14,7 @@ use infermesh_wire::{
     DataType, Error, contents,
     datatype::elements,
     request::{Few, InferRequest, InputTensor, Parameter, Parameters},
+    rows::count,
 };
 use smallvec::SmallVec;
 use std::{collections::HashSet, time::Duration};
@@ -300,11 +301,6 @@ fn check_size(input: &InputTensor<'_>, datatype: DataType, data: &Bytes, model: 
         Some(size) => check_byte_size(input, size, data.len(), model),
         None => check_elements(input, data, model),
     }
-}
-
-/// The number of elements that a shape stands for, unless nothing could be so large.
-fn count(shape: &[i64]) -> Option<i64> {
-    shape.iter().try_fold(1i64, |product, &dim| product.checked_mul(dim))
 }
 
 fn check_byte_size(input: &InputTensor<'_>, size: usize, found: usize, model: &str) -> Result<(), Error> {

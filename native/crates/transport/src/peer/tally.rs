@@ -2,6 +2,7 @@
 
 use super::life::Facts;
 use crate::budget::{Hold, Purse};
+use bytes::{Buf, Bytes};
 use std::{cell::Cell, rc::Rc};
 use tokio::time::Instant;
 
@@ -69,5 +70,32 @@ impl Unsent {
 impl Drop for Unsent {
     fn drop(&mut self) {
         self.tally.unsent.set(self.tally.unsent.get() - self.bytes);
+    }
+}
+
+/// Bytes on their way to the peer, which count for as long as they wait to be taken.
+pub struct Parcel {
+    bytes: Bytes,
+    _unsent: Option<Unsent>,
+}
+
+impl Parcel {
+    pub fn new(tally: &Rc<Tally>, bytes: Bytes) -> Self {
+        let unsent = (!bytes.is_empty()).then(|| Unsent::new(tally, bytes.len()));
+        Self { bytes, _unsent: unsent }
+    }
+}
+
+impl Buf for Parcel {
+    fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
     }
 }
