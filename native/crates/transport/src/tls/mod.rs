@@ -2,6 +2,7 @@
 
 mod files;
 mod rotation;
+pub mod spiffe;
 
 pub use files::Files;
 
