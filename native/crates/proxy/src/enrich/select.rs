@@ -1,5 +1,5 @@
-//! Takes what rules ask for out of a message. All rules of a route share one pass over its JSON body, which is not made
-//! before a value of the body is needed, and keeps nothing but what is asked for.
+//! Takes what rules ask for out of a message. All rules of a route share one pass over its JSON body, which
+//! is not made before a value of the body is needed, and keeps nothing but what is asked for.
 
 use super::path::{Source, Step};
 use http::{HeaderMap, header::CONTENT_ENCODING};
@@ -15,8 +15,8 @@ use std::{
     fmt,
 };
 
-/// What `[*]` may find in one body, of all sources together: rows of a request that has some tens of milliseconds.
-/// Longer vectors are taken whole (`body.features`).
+/// What `[*]` may find in one body, of all sources together: rows of a request that has some tens of
+/// milliseconds. Longer vectors are taken whole (`body.features`).
 const MAX_EACH: usize = 4096;
 
 /// A request, or an answer with its own headers and body and the rest of its request.
@@ -74,9 +74,9 @@ pub enum Found<'a> {
 impl<'a> Values<'a> {
     /// Of a source that was added.
     ///
-    /// Fails with INVALID_ARGUMENT if the body is no JSON or has too many values for `[*]`, or a header is no text. What
-    /// leads through something that is no object or list finds nothing.
-    pub fn get(&self, source: &Source) -> Result<Found<'_>, Error> {
+    /// Fails with INVALID_ARGUMENT if the body is no JSON or has too many values for `[*]`, or a header is no
+    /// text. What leads through something that is no object or list finds nothing.
+    pub fn get(&self, source: &Source) -> Result<Found<'a>, Error> {
         let text = |text: Option<Cow<'a, str>>| text.map_or(Found::Nothing, Found::Text);
         Ok(match source {
             Source::Body(steps) => {
