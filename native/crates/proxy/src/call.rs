@@ -12,6 +12,7 @@ use crate::{
 };
 use http::{Response, request::Parts};
 use infermesh_policy::{Deadline, deadline};
+use infermesh_transport::tls::spiffe::SpiffeId;
 use infermesh_wire::{Code, Error};
 use std::{
     future::poll_fn,
@@ -65,7 +66,7 @@ fn admit<'a>(
     if local.shared.connections.is_draining() {
         return Err(Error::new(Code::Unavailable, "the proxy is shutting down and takes no new requests"));
     }
-    authorize(&listener.permissions, None, head)?;
+    authorize(&listener.permissions, door.peer.identity.as_deref().map(SpiffeId::as_str), head)?;
     let route = listener.routes.iter().find(|route| route.matching.fits(head)).ok_or_else(|| {
         let code = if grpc { Code::Unimplemented } else { Code::NotFound };
         let (method, path) = (&head.method, head.uri.path());

@@ -9,6 +9,7 @@ use infermesh_telemetry::{Log, Traces};
 use infermesh_transport::{
     Connections,
     budget::{Budget, Purse},
+    tls::Identity,
 };
 use std::{
     cell::RefCell,
@@ -22,6 +23,8 @@ pub struct Shared {
     pub name: String,
     pub version: String,
     pub plan: Plan,
+    /// Who this proxy is to its peers.
+    pub identity: Option<Arc<Identity>>,
     pub connections: Arc<Connections>,
     pub budget: Arc<Budget>,
     /// Bodies that are kept to be sent again.

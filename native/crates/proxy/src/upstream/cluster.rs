@@ -2,6 +2,7 @@
 
 use super::{
     address::Address,
+    connect::Secure,
     endpoint::{Endpoint, Ticket},
     http2::Habits,
     pool,
@@ -15,7 +16,9 @@ use infermesh_policy::{
     },
     breaker::{self, Breaker},
 };
+use infermesh_transport::tls::{Allowed, Identity, Upstream};
 use infermesh_wire::{Code, Error};
+use rustls::pki_types::ServerName;
 use std::{
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
@@ -33,14 +36,19 @@ pub struct Cluster {
 
 struct Settings {
     pool: pool::Settings,
+    tls: Option<Arc<Secure>>,
     latency: peak_ewma::Settings,
     breaker: Option<breaker::Settings>,
 }
 
 impl Cluster {
     /// Fails with the field that is wrong.
-    pub fn new(given: &proto::Cluster, now: Instant) -> Result<Self, String> {
-        let settings = Settings::new(given)?;
+    pub fn new(
+        given: &proto::Cluster,
+        identity: Option<&Arc<Identity>>,
+        now: Instant,
+    ) -> Result<Self, String> {
+        let settings = Settings::new(given, identity)?;
         let addresses = match &given.discovery {
             Some(proto::cluster::Discovery::Static(known)) => {
                 let parsed = |(index, text): (usize, &String)| {
@@ -113,7 +121,8 @@ impl Cluster {
 }
 
 impl Settings {
-    fn new(given: &proto::Cluster) -> Result<Self, String> {
+    fn new(given: &proto::Cluster, identity: Option<&Arc<Identity>>) -> Result<Self, String> {
+        let tls = given.tls.as_ref().map(|given| tls(given, identity)).transpose()?;
         let balance = given.balance.unwrap_or_default();
         let default = peak_ewma::Settings::default();
         let latency = peak_ewma::Settings {
@@ -123,14 +132,27 @@ impl Settings {
         };
         latency.check().map_err(|why| format!("balance.{why}"))?;
         let breaker = given.breaker.as_ref().map(breaker_settings).transpose()?;
-        Ok(Self { pool: pool_settings(&given.pool.unwrap_or_default()), latency, breaker })
+        Ok(Self { pool: pool_settings(&given.pool.unwrap_or_default()), tls, latency, breaker })
     }
 
     fn endpoint(&self, address: Address, now: Instant) -> Endpoint {
         let load = Load::new(now, self.latency.clone());
         let breaker = self.breaker.clone().map(|settings| Breaker::new(now, settings));
-        Endpoint::new(address, self.pool, load, breaker)
+        Endpoint::new(address, self.pool, self.tls.clone(), load, breaker)
     }
+}
+
+fn tls(given: &proto::UpstreamTls, identity: Option<&Arc<Identity>>) -> Result<Arc<Secure>, String> {
+    let identity = identity.ok_or("tls: it needs an identity, and the configuration has none")?;
+    let allowed = Allowed::parse(&given.identities).map_err(|why| format!("tls.identities: {why}"))?;
+    let name = match given.server_name.as_str() {
+        "" => None,
+        name => Some(
+            ServerName::try_from(name.to_owned())
+                .map_err(|_| format!("tls.server_name: '{name}' is neither a name of DNS nor an address"))?,
+        ),
+    };
+    Ok(Arc::new(Secure { upstream: Upstream::new(identity.clone(), allowed), name }))
 }
 
 fn breaker_settings(given: &proto::Breaker) -> Result<breaker::Settings, String> {
