@@ -29,7 +29,8 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
-/// A client that connects must have said its first word within this time, and agreed on keys within this time of it.
+/// A client that connects must have said its first word within this time, and agreed on keys within this time
+/// of it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What TLS begins with: the first byte of a record with a part of a handshake (RFC 8446, section 5.1).

@@ -1,9 +1,9 @@
-//! TLS: what a listener presents and demands, who a process is to its peers and whom it takes for one of them. All of it
-//! from files, taken anew when the files change.
+//! TLS: what a listener presents and demands, who a process is to its peers and whom it takes for one of
+//! them. All of it from files, taken anew when the files change.
 //!
-//! `Tls` is what the flags of a server say; `Identity` is a SPIFFE identity, for both sides of a connection: `Terms` are
-//! those of a listener, `Upstream` connects. Both read `files`, follow them (`rotation`) and do a `handshake`, in which
-//! `verify` decides; a `failure` says who was refused, and why.
+//! `Tls` is what the flags of a server say; `Identity` is a SPIFFE identity, for both sides of a connection:
+//! `Terms` are those of a listener, `Upstream` connects. Both read `files`, follow them (`rotation`) and do a
+//! `handshake`, in which `verify` decides; a `failure` says who was refused, and why.
 
 mod allowed;
 mod certificate;
@@ -26,7 +26,7 @@ pub use files::Files;
 pub use handshake::{Counts, Handshakes, Secured};
 pub use identity::{Description, Identity};
 pub use terms::{Greeted, Terms};
-pub use upstream::Upstream;
+pub use upstream::{Upstream, server_name};
 
 use crate::connections::Connections;
 use handshake::Welcome;
