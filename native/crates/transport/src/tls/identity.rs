@@ -4,9 +4,10 @@
 use super::{
     HTTP1, HTTP2,
     certificate::Facts,
+    counts::Handshakes,
     failure::{Failure, Why, tls_error},
     files::{Authorities, Contents, Files},
-    handshake::{Handshakes, Secured, Welcome},
+    handshake::{Secured, Welcome},
     rotation::Rotated,
     spiffe::{SpiffeId, check_trust_domain},
     verify::{Clients, Servers},

@@ -7,6 +7,7 @@
 
 mod allowed;
 mod certificate;
+mod counts;
 mod failure;
 mod files;
 mod handshake;
@@ -21,9 +22,10 @@ mod verify;
 
 pub use allowed::Allowed;
 pub use certificate::{Facts, date};
+pub use counts::{Counts, Handshakes};
 pub use failure::{Failure, Reason};
 pub use files::Files;
-pub use handshake::{Counts, Handshakes, Secured};
+pub use handshake::Secured;
 pub use identity::{Description, Identity};
 pub use terms::{Greeted, Terms};
 pub use upstream::{Upstream, server_name};
