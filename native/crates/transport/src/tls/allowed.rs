@@ -15,7 +15,8 @@ pub struct Allowed {
 }
 
 impl Allowed {
-    /// From SPIFFE ids, each with an optional `*` at its end, and names as `dns:NAME`. Fails with which is neither, and why.
+    /// From SPIFFE ids, each with an optional `*` at its end, and names as `dns:NAME`. Fails with which is
+    /// neither, and why.
     pub fn parse(texts: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, String> {
         let mut allowed = Self::default();
         for text in texts {

@@ -10,7 +10,7 @@ use x509_cert::{
     time::Time,
 };
 
-/// Of a peer's names so many are told, each up to so many characters: they may be of any length.
+/// Of a peer's names so many are told, each up to so many bytes: they may be of any length.
 const MAX_TOLD: usize = 8;
 const MAX_LENGTH: usize = 256;
 
@@ -65,8 +65,8 @@ impl Facts {
         read().map_err(|error: x509_cert::der::Error| format!("the certificate cannot be read: {error}"))
     }
 
-    /// The SPIFFE id of a workload's certificate; `None` if it has no URI among its names. Fails if it has, and may yet not
-    /// stand for a workload. After X509-SVID, section 5.2.
+    /// The SPIFFE id of a workload's certificate; `None` if it has no URI among its names. Fails if it has,
+    /// and may yet not stand for a workload. After X509-SVID, section 5.2.
     pub fn id(&self) -> Result<Option<SpiffeId>, String> {
         let id = match &self.uris[..] {
             [] => return Ok(None),
@@ -142,19 +142,23 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
 
 /// In one line and of bounded length, whatever a peer has put there.
 pub fn listed<'a>(mut names: impl Iterator<Item = &'a str>) -> String {
-    let mut told: Vec<_> = names
-        .by_ref()
-        .take(MAX_TOLD)
-        .map(|name| match name.char_indices().nth(MAX_LENGTH) {
-            None => name.escape_debug().to_string(),
-            Some((end, _)) => format!("{}...", name[..end].escape_debug()),
-        })
-        .collect();
+    let mut told: Vec<_> =
+        names.by_ref().take(MAX_TOLD).map(|name| cut(name.escape_debug().to_string(), MAX_LENGTH)).collect();
     let beyond = names.count();
     if beyond > 0 {
         told.push(format!("and {beyond} more"));
     }
     told.join(", ")
+}
+
+/// No longer than so many bytes, and the dots that stand for the rest.
+pub fn cut(mut text: String, length: usize) -> String {
+    if text.len() > length {
+        let end = (0..=length).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or_default());
+        text.push_str("...");
+    }
+    text
 }
 
 fn seconds(time: Time) -> u64 {
@@ -167,5 +171,50 @@ pub fn date(seconds: u64) -> String {
         Ok(date) => date.to_string(),
         // Beyond the year 9999.
         Err(_) => format!("{seconds} s after 1970"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        Facts {
+            subject: UNNAMED.into(),
+            issuer: "CN=mesh".into(),
+            serial: "01".into(),
+            not_before: 1_000,
+            not_after: 2_000,
+            uris: Vec::new(),
+            names: Vec::new(),
+            signs: false,
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_life_is_a_share_of_it() {
+        let shares = [0, 1_000, 1_250, 1_999, 2_000, 9_000].map(|now| facts().life_left(now));
+        assert_eq!(shares, [1.0, 1.0, 0.75, 0.001, 0.0, 0.0]);
+        assert_eq!(Facts { not_after: 500, ..facts() }.life_left(2_000), 0.0);
+    }
+
+    #[test]
+    fn whatever_a_peer_calls_itself_fits_a_line() {
+        assert_eq!(facts().names(), "it has no names");
+        let named = Facts { subject: "CN=app".into(), ..facts() };
+        assert_eq!(named.names(), "its only name is the subject 'CN=app'");
+        let names = (0..1_000).map(|number| format!("DNS:{number}\n{}", "\u{1}".repeat(9_000))).collect();
+        let said = Facts { names, ..facts() }.names();
+        assert!(said.ends_with("and 992 more") && said.len() < 3_000, "{}", said.len());
+        assert!(!said.contains(char::is_control));
+        assert_eq!(cut("aä".into(), 3), "aä");
+        assert_eq!(cut("aää".into(), 4), "aä...");
+    }
+
+    #[test]
+    fn dates_are_for_people() {
+        assert_eq!(date(0), "1970-01-01T00:00:00Z");
+        assert_eq!(date(1_900_000_000), "2030-03-17T17:46:40Z");
+        assert_eq!(date(u64::MAX), format!("{} s after 1970", u64::MAX));
     }
 }

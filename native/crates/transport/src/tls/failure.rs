@@ -1,7 +1,7 @@
 //! Why there is no TLS with a peer: for the log, for metrics, and for who waits for an answer.
 
 use super::{
-    certificate::{Facts, date, listed},
+    certificate::{Facts, cut, date, listed},
     files::Authorities,
     spiffe::SpiffeId,
 };
@@ -12,6 +12,9 @@ use tokio_rustls::rustls::{
 
 /// Of what a peer says in plaintext, so many bytes are quoted.
 const MAX_QUOTED: usize = 32;
+
+/// It goes into a header of an answer, beside others.
+const MAX_SAID: usize = 1_024;
 
 /// For metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -128,7 +131,7 @@ pub struct Why {
 
 impl Why {
     fn new(reason: Reason, said: impl Into<String>) -> Self {
-        Self { reason, said: said.into() }
+        Self { reason, said: cut(said.into(), MAX_SAID) }
     }
 
     /// What became of a handshake. `us` is who this process is to the peer.
@@ -142,7 +145,8 @@ impl Why {
                 | io::ErrorKind::BrokenPipe => Self::new(
                     Reason::Closed,
                     format!(
-                        "it closed the connection during the handshake: it may want no TLS, or refuse {us} without a word"
+                        "it closed the connection during the handshake: it may want no TLS, or refuse {us} without \
+                         a word"
                     ),
                 ),
                 _ => Self::new(Reason::Other, error.to_string()),
@@ -237,7 +241,8 @@ impl Why {
                 let whose = if at == own.not_before { "" } else { "the authority of " };
                 let left = span(at.saturating_sub(now));
                 let said = format!(
-                    "{whose}{certificate} is not valid before {}, in {left}; check the clocks of both machines",
+                    "{whose}{certificate} is not valid before {}, in {left}; check the clocks of both \
+                     machines",
                     date(at)
                 );
                 Self::new(Reason::NotYetValid, said)

@@ -13,7 +13,8 @@ use tokio_rustls::rustls::{
     sign::CertifiedKey,
 };
 
-/// Where the certificate chain, its key and, to know peers by their certificates, their authorities lie. All in PEM.
+/// Where the certificate chain, its key and, to know peers by their certificates, their authorities lie. All
+/// in PEM.
 #[derive(Debug, Clone)]
 pub struct Files {
     pub certificate: PathBuf,

@@ -1,19 +1,11 @@
 //! One handshake, from either side.
 
 use super::{
-    failure::{Reason, Why},
+    failure::Why,
     spiffe::SpiffeId,
     verify::{Clients, Judge, again},
 };
-use std::{
-    cell::RefCell,
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{cell::RefCell, io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite},
     time::timeout,
@@ -29,7 +21,8 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
-/// A client that connects must have said its first word within this time, and agreed on keys within this time of it.
+/// A client that connects must have said its first word within this time, and agreed on keys within this time
+/// of it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What TLS begins with: the first byte of a record with a part of a handshake (RFC 8446, section 5.1).
@@ -135,55 +128,5 @@ pub async fn begins_with_tls(io: &mut (impl AsyncBufRead + Unpin)) -> Result<boo
         Ok(Ok([])) | Ok(Err(_)) => Err(Why::left()),
         Ok(Ok([first, ..])) => Ok(*first == HANDSHAKE_RECORD),
         Err(_) => Err(Why::timed_out("its first byte", PATIENCE)),
-    }
-}
-
-/// How handshakes ended.
-#[derive(Debug, Default)]
-pub struct Handshakes {
-    done: AtomicU64,
-    resumed: AtomicU64,
-    plaintext: AtomicU64,
-    failed: [AtomicU64; Reason::ALL.len()],
-}
-
-/// At one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Counts {
-    /// Those that succeeded.
-    pub done: u64,
-    /// Of these, those that went on with an earlier session.
-    pub resumed: u64,
-    /// Connections without TLS, where both are taken.
-    pub plaintext: u64,
-    pub failed: [(Reason, u64); Reason::ALL.len()],
-}
-
-impl Handshakes {
-    pub fn count<S>(&self, shaken: &Result<Secured<S>, Why>) {
-        match shaken {
-            Ok(secured) => {
-                self.done.fetch_add(1, Relaxed);
-                self.resumed.fetch_add(secured.resumed.into(), Relaxed);
-            }
-            Err(why) => self.count_failure(why),
-        }
-    }
-
-    pub fn count_failure(&self, why: &Why) {
-        self.failed[why.reason as usize].fetch_add(1, Relaxed);
-    }
-
-    pub fn count_plaintext(&self) {
-        self.plaintext.fetch_add(1, Relaxed);
-    }
-
-    pub fn counts(&self) -> Counts {
-        Counts {
-            done: self.done.load(Relaxed),
-            resumed: self.resumed.load(Relaxed),
-            plaintext: self.plaintext.load(Relaxed),
-            failed: Reason::ALL.map(|reason| (reason, self.failed[reason as usize].load(Relaxed))),
-        }
     }
 }

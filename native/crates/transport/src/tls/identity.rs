@@ -1,12 +1,13 @@
-//! Who this process is to its peers, and whom it takes for one of them: SPIFFE identities of one trust domain, in files
-//! that somebody renews.
+//! Who this process is to its peers, and whom it takes for one of them: SPIFFE identities of one trust
+//! domain, in files that somebody renews.
 
 use super::{
     HTTP1, HTTP2,
     certificate::Facts,
+    counts::Handshakes,
     failure::{Failure, Why, tls_error},
     files::{Authorities, Contents, Files},
-    handshake::{Handshakes, Secured, Welcome},
+    handshake::{Secured, Welcome},
     rotation::Rotated,
     spiffe::{SpiffeId, check_trust_domain},
     verify::{Clients, Servers},
@@ -30,8 +31,8 @@ pub struct Identity {
     pub connected: Handshakes,
 }
 
-/// What was made of the files as they were at one time. Sessions are resumed within it alone: none outlives the trust in
-/// an authority.
+/// What was made of the files as they were at one time. Sessions are resumed within it alone: none outlives
+/// the trust in an authority.
 #[derive(Debug)]
 pub struct Generation {
     pub id: Arc<SpiffeId>,
@@ -59,6 +60,14 @@ pub struct Description {
     /// Why that was not done with the files as they are now.
     pub reload_error: Option<String>,
     pub authorities: Vec<Facts>,
+}
+
+impl Description {
+    /// When the first of the authorities is over, in seconds since 1970: the certificates below it are so,
+    /// too.
+    pub fn authorities_end(&self) -> Option<u64> {
+        self.authorities.iter().map(|authority| authority.not_after).min()
+    }
 }
 
 impl Identity {
@@ -109,14 +118,15 @@ impl Identity {
         shaken.map_err(|why| Failure::new(peer, why))
     }
 
-    /// What TLS says in an error of a connection that was open already. A server of TLS 1.3 refuses its client only
-    /// after that has finished its handshake.
+    /// What TLS says in an error of a connection that was open already. A server of TLS 1.3 refuses its
+    /// client only after that has finished its handshake.
     pub fn explain(&self, peer: &str, error: &(dyn StdError + 'static)) -> Option<Failure> {
         let us = &self.current().welcome.us;
         tls_error(error).map(|error| Failure::new(peer, Why::of_tls(error, us)))
     }
 
-    /// Takes the files anew now, if they have changed; tells of it if there is something to tell.
+    /// Takes the files anew now, if they have changed; tells of it if there is something to tell: of files
+    /// that cannot be used when they are found a second time. Reads files, so it may block.
     pub fn refresh(&self) -> Option<Result<(), String>> {
         self.rotated.refresh()
     }
@@ -148,7 +158,8 @@ impl Generation {
             facts.id().map_err(|wrong| format!("the certificate in {path} is no workload's: {wrong}"))?;
         let id = id.ok_or_else(|| {
             format!(
-                "the certificate in {path} has no SPIFFE id: {}; expected a URI like 'spiffe://TRUST-DOMAIN/PATH'",
+                "the certificate in {path} has no SPIFFE id: {}; expected a URI like \
+                 'spiffe://TRUST-DOMAIN/PATH'",
                 facts.names()
             )
         })?;

@@ -1,12 +1,13 @@
-//! TLS: what a listener presents and demands, who a process is to its peers and whom it takes for one of them. All of it
-//! from files, taken anew when the files change.
+//! TLS: what a listener presents and demands, who a process is to its peers and whom it takes for one of
+//! them. All of it from files, taken anew when the files change.
 //!
-//! `Tls` is what the flags of a server say; `Identity` is a SPIFFE identity, for both sides of a connection: `Terms` are
-//! those of a listener, `Upstream` connects. Both read `files`, follow them (`rotation`) and do a `handshake`, in which
-//! `verify` decides; a `failure` says who was refused, and why.
+//! `Tls` is what the flags of a server say; `Identity` is a SPIFFE identity, for both sides of a connection:
+//! `Terms` are those of a listener, `Upstream` connects. Both read `files`, follow them (`rotation`) and do a
+//! `handshake`, in which `verify` decides; a `failure` says who was refused, and why.
 
 mod allowed;
 mod certificate;
+mod counts;
 mod failure;
 mod files;
 mod handshake;
@@ -21,12 +22,13 @@ mod verify;
 
 pub use allowed::Allowed;
 pub use certificate::{Facts, date};
+pub use counts::{Counts, Handshakes};
 pub use failure::{Failure, Reason};
 pub use files::Files;
-pub use handshake::{Counts, Handshakes, Secured};
+pub use handshake::Secured;
 pub use identity::{Description, Identity};
 pub use terms::{Greeted, Terms};
-pub use upstream::Upstream;
+pub use upstream::{Upstream, server_name};
 
 use crate::connections::Connections;
 use handshake::Welcome;

@@ -1,4 +1,5 @@
-//! What is made of files that are replaced while the process runs: new connections get what is made of the new ones.
+//! What is made of files that are replaced while the process runs: new connections get what is made of the
+//! new ones.
 
 use super::files::{Contents, Files};
 use crate::connections::Connections;
@@ -13,8 +14,8 @@ use std::{
 };
 use tokio::{task::spawn_blocking, time::interval};
 
-/// How often the files are looked at. They are compared by content, so that it does not matter whether they are
-/// written, moved into place or, as Kubernetes does, reached through a symbolic link that is swapped.
+/// How often the files are looked at. They are compared by content, so that it does not matter whether they
+/// are written, moved into place or, as Kubernetes does, reached through a symbolic link that is swapped.
 const PERIOD: Duration = Duration::from_secs(1);
 
 type Make<T> = dyn Fn(&Files, &Contents) -> Result<T, String> + Send + Sync;
@@ -34,6 +35,8 @@ struct Seen {
     unusable: Option<String>,
     /// What is wrong now, be it that they cannot be read.
     wrong: Option<String>,
+    /// Whether somebody has heard of it.
+    told: bool,
 }
 
 impl<T: Send + Sync + 'static> Rotated<T> {
@@ -44,7 +47,7 @@ impl<T: Send + Sync + 'static> Rotated<T> {
     ) -> Result<Self, String> {
         let contents = files.read()?;
         let current = RwLock::new(Arc::new(make(&files, &contents)?));
-        let seen = Mutex::new(Seen { contents, unusable: None, wrong: None });
+        let seen = Mutex::new(Seen { contents, unusable: None, wrong: None, told: false });
         Ok(Self { files, make: Box::new(make), current, seen, followed: AtomicBool::new(false) })
     }
 
@@ -57,8 +60,10 @@ impl<T: Send + Sync + 'static> Rotated<T> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).wrong.clone()
     }
 
-    /// Takes the files anew if they have changed; tells whether that went well, if there is anything to tell. Files that
-    /// cannot be used are told of once, and what was made of the ones before them stays.
+    /// Takes the files anew if they have changed; tells whether that went well, if there is anything to tell.
+    /// What was made of the files before stays if these cannot be used. That is told of once, and only when
+    /// it is found a second time: half of a pair may have been replaced so far, and the other half makes it
+    /// whole.
     pub fn refresh(&self) -> Option<Result<(), String>> {
         let contents = self.files.read();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,8 +72,11 @@ impl<T: Send + Sync + 'static> Rotated<T> {
             Err(wrong) => return seen.complain(wrong),
         };
         if contents == seen.contents {
-            seen.wrong = seen.unusable.clone();
-            return None;
+            let unusable = seen.unusable.clone();
+            if unusable.is_none() {
+                seen.wrong = None;
+            }
+            return unusable.and_then(|wrong| seen.complain(wrong));
         }
         let made = (self.make)(&self.files, &contents);
         seen.contents = contents;
@@ -78,7 +86,6 @@ impl<T: Send + Sync + 'static> Rotated<T> {
                 (seen.unusable, seen.wrong) = (None, None);
                 Some(Ok(()))
             }
-            // Half of a pair may have been replaced so far: the other half makes it whole.
             Err(wrong) => {
                 seen.unusable = Some(wrong.clone());
                 seen.complain(wrong)
@@ -117,11 +124,12 @@ impl<T: Send + Sync + 'static> Rotated<T> {
 
 impl Seen {
     fn complain(&mut self, wrong: String) -> Option<Result<(), String>> {
-        if self.wrong.as_ref() == Some(&wrong) {
+        if self.wrong.as_ref() != Some(&wrong) {
+            (self.wrong, self.told) = (Some(wrong), false);
             return None;
         }
-        self.wrong = Some(wrong.clone());
-        Some(Err(wrong))
+        let is_news = !std::mem::replace(&mut self.told, true);
+        is_news.then_some(Err(wrong))
     }
 }
 

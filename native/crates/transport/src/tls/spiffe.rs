@@ -1,7 +1,7 @@
 //! SPIFFE ids: who a workload is, as a URI; and patterns of them.
 //!
-//! After the SPIFFE standards: SPIFFE-ID, sections 2.1 to 2.4, and for ids in certificates X509-SVID, sections 3.1 and 5.2
-//! (github.com/spiffe/spiffe, folder `standards`).
+//! After the SPIFFE standards: SPIFFE-ID, sections 2.1 to 2.4, and for ids in certificates X509-SVID,
+//! sections 3.1 and 5.2 (github.com/spiffe/spiffe, folder `standards`).
 
 use std::{fmt, str::FromStr};
 

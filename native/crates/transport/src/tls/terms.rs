@@ -11,6 +11,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncBufRead, AsyncWrite};
 use tokio_rustls::server::TlsStream;
 
+/// A unix socket is spoken over in plaintext on any terms: who may is a matter of its file.
 #[derive(Clone, Default)]
 pub enum Terms {
     #[default]
@@ -19,8 +20,8 @@ pub enum Terms {
     Tls(Arc<Tls>),
     /// With an identity of our trust domain.
     Mutual(Arc<Identity>),
-    /// With an identity of our trust domain if the connection begins with TLS, in plaintext otherwise: while a mesh is
-    /// being introduced.
+    /// With an identity of our trust domain if the connection begins with TLS, in plaintext otherwise: while
+    /// a mesh is being introduced.
     Permissive(Arc<Identity>),
 }
 

@@ -21,6 +21,13 @@ use tokio_rustls::{
 /// Sessions that are kept to be resumed, eight for each server (`ClientSessionMemoryCache`).
 const SESSIONS: usize = 256;
 
+/// What a server is asked for by: a name, or an address, in brackets or not.
+pub fn server_name(host: &str) -> Result<ServerName<'static>, String> {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    ServerName::try_from(bare.to_owned())
+        .map_err(|_| format!("'{}' is neither a name of DNS nor an address", host.escape_debug()))
+}
+
 /// Connects as an identity, to those servers alone that the cluster may have.
 #[derive(Debug)]
 pub struct Upstream {
@@ -34,6 +41,7 @@ pub struct Upstream {
 struct Towards {
     generation: Arc<Generation>,
     servers: Arc<Servers>,
+    /// With its own store of sessions.
     config: Arc<ClientConfig>,
 }
 
@@ -44,8 +52,8 @@ impl Upstream {
         Self { identity, allowed, current }
     }
 
-    /// Does the handshake over a connection to a server. `name` is asked for in it, but proves nothing; `protocols` are
-    /// offered by ALPN, the dearest first; `peer` is the address, for people.
+    /// Does the handshake over a connection to a server. `name` is asked for in it, but proves nothing;
+    /// `protocols` are offered by ALPN, the dearest first; `peer` is the address, for people.
     pub async fn connect<T: AsyncRead + AsyncWrite + Unpin>(
         &self,
         io: T,
@@ -103,5 +111,21 @@ impl Towards {
         config.dangerous().set_certificate_verifier(servers.clone());
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
         Arc::new(Self { generation, servers, config: Arc::new(config) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_asked_for_by_name_or_address() {
+        for host in ["models.default.svc", "my_models", "10.0.0.8", "::1", "[::1]"] {
+            server_name(host).unwrap();
+        }
+        for host in ["", "models:8443", "a b", "unix:/run/a.sock"] {
+            let said = server_name(host).unwrap_err();
+            assert!(said.contains(&format!("'{host}' is neither")), "{said}");
+        }
     }
 }

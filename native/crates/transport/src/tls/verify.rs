@@ -59,8 +59,8 @@ fn decide(
     alert
 }
 
-/// What is known without TLS's help of a session that goes on from before: all of it is looked at again, because time
-/// has passed.
+/// What is known without TLS's help of a session that goes on from before: all of it is looked at again,
+/// because time has passed.
 pub fn again(judge: &impl Judge, chain: &[CertificateDer<'_>]) -> Verdict {
     match chain {
         [] => Ok(None),
@@ -161,8 +161,8 @@ impl ClientCertVerifier for Clients {
     }
 }
 
-/// The servers that a cluster may have: of the trust domain, and among those allowed. Their addresses say nothing of
-/// who they are, so no certificate is held against one.
+/// The servers that a cluster may have: of the trust domain, and among those allowed. Their addresses say
+/// nothing of who they are, so no certificate is held against one.
 #[derive(Debug)]
 pub struct Servers {
     authorities: Arc<Authorities>,

@@ -66,15 +66,16 @@ async fn a_server_that_is_not_allowed_is_named_with_those_that_are() {
     assert_eq!(failure.reason(), Reason::NotAllowed);
     assert_eq!(
         failure.to_string(),
-        "TLS with 10.0.0.8:8443 failed: it is spiffe://mesh/ns/mlops/sa/x, which is not allowed here: expected \
-         spiffe://mesh/ns/ml/*"
+        "TLS with 10.0.0.8:8443 failed: it is spiffe://mesh/ns/mlops/sa/x, which is not allowed here: \
+         expected spiffe://mesh/ns/ml/*"
     );
     // The other side is told by the alert.
     let told = accepted.unwrap_err();
     assert_eq!(told.reason(), Reason::Refused);
     assert_eq!(
         told.to_string(),
-        "TLS with 10.0.0.7:40000 failed: it does not allow spiffe://mesh/ns/mlops/sa/x (issued by 'CN=mesh authority')"
+        "TLS with 10.0.0.7:40000 failed: it does not allow spiffe://mesh/ns/mlops/sa/x (issued by \
+         'CN=mesh authority')"
     );
 }
 
@@ -111,7 +112,8 @@ async fn certificates_without_the_id_of_a_workload_say_what_they_have() {
     for (workload, why) in [
         (
             Workload { dns: &dns, ..Workload::default() },
-            "its certificate has no SPIFFE id: its names are DNS:foo, DNS:bar.example; expected one of 'spiffe://mesh/'",
+            "its certificate has no SPIFFE id: its names are DNS:foo, DNS:bar.example; expected one of \
+             'spiffe://mesh/'",
         ),
         (
             Workload::default(),
@@ -129,8 +131,8 @@ async fn certificates_without_the_id_of_a_workload_say_what_they_have() {
         ),
         (
             Workload { uris: &["spiffe://mesh"], ..Workload::default() },
-            "its certificate has no SPIFFE id of a workload: 'spiffe://mesh' is no SPIFFE id: it has no path; only an \
-             authority is named by its trust domain alone",
+            "its certificate has no SPIFFE id of a workload: 'spiffe://mesh' is no SPIFFE id: it has no path; \
+             only an authority is named by its trust domain alone",
         ),
     ] {
         let pair = authority.certify(&workload);
@@ -237,7 +239,8 @@ fn an_identity_needs_files_that_make_one() {
             authority.certify(&Workload { dns: &["app"], ..Workload::default() }),
             authority.pem(),
             None,
-            "tls.crt has no SPIFFE id: its names are DNS:app; expected a URI like 'spiffe://TRUST-DOMAIN/PATH'",
+            "tls.crt has no SPIFFE id: its names are DNS:app; expected a URI like \
+             'spiffe://TRUST-DOMAIN/PATH'",
         ),
         (
             authority.certify(&Workload { uris: &[APP, SCORER], ..Workload::default() }),

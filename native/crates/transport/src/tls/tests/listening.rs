@@ -1,4 +1,5 @@
-//! Listener, network thread and socket together, over loopback: whoever speaks on a connection knows the peer.
+//! Listener, network thread and socket together, over loopback: whoever speaks on a connection knows the
+//! peer.
 
 use super::*;
 use crate::{

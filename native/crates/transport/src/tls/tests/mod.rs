@@ -9,7 +9,7 @@ mod refusals;
 mod rotation;
 mod sessions;
 
-use super::{Allowed, Failure, HTTP1, HTTP2, Identity, Reason, Secured, Terms, Upstream};
+use super::{Allowed, Failure, HTTP1, HTTP2, Identity, Reason, Secured, Terms, Upstream, server_name};
 use authority::{Authority, Folder, Pair, Workload};
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
@@ -48,7 +48,7 @@ impl Party {
 }
 
 fn name() -> ServerName<'static> {
-    ServerName::try_from("models.example").unwrap()
+    server_name("models.example").unwrap()
 }
 
 fn soon() -> Instant {

@@ -109,6 +109,20 @@ async fn a_session_that_goes_on_is_judged_like_one_that_begins() {
     assert_eq!(shaken.unwrap_err().reason, Reason::Left);
 }
 
+#[tokio::test]
+async fn after_a_failure_the_next_attempt_begins_anew() {
+    let authority = Authority::new("mesh authority");
+    let app = Party::new(&authority.issue(APP), &authority.pem());
+    let scorer = Party::new(&authority.issue(SCORER), &authority.pem());
+    let upstream = app.towards([SCORER]);
+    exchange(&upstream, &scorer.identity).await;
+    let (near, far) = duplex(64 << 10);
+    drop(far);
+    upstream.connect(near, name(), &[HTTP2], SERVER, soon()).await.unwrap_err();
+    assert!(!exchange(&upstream, &scorer.identity).await.0);
+    assert!(exchange(&upstream, &scorer.identity).await.0);
+}
+
 #[test]
 fn a_certificate_that_has_expired_since_is_seen() {
     let authority = Authority::new("mesh authority");
