@@ -1,0 +1,9 @@
+//! What settings are held to: each check says which field, what was found and what is expected.
+
+use std::fmt::Debug;
+
+pub type Checked = Result<(), String>;
+
+pub fn holds(field: &str, found: impl Debug, expected: &str, is_so: bool) -> Checked {
+    if is_so { Ok(()) } else { Err(format!("{field} is {found:?}: expected {expected}")) }
+}
