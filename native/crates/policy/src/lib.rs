@@ -5,5 +5,6 @@
 //! owns one keeps it behind a lock or in one thread.
 
 pub mod concurrency;
+pub mod rate;
 mod settings;
 

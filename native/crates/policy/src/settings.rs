@@ -7,3 +7,7 @@ pub type Checked = Result<(), String>;
 pub fn holds(field: &str, found: impl Debug, expected: &str, is_so: bool) -> Checked {
     if is_so { Ok(()) } else { Err(format!("{field} is {found:?}: expected {expected}")) }
 }
+
+pub fn at_least_one(field: &str, found: u32) -> Checked {
+    holds(field, found, "at least 1", found > 0)
+}
