@@ -4,7 +4,9 @@
 //! Each policy is a module of its own, with its settings and the source of its algorithm; the engine that
 //! owns one keeps it behind a lock or in one thread.
 
+pub mod age;
 pub mod concurrency;
+mod jitter;
 pub mod rate;
 mod settings;
 

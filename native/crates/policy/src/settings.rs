@@ -1,6 +1,6 @@
 //! What settings are held to: each check says which field, what was found and what is expected.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
 pub type Checked = Result<(), String>;
 
@@ -10,4 +10,8 @@ pub fn holds(field: &str, found: impl Debug, expected: &str, is_so: bool) -> Che
 
 pub fn at_least_one(field: &str, found: u32) -> Checked {
     holds(field, found, "at least 1", found > 0)
+}
+
+pub fn above_zero(field: &str, found: Duration) -> Checked {
+    holds(field, found, "more than 0 s", !found.is_zero())
 }
