@@ -7,6 +7,9 @@
 pub mod age;
 pub mod concurrency;
 mod jitter;
+pub mod priority;
+pub mod queue;
 pub mod rate;
 mod settings;
 
+pub use priority::Priority;
