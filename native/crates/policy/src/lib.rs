@@ -6,6 +6,7 @@
 
 pub mod age;
 pub mod concurrency;
+pub mod health;
 mod jitter;
 pub mod priority;
 pub mod queue;
