@@ -12,5 +12,6 @@ pub mod priority;
 pub mod queue;
 pub mod rate;
 mod settings;
+pub mod shed;
 
 pub use priority::Priority;
