@@ -1,5 +1,6 @@
 //! The proxy engine: one path for a request, in several roles (sidecar before an app, sidecar behind it, gateway).
 
+pub mod capture;
 pub mod enrich;
 
 /// Generated from `protos/infermesh/proxy/v1`.
