@@ -26,6 +26,7 @@ mod watch;
 
 pub use proxy::Proxy;
 
+pub mod capture;
 pub mod enrich;
 
 /// Generated from `protos/infermesh/proxy/v1`.
