@@ -99,9 +99,7 @@ impl Proxy {
             io::Error::new(error.kind(), format!("cannot listen on {}: {error}", plan.address))
         };
         let (listener, address) = match plan.address.strip_prefix("unix:") {
-            Some(path) => {
-                (listener::bind_unix(path.as_ref()).map_err(named)?, format!("unix:{path}"))
-            }
+            Some(path) => (listener::bind_unix(path.as_ref()).map_err(named)?, format!("unix:{path}")),
             None => {
                 let (host, port) = plan
                     .address

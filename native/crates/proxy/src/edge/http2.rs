@@ -82,12 +82,7 @@ async fn write(
 }
 
 /// Sends bytes as the client takes them. `None` if it takes no more.
-async fn push(
-    stream: &mut SendStream<Parcel>,
-    mut data: Bytes,
-    ends: bool,
-    tally: &Rc<Tally>,
-) -> Option<()> {
+async fn push(stream: &mut SendStream<Parcel>, mut data: Bytes, ends: bool, tally: &Rc<Tally>) -> Option<()> {
     loop {
         stream.reserve_capacity(data.len());
         let room = match stream.capacity() {

@@ -99,7 +99,8 @@ impl Attempts<'_> {
 
     async fn attempt(&self, ticket: &Ticket, now: Instant) -> Outcome {
         let retry = self.call.route.retry.as_ref();
-        let patience = self.call.deadline.patience(now, retry.and_then(|retry| retry.settings.per_try_timeout));
+        let patience =
+            self.call.deadline.patience(now, retry.and_then(|retry| retry.settings.per_try_timeout));
         let work = self.ask(ticket, patience);
         let answer = match patience.timeout {
             None => work.await,

@@ -6,10 +6,7 @@ use super::{
     http2::Habits,
     pool,
 };
-use crate::{
-    plan::duration_or,
-    proto,
-};
+use crate::{plan::duration_or, proto};
 use infermesh_policy::{
     Chance,
     balancer::{

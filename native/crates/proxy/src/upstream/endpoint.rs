@@ -66,7 +66,9 @@ impl Endpoint {
         match &self.lock().breaker {
             Some(breaker) if !breaker.is_available(now) => {
                 let until = match breaker.state() {
-                    Circuit::Open { until } => format!(", for {:.1?} more", until.saturating_duration_since(now)),
+                    Circuit::Open { until } => {
+                        format!(", for {:.1?} more", until.saturating_duration_since(now))
+                    }
                     _ => ", while a probe is under way".to_owned(),
                 };
                 format!("{address} is left alone after failures{until}")
