@@ -5,6 +5,7 @@ use crate::{
     plan::{Listener, Plan},
     proto,
     shared::Shared,
+    transcode::signatures::Signatures,
 };
 use infermesh_policy::replay;
 use infermesh_telemetry::{Log, Traces};
@@ -34,6 +35,7 @@ const MAX_DEFAULT_THREADS: usize = 2;
 
 const MAX_CONNECTIONS: u32 = 10_000;
 const MEMORY: u64 = 256 << 20;
+const MESSAGE: u64 = 64 << 20;
 const REPLAY: u64 = 64 << 20;
 const REPLAY_REQUEST: u64 = 16 << 20;
 
@@ -72,6 +74,8 @@ impl Proxy {
             replay: replay::Pool::new(replay),
             log,
             traces: Traces::default(),
+            max_message: or(limits.message_bytes, MESSAGE).unwrap_or(usize::MAX),
+            signatures: Signatures::default(),
             ready: AtomicBool::new(false),
         });
         let count = match config.threads {

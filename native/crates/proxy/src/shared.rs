@@ -2,6 +2,7 @@
 
 use crate::{
     plan::Plan,
+    transcode::signatures::Signatures,
     upstream::{endpoint::Endpoint, pool::Pool},
 };
 use infermesh_policy::{Chance, replay};
@@ -31,6 +32,9 @@ pub struct Shared {
     pub replay: Arc<replay::Pool>,
     pub log: Arc<Log>,
     pub traces: Traces,
+    /// Of a body that is received whole.
+    pub max_message: usize,
+    pub signatures: Signatures,
     pub ready: AtomicBool,
 }
 

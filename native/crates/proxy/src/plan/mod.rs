@@ -18,6 +18,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How long what a model says of itself is taken for true.
+const METADATA_TTL: Duration = Duration::from_secs(60);
+
 pub struct Plan {
     pub listeners: Vec<Arc<Listener>>,
     pub clusters: Vec<Arc<Cluster>>,
@@ -37,6 +40,9 @@ pub struct Route {
     pub matching: Match,
     pub cluster: Arc<Cluster>,
     pub strip_prefix: String,
+    /// Whether REST and plain JSON become gRPC.
+    pub transcodes: bool,
+    pub metadata_ttl: Duration,
     pub timeout: Option<Duration>,
     pub retry: Option<Retry>,
 }
@@ -127,6 +133,11 @@ impl Route {
             strip_prefix: match &given.action {
                 Some(proto::route::Action::Forward(forward)) => forward.strip_prefix.clone(),
                 _ => String::new(),
+            },
+            transcodes: matches!(&given.action, Some(proto::route::Action::Transcode(_))),
+            metadata_ttl: match &given.action {
+                Some(proto::route::Action::Transcode(it)) => duration_or(it.metadata_ttl_ns, METADATA_TTL),
+                _ => METADATA_TTL,
             },
             timeout: duration(given.timeout_ns),
             retry: given.retry.as_ref().map(|given| Retry::new(given, now)).transpose()?,

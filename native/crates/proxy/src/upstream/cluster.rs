@@ -29,6 +29,8 @@ const SHOWN: usize = 8;
 
 pub struct Cluster {
     pub name: String,
+    /// What requests that are made here call it.
+    pub authority: String,
     pub protocol: proto::UpstreamProtocol,
     settings: Settings,
     endpoints: RwLock<Arc<[Arc<Endpoint>]>>,
@@ -61,6 +63,7 @@ impl Cluster {
         };
         let this = Self {
             name: given.name.clone(),
+            authority: authority(given),
             protocol: given.protocol(),
             settings,
             endpoints: RwLock::new(Arc::new([])),
@@ -153,6 +156,18 @@ fn tls(given: &proto::UpstreamTls, identity: Option<&Arc<Identity>>) -> Result<A
         ),
     };
     Ok(Arc::new(Secure { upstream: Upstream::new(identity.clone(), allowed), name }))
+}
+
+/// The name that is looked up, or the first address.
+fn authority(given: &proto::Cluster) -> String {
+    match &given.discovery {
+        Some(proto::cluster::Discovery::Dns(dns)) => format!("{}:{}", dns.host, dns.port),
+        Some(proto::cluster::Discovery::Static(known)) => {
+            let first = known.endpoints.first().filter(|endpoint| !endpoint.starts_with("unix:"));
+            first.cloned().unwrap_or_else(|| "localhost".to_owned())
+        }
+        None => String::new(),
+    }
 }
 
 fn breaker_settings(given: &proto::Breaker) -> Result<breaker::Settings, String> {
