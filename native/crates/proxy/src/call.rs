@@ -8,10 +8,12 @@ use crate::{
     plan::{Route, permission::authorize},
     request::forward,
     shared::Local,
+    transcode,
     watch::Watch,
 };
 use http::{Response, request::Parts};
 use infermesh_policy::{Deadline, deadline};
+use infermesh_transport::tls::spiffe::SpiffeId;
 use infermesh_wire::{Code, Error};
 use std::{
     future::poll_fn,
@@ -40,7 +42,7 @@ pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: 
     let mut watch = Box::new(Watch::new(started, grpc));
     let (deadline, served) = match admit(local, door, &head, grpc, started) {
         Ok(call) => {
-            let work = pin!(forward::send(&call, head, body, &mut watch));
+            let work = pin!(serve(&call, head, body, &mut watch));
             (call.deadline.at(), within(call.deadline, work).await)
         }
         Err(error) => (None, Err(error)),
@@ -51,6 +53,19 @@ pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: 
     });
     watch.answered(&response);
     response.map(|body| Answer::new(body, grpc, deadline.map(Into::into), watch))
+}
+
+/// Takes an admitted request to the head of its answer.
+async fn serve(
+    call: &Call<'_>,
+    head: Box<Parts>,
+    body: Body,
+    watch: &mut Watch,
+) -> Result<Response<Body>, Error> {
+    if call.route.transcodes && !call.grpc {
+        return Box::pin(transcode::serve(call, head, body)).await;
+    }
+    forward::send(call, head, body, watch).await
 }
 
 /// Finds out what the request asks for, and whether it may.
@@ -65,7 +80,7 @@ fn admit<'a>(
     if local.shared.connections.is_draining() {
         return Err(Error::new(Code::Unavailable, "the proxy is shutting down and takes no new requests"));
     }
-    authorize(&listener.permissions, None, head)?;
+    authorize(&listener.permissions, door.peer.identity.as_deref().map(SpiffeId::as_str), head)?;
     let route = listener.routes.iter().find(|route| route.matching.fits(head)).ok_or_else(|| {
         let code = if grpc { Code::Unimplemented } else { Code::NotFound };
         let (method, path) = (&head.method, head.uri.path());
@@ -80,7 +95,7 @@ fn admit<'a>(
 }
 
 /// Waits no longer than the caller does.
-async fn within<T>(
+pub async fn within<T>(
     deadline: Deadline,
     mut work: Pin<&mut impl Future<Output = Result<T, Error>>>,
 ) -> Result<T, Error> {

@@ -5,6 +5,7 @@
 //! - `proxy` is the whole as its owner sees it; `connection` is what is spoken on one that `transport` accepts;
 //! - `edge` turns what comes in into a request, and writes the `answer`;
 //! - `call` takes a request from its head to the head of its answer: who asks, for what, until when;
+//! - `transcode` answers REST and plain JSON with the help of a gRPC server;
 //! - `request` sends it on, again if that may help; `watch` follows it to its end;
 //! - `plan` is what was configured, checked;
 //! - `upstream` holds those who do the work, and the connections to them;
@@ -21,11 +22,13 @@ mod plan;
 mod proxy;
 mod request;
 mod shared;
+mod transcode;
 mod upstream;
 mod watch;
 
 pub use proxy::Proxy;
 
+pub mod capture;
 pub mod enrich;
 
 /// Generated from `protos/infermesh/proxy/v1`.

@@ -2,6 +2,7 @@
 
 use crate::{
     plan::Plan,
+    transcode::signatures::Signatures,
     upstream::{endpoint::Endpoint, pool::Pool},
 };
 use infermesh_policy::{Chance, replay};
@@ -9,6 +10,7 @@ use infermesh_telemetry::{Log, Traces};
 use infermesh_transport::{
     Connections,
     budget::{Budget, Purse},
+    tls::Identity,
 };
 use std::{
     cell::RefCell,
@@ -22,12 +24,17 @@ pub struct Shared {
     pub name: String,
     pub version: String,
     pub plan: Plan,
+    /// Who this proxy is to its peers.
+    pub identity: Option<Arc<Identity>>,
     pub connections: Arc<Connections>,
     pub budget: Arc<Budget>,
     /// Bodies that are kept to be sent again.
     pub replay: Arc<replay::Pool>,
     pub log: Arc<Log>,
     pub traces: Traces,
+    /// Of a body that is received whole.
+    pub max_message: usize,
+    pub signatures: Signatures,
     pub ready: AtomicBool,
 }
 

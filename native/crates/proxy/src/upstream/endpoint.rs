@@ -1,6 +1,6 @@
 //! One endpoint of a cluster, as all threads see it: how it does, and whether it is to be asked.
 
-use super::{address::Address, pool};
+use super::{address::Address, connect::Secure, pool};
 use infermesh_policy::{
     Chance, Event, Outcome,
     balancer::peak_ewma::{Flight, Load},
@@ -20,6 +20,7 @@ pub struct Endpoint {
     pub id: u64,
     pub address: Address,
     pool: pool::Settings,
+    tls: Option<Arc<Secure>>,
     /// What active checks say.
     healthy: AtomicBool,
     state: Mutex<State>,
@@ -32,19 +33,26 @@ pub struct State {
 }
 
 impl Endpoint {
-    pub fn new(address: Address, pool: pool::Settings, load: Load, breaker: Option<Breaker>) -> Self {
+    pub fn new(
+        address: Address,
+        pool: pool::Settings,
+        tls: Option<Arc<Secure>>,
+        load: Load,
+        breaker: Option<Breaker>,
+    ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             id: NEXT.fetch_add(1, Relaxed),
             address,
             pool,
+            tls,
             healthy: AtomicBool::new(true),
             state: Mutex::new(State { load, breaker, chance: Chance::default() }),
         }
     }
 
     pub fn pool(&self) -> Rc<pool::Pool> {
-        pool::Pool::new(self.address.clone(), self.pool)
+        pool::Pool::new(self.address.clone(), self.pool, self.tls.clone())
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {

@@ -3,16 +3,18 @@
 use super::{
     Failure,
     address::Address,
-    connect::{Socket, connect},
+    connect::{Secure, Socket, connect},
     http1::{self, Outgoing},
     http2::{self, Answered, Habits, Uploading, Use},
 };
 use crate::{body::Body, request::source::Reader};
 use futures_util::future::{FutureExt, LocalBoxFuture, Shared};
 use http::{Request, Response, header::CONTENT_LENGTH};
+use infermesh_transport::tls::{HTTP1, HTTP2};
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 use tokio::{sync::Notify, task::spawn_local, time::Instant};
@@ -35,6 +37,7 @@ type Opened = Result<Rc<http2::Connection>, String>;
 pub struct Pool {
     address: Address,
     settings: Settings,
+    tls: Option<Arc<Secure>>,
     http2: RefCell<Vec<Rc<http2::Connection>>>,
     /// The HTTP/2 connection that is being made.
     opening: RefCell<Option<Shared<LocalBoxFuture<'static, Opened>>>>,
@@ -53,10 +56,11 @@ pub struct Kept {
 }
 
 impl Pool {
-    pub fn new(address: Address, settings: Settings) -> Rc<Self> {
+    pub fn new(address: Address, settings: Settings, tls: Option<Arc<Secure>>) -> Rc<Self> {
         Rc::new(Self {
             address,
             settings,
+            tls,
             http2: RefCell::default(),
             opening: RefCell::default(),
             idle: RefCell::default(),
@@ -135,11 +139,16 @@ impl Pool {
     async fn connect_http2(&self) -> Opened {
         let Settings { connect_timeout, habits, .. } = self.settings;
         let news = self.news.clone();
-        let opened = match connect(&self.address, connect_timeout).await? {
+        let opened = match self.connect(HTTP2).await? {
             Socket::Tcp(io) => http2::Connection::open(io, habits, connect_timeout, news).await,
+            Socket::Tls(io) => http2::Connection::open(io, habits, connect_timeout, news).await,
             Socket::Unix(io) => http2::Connection::open(io, habits, connect_timeout, news).await,
         };
         opened.map_err(|why| format!("{}: {why}", self.address))
+    }
+
+    async fn connect(&self, protocol: &'static [u8]) -> Result<Socket, String> {
+        connect(&self.address, self.tls.as_deref(), protocol, self.settings.connect_timeout).await
     }
 
     /// Sends a request over HTTP/1.1, and waits for the head of its answer.
@@ -185,9 +194,9 @@ impl Pool {
             }
             if self.http1.get() < self.settings.max_http1 {
                 let place = Place::take(&self.http1, &self.news);
-                let connected = connect(&self.address, self.settings.connect_timeout).await;
-                let connection = match connected.map_err(Failure::Connect)? {
+                let connection = match self.connect(HTTP1).await.map_err(Failure::Connect)? {
                     Socket::Tcp(io) => http1::open(io).await,
+                    Socket::Tls(io) => http1::open(io).await,
                     Socket::Unix(io) => http1::open(io).await,
                 };
                 return Ok(Idle { connection: connection.map_err(Failure::Connect)?, place, since: None });

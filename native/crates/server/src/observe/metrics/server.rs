@@ -1,7 +1,7 @@
 //! The server about itself.
 
-use super::text::Text;
 use crate::shared::Shared;
+use infermesh_telemetry::metrics::Text;
 
 pub fn write(text: &mut Text, shared: &Shared) {
     text.single(

@@ -1,6 +1,5 @@
 //! Prometheus' text format.
 
-use infermesh_batcher::histogram::Histogram;
 use std::fmt::{Display, Write};
 
 #[derive(Default)]
@@ -32,20 +31,20 @@ impl Text {
         self.sample(name, "", value);
     }
 
-    /// The samples of one histogram; what it counted is shown divided by `unit`.
-    pub fn histogram<const FIRST: u64, const BUCKETS: usize>(
+    /// The samples of one histogram: each bound with the number of values up to it, then all of them and their sum.
+    pub fn histogram(
         &mut self,
         name: &str,
         labels: &str,
-        histogram: &Histogram<FIRST, BUCKETS>,
-        unit: f64,
+        cumulative: impl IntoIterator<Item = (f64, u64)>,
+        count: u64,
+        sum: f64,
     ) {
-        for (bound, count) in histogram.cumulative() {
-            let _ = writeln!(self.0, "{name}_bucket{{{labels},le=\"{}\"}} {count}", bound as f64 / unit);
+        for (bound, count) in cumulative {
+            let _ = writeln!(self.0, "{name}_bucket{{{labels},le=\"{bound}\"}} {count}");
         }
-        let count = histogram.count();
         let _ = writeln!(self.0, "{name}_bucket{{{labels},le=\"+Inf\"}} {count}");
-        let _ = writeln!(self.0, "{name}_sum{{{labels}}} {}", histogram.sum() as f64 / unit);
+        let _ = writeln!(self.0, "{name}_sum{{{labels}}} {sum}");
         let _ = writeln!(self.0, "{name}_count{{{labels}}} {count}");
     }
 }
@@ -66,10 +65,8 @@ mod tests {
 
     #[test]
     fn a_histogram_ends_with_everything() {
-        let mut histogram = Histogram::<1000, 3>::default();
-        [1000, 1500, 9000].into_iter().for_each(|value| histogram.record(value));
         let mut text = Text::default();
-        text.histogram("h", "a=\"b\"", &histogram, 1e6);
+        text.histogram("h", "a=\"b\"", [(0.001, 1), (0.002, 2)], 3, 0.0115);
         let expected = "h_bucket{a=\"b\",le=\"0.001\"} 1\nh_bucket{a=\"b\",le=\"0.002\"} 2\n\
                         h_bucket{a=\"b\",le=\"+Inf\"} 3\nh_sum{a=\"b\"} 0.0115\nh_count{a=\"b\"} 3\n";
         assert_eq!(String::from(text), expected);

@@ -1,4 +1,4 @@
-//! The process, under the names that Prometheus' client libraries use.
+//! This process, under the names that Prometheus' client libraries use.
 
 use super::text::Text;
 use std::fs;
