@@ -1,15 +1,16 @@
 """Routes: those that are written, and those that names of services and models stand for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from infermesh.proto.infermesh_proxy_v1 import proxy_pb2 as pb
 
 from infermesh_sidecar.settings.enrichment import Enrichment
 from infermesh_sidecar.settings.listeners import Inbound, Outbound, Route
-from infermesh_sidecar.settings.matches import Match
+from infermesh_sidecar.settings.matches import Fit, Match
 from infermesh_sidecar.settings.policies import Policies
 from infermesh_sidecar.settings.resolve import fallback, policy
+from infermesh_sidecar.settings.services import Service
 from infermesh_sidecar.settings.sidecar import Sidecar
 from infermesh_sidecar.translate.enrichments import enrichment
 from infermesh_sidecar.translate.matches import match
@@ -18,6 +19,9 @@ from infermesh_sidecar.translate.units import nanoseconds
 
 #: Names below it are this machine's (RFC 6761), so that an app can name a service in a URL.
 _LOCAL = "localhost"
+
+#: Of paths that name a model: REST v2, and simple JSON.
+_ROOTS = ("/v2/models", "/models")
 
 
 def inbound_routes(inbound: Inbound, app: str, sidecar: Sidecar) -> list[pb.Route]:
@@ -37,24 +41,26 @@ def outbound_routes(outbound: Outbound, sidecar: Sidecar) -> list[pb.Route]:
     def to(service: str, route: Route) -> pb.Route:
         return _route(route, service, sidecar.services[service], outbound.enrich, sidecar)
 
-    routes = [to(route.service or rest or "", route) for route in outbound.routes]
-    if len(sidecar.services) > 1:
-        routes += [to(service, Route(match=fitting)) for service, fitting in _by_name(sidecar)]
-    return [*routes, to(rest, Route())] if rest is not None else routes
-
-
-def _by_name(sidecar: Sidecar) -> Iterator[tuple[str, Match]]:
-    for name in sidecar.services:
-        yield name, Match(authorities=[name, f"{name}.{_LOCAL}"])
-    models = [
-        (model, name)
-        for name, service in sidecar.services.items()
-        for model in (service.models if service.models is not None else [name])
+    named = [to(route.service or rest or "", route) for route in outbound.routes]
+    # What has the name of the rest's service is part of the rest.
+    known = [
+        to(name, Route(match=_by_name(name, it))) for name, it in sidecar.services.items() if name != rest
     ]
-    # The longer name first, since it may begin with the shorter one.
-    for model, name in sorted(models, key=lambda it: -len(it[0])):
-        yield name, Match(prefix=f"/v2/models/{model}")
-        yield name, Match(prefix=f"/models/{model}")
+    return [*named, *known, *([] if rest is None else [to(rest, Route())])]
+
+
+def _by_name(name: str, service: Service) -> Match:
+    """All in one, since limits and budgets belong to a route."""
+    models = [name] if service.models is None else service.models
+    paths = [f"{root}/{model}" for root in _ROOTS for model in models]
+    return Match(
+        any=[
+            Fit(authorities=[name, f"{name}.{_LOCAL}"]),
+            *(Fit(path=path) for path in paths),
+            # With the slash, since another model's name may begin with this one.
+            *(Fit(prefix=f"{path}/") for path in paths),
+        ]
+    )
 
 
 def _route(
