@@ -25,7 +25,13 @@ const MOST: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 type Key = (String, String, String);
 
 /// Shared by the threads of a proxy.
-pub struct Signatures(Mutex<LruCache<Key, (Arc<Signature>, Instant)>>);
+pub struct Signatures(Mutex<LruCache<Key, (Arc<Known>, Instant)>>);
+
+/// What a model says of itself.
+struct Known {
+    metadata: ModelMetadataResponse,
+    signature: Signature,
+}
 
 impl Default for Signatures {
     fn default() -> Self {
@@ -34,14 +40,14 @@ impl Default for Signatures {
 }
 
 impl Signatures {
-    fn get(&self, key: &Key, now: Instant) -> Option<Arc<Signature>> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (signature, until) = known.get(key)?;
-        (now < *until).then(|| signature.clone())
+    fn get(&self, key: &Key, now: Instant) -> Option<Arc<Known>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (known, until) = all.get(key)?;
+        (now < *until).then(|| known.clone())
     }
 
-    fn put(&self, key: Key, signature: Arc<Signature>, until: Instant) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(key, (signature, until));
+    fn put(&self, key: Key, known: Arc<Known>, until: Instant) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(key, (known, until));
     }
 }
 
