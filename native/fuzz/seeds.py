@@ -119,7 +119,7 @@ def http_answers() -> Iterator[bytes]:
 
 
 def transcoded() -> Iterator[bytes]:
-    """Requests to a proxy with a server's answers; in front the path, the length of the JSON part, that of the request."""
+    """Requests to a proxy with answers; in front the path, the length of the JSON part, that of the body."""
     answer = pb.ModelInferResponse(model_name="m", model_version="1", id="7")
     answer.outputs.add(name="y", datatype="FP32", shape=[2, 2])
     answer.outputs.add(name="s", datatype="BYTES", shape=[2])

@@ -1,4 +1,5 @@
-//! What a proxy gets from both sides: requests over HTTP, which become gRPC, and answers over gRPC, which become HTTP.
+//! What a proxy gets from both sides: requests over HTTP, which become gRPC, and answers over gRPC, which
+//! become HTTP.
 
 #![no_main]
 

@@ -25,11 +25,11 @@ impl Division {
         Self { callers, rows }
     }
 
-    /// The length-prefixed `ModelInferResponse` of every caller, with its own id, of a serialised one that answers all.
-    /// Large tensors are slices of it.
+    /// The length-prefixed `ModelInferResponse` of every caller, with its own id, of a serialised one that
+    /// answers all. Large tensors are slices of it.
     ///
-    /// Fails with INTERNAL for an answer that contradicts itself, or has another number of rows than was sent: then the
-    /// model does not batch as it seemed to, and each is to be asked for alone.
+    /// Fails with INTERNAL for an answer that contradicts itself, or has another number of rows than was
+    /// sent: then the model does not batch as it seemed to, and each is to be asked for alone.
     pub fn divide(&self, answer: &Bytes) -> Result<Vec<Pieces>, Error> {
         let response = InferResponse::decode(answer)?;
         let outputs = outputs(&response, answer)?;

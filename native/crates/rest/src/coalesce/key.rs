@@ -10,8 +10,8 @@ use infermesh_wire::{
     request_writer,
 };
 
-/// The request without its id, its rows and its values, and with everything whose order has no meaning in order. Equal
-/// for requests that may share a call.
+/// The request without its id, its rows and its values, and with everything whose order has no meaning in
+/// order. Equal for requests that may share a call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Key(Bytes);
 

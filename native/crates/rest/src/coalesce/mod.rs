@@ -1,8 +1,9 @@
 //! One call for several requests of one model: side by side along the first dimension there, row by row back.
 //!
-//! A request becomes a `Share` if it may have company. Shares with the same key make one call (`merge`), whose answer is
-//! divided again (`Division`). That the model batches, and up to how many rows, is for the caller to know. An error that
-//! answers the call may be the fault of one of the requests: who wants to know whose asks for each alone.
+//! A request becomes a `Share` if it may have company. Shares with the same key make one call (`merge`),
+//! whose answer is divided again (`Division`). That the model batches, and up to how many rows, is for the
+//! caller to know. An error that answers the call may be the fault of one of the requests: who wants to know
+//! whose asks for each alone.
 
 mod division;
 mod key;
@@ -34,8 +35,8 @@ impl fmt::Display for Alone {
 
 impl std::error::Error for Alone {}
 
-/// The length-prefixed `ModelInferRequest` of all shares, in their order and without an id, and how to divide the answer.
-/// Large tensors are the pieces that the shares have.
+/// The length-prefixed `ModelInferRequest` of all shares, in their order and without an id, and how to divide
+/// the answer. Large tensors are the pieces that the shares have.
 ///
 /// Fails if the keys are not the same, saying what differs.
 pub fn merge(shares: &[Share]) -> Result<(Pieces, Division), Alone> {

@@ -20,8 +20,8 @@ pub struct Share {
 impl Share {
     /// Of a serialised `ModelInferRequest`, without a length in front. Raw tensors stay where they are.
     ///
-    /// Fails for a request that cannot have company: it would take part in what is not its own (a sequence, shared
-    /// memory), has no rows, or is wrong in a way that would be held against all.
+    /// Fails for a request that cannot have company: it would take part in what is not its own (a sequence,
+    /// shared memory), has no rows, or is wrong in a way that would be held against all.
     pub fn of(message: &Bytes) -> Result<Self, Alone> {
         let request = InferRequest::decode(message).map_err(|error| Alone::because(error.message))?;
         if is_of_a_sequence(&request) {
@@ -73,8 +73,8 @@ fn is_of_a_sequence(request: &InferRequest<'_>) -> bool {
 
 /// `inputs` are in the order of their names.
 fn rows(inputs: &[&InputTensor<'_>]) -> Result<usize, Alone> {
-    if let Some([twice, _]) = inputs.array_windows().find(|[one, next]| one.name == next.name) {
-        return Err(Alone::because(format!("input '{}' is given twice", twice.name)));
+    if let Some(twice) = inputs.windows(2).find(|pair| pair[0].name == pair[1].name) {
+        return Err(Alone::because(format!("input '{}' is given twice", twice[0].name)));
     }
     let Some(first) = inputs.first() else { return Err(Alone::because("it has no inputs")) };
     for input in inputs {
