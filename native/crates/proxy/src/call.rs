@@ -6,7 +6,7 @@ use crate::{
     edge::Door,
     headers::{GRPC_TIMEOUT, is_grpc},
     plan::{Route, permission::authorize},
-    request::forward,
+    request::{enriched, forward},
     shared::Local,
     transcode,
     watch::Watch,
@@ -58,10 +58,16 @@ pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: 
 /// Takes an admitted request to the head of its answer.
 async fn serve(
     call: &Call<'_>,
-    head: Box<Parts>,
-    body: Body,
+    mut head: Box<Parts>,
+    mut body: Body,
     watch: &mut Watch,
 ) -> Result<Response<Body>, Error> {
+    if !call.route.on_request.rules.is_empty() {
+        body = Box::pin(enriched::request(call, &mut head, body)).await?;
+    }
+    if !call.route.on_response.rules.is_empty() {
+        return Box::pin(enriched::exchange(call, head, body, watch)).await;
+    }
     if call.route.transcodes && !call.grpc {
         return Box::pin(transcode::serve(call, head, body)).await;
     }

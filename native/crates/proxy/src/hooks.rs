@@ -72,7 +72,8 @@ impl Hooks {
             if count > 0 || state.closed {
                 return state.waiting.drain(..count).collect();
             }
-            let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
+            let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+            else {
                 return Vec::new();
             };
             state = self.news.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;

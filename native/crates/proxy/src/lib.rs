@@ -18,6 +18,7 @@ mod call;
 mod connection;
 mod edge;
 mod headers;
+mod hooks;
 mod plan;
 mod proxy;
 mod request;
@@ -26,6 +27,7 @@ mod transcode;
 mod upstream;
 mod watch;
 
+pub use hooks::Hook;
 pub use proxy::Proxy;
 
 pub mod capture;

@@ -2,13 +2,14 @@
 
 use crate::{
     connection::serving,
+    hooks::{Hook, Hooks},
     plan::{Listener, Plan},
     proto,
     shared::Shared,
     transcode::signatures::Signatures,
 };
 use infermesh_policy::replay;
-use infermesh_telemetry::{Log, Traces};
+use infermesh_telemetry::{Log, Traces, log::Throttle};
 use infermesh_transport::{
     Connections, Rules,
     budget::Budget,
@@ -35,6 +36,9 @@ const MAX_DEFAULT_THREADS: usize = 2;
 
 const MAX_CONNECTIONS: u32 = 10_000;
 const MEMORY: u64 = 256 << 20;
+/// Failures that are told in a second.
+const COMPLAINTS: u32 = 10;
+
 const MESSAGE: u64 = 64 << 20;
 const REPLAY: u64 = 64 << 20;
 const REPLAY_REQUEST: u64 = 16 << 20;
@@ -76,6 +80,8 @@ impl Proxy {
             traces: Traces::default(),
             max_message: or(limits.message_bytes, MESSAGE).unwrap_or(usize::MAX),
             signatures: Signatures::default(),
+            hooks: Hooks::default(),
+            complaints: Throttle::new(COMPLAINTS),
             ready: AtomicBool::new(false),
         });
         let count = match config.threads {
@@ -147,12 +153,18 @@ impl Proxy {
         self.shared.ready.store(ready, Relaxed);
     }
 
+    /// Calls of Python functions that requests wait for; none if none comes within `patience`.
+    pub fn take_hooks(&self, patience: Duration) -> Vec<Hook> {
+        self.shared.hooks.take(patience)
+    }
+
     /// Refuses new requests, finishes accepted ones, closes everything. False if that took longer than `limit`; what is left
     /// then is cut.
     pub fn drain(&self, limit: Duration) -> bool {
         self.set_ready(false);
         self.shared.connections.drain();
         let finished = self.control.block_on(self.shared.connections.ended(limit));
+        self.shared.hooks.close();
         for thread in std::mem::take(&mut *self.lock_threads()) {
             thread.stop();
         }

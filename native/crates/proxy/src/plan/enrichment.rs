@@ -6,7 +6,11 @@ use crate::{
     proto,
     upstream::cluster::Cluster,
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// Time for all that one rule takes.
 const TIMEOUT: Duration = Duration::from_millis(50);
@@ -37,11 +41,12 @@ impl Enrichments {
         given: &[proto::Enrichment],
         on_response: bool,
         clusters: &HashMap<&str, Arc<Cluster>>,
+        now: Instant,
     ) -> Result<Self, String> {
         let mut this = Self::default();
         for (index, given) in given.iter().enumerate() {
             if given.on_response == on_response {
-                let rule = Enrichment::new(given, clusters, &mut this.sources);
+                let rule = Enrichment::new(given, clusters, &mut this.sources, now);
                 this.rules.push(rule.map_err(|why| format!("enrichments[{index}].{why}"))?);
             }
         }
@@ -54,6 +59,7 @@ impl Enrichment {
         given: &proto::Enrichment,
         clusters: &HashMap<&str, Arc<Cluster>>,
         sources: &mut Sources,
+        now: Instant,
     ) -> Result<Self, String> {
         let rule = Rule::new(given, sources).map_err(|error| error.message.into_owned())?;
         let matching = match &given.r#match {
@@ -65,7 +71,7 @@ impl Enrichment {
             name: if given.name.is_empty() { given.model.clone() } else { given.name.clone() },
             rule,
             matching,
-            route: Arc::new(Route::inner(format!("enrich/{}", given.model), cluster)),
+            route: Arc::new(Route::inner(format!("enrich/{}", given.model), cluster, now)?),
             model: given.model.clone(),
             version: given.version.clone(),
             timeout: duration_or(given.timeout_ns, TIMEOUT),

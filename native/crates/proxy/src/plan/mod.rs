@@ -1,9 +1,11 @@
 //! What a proxy does, checked whole: from the message that Python wrote to what requests are held against.
 
+pub mod enrichment;
 pub mod matching;
 pub mod permission;
 
 use crate::{proto, upstream::cluster::Cluster};
+use enrichment::Enrichments;
 use infermesh_policy::{
     budget::{self, Budget},
     retry,
@@ -43,6 +45,8 @@ pub struct Route {
     /// Whether REST and plain JSON become gRPC.
     pub transcodes: bool,
     pub metadata_ttl: Duration,
+    pub on_request: Enrichments,
+    pub on_response: Enrichments,
     pub timeout: Option<Duration>,
     pub retry: Option<Retry>,
 }
@@ -122,14 +126,13 @@ impl Route {
             Some(matching) => Match::new(matching).map_err(|why| format!("match.{why}"))?,
             None => Match::default(),
         };
-        let cluster = clusters.get(&given.cluster[..]).ok_or_else(|| {
-            let known = clusters.keys().copied().collect::<Vec<_>>().join(", ");
-            format!("cluster: there is no cluster called '{}'; there are: {known}", given.cluster)
-        })?;
+        let cluster = cluster(&given.cluster, clusters)?;
         Ok(Self {
             name: given.name.clone(),
             matching,
-            cluster: cluster.clone(),
+            cluster,
+            on_request: Enrichments::new(&given.enrichments, false, clusters, now)?,
+            on_response: Enrichments::new(&given.enrichments, true, clusters, now)?,
             strip_prefix: match &given.action {
                 Some(proto::route::Action::Forward(forward)) => forward.strip_prefix.clone(),
                 _ => String::new(),
@@ -143,6 +146,23 @@ impl Route {
             retry: given.retry.as_ref().map(|given| Retry::new(given, now)).transpose()?,
         })
     }
+}
+
+impl Route {
+    /// For calls of the proxy's own: every policy as it is by default.
+    fn inner(name: String, cluster: Arc<Cluster>, now: Instant) -> Result<Self, String> {
+        let retry = Some(proto::Retry::default());
+        let given = proto::Route { name, cluster: cluster.name.clone(), retry, ..Default::default() };
+        Self::new(&given, &HashMap::from([(&cluster.name.clone()[..], cluster)]), now)
+    }
+}
+
+fn cluster(name: &str, clusters: &HashMap<&str, Arc<Cluster>>) -> Result<Arc<Cluster>, String> {
+    clusters.get(name).cloned().ok_or_else(|| {
+        let mut known: Vec<_> = clusters.keys().copied().collect();
+        known.sort_unstable();
+        format!("cluster: there is no cluster called '{name}'; there are: {}", known.join(", "))
+    })
 }
 
 impl Retry {

@@ -1,6 +1,7 @@
 //! A request, or its answer, with what models say about it.
 
 use super::{
+    forward,
     unary::{self, Reply},
     whole,
 };
@@ -10,10 +11,11 @@ use crate::{
     enrich::{Placed, Rule, Values, View, select::check_encoding, transform},
     plan::enrichment::{Enrichment, Enrichments},
     transcode::signatures,
+    watch::Watch,
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::future::join_all;
-use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_LENGTH, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header::CONTENT_LENGTH, request::Parts};
 use infermesh_policy::Deadline;
 use infermesh_rest::transcode::INFER;
 use infermesh_wire::{Code, Error, framing::PREFIX, proto::inference::ModelInferResponse, response::Pieces};
@@ -44,28 +46,30 @@ pub async fn request(call: &Call<'_>, head: &mut Parts, body: Body) -> Result<Bo
         return Ok(body);
     }
     let Parts { method, uri, headers, .. } = head;
-    let about =
-        About { method: method.as_str(), path: uri.path(), query: uri.query().unwrap_or_default() };
+    let about = About { method: method.as_str(), path: uri.path(), query: uri.query().unwrap_or_default() };
     message(call, enrichments, &rules, &about, headers, body).await
 }
 
-/// As `request`, for an answer with its headers.
-pub async fn answer(
+/// Sends a request on, and asks the models of its route about the answer, which gets what they say.
+///
+/// Fails as `forward::send`, or with UNAVAILABLE if a rule fails without which the answer must not pass.
+pub async fn exchange(
     call: &Call<'_>,
-    asked: &Parts,
-    headers: &mut HeaderMap,
+    head: Box<Parts>,
     body: Body,
-) -> Result<Body, Error> {
+    watch: &mut Watch,
+) -> Result<Response<Body>, Error> {
     let enrichments = &call.route.on_response;
-    let rules: Vec<&Enrichment> =
-        enrichments.rules.iter().filter(|rule| rule.matching.fits(asked)).collect();
+    let rules: Vec<&Enrichment> = enrichments.rules.iter().filter(|rule| rule.matching.fits(&head)).collect();
+    let (method, uri) = (head.method.clone(), head.uri.clone());
+    let response = forward::send(call, head, body, watch).await?;
     if rules.is_empty() {
-        return Ok(body);
+        return Ok(response);
     }
-    let uri = &asked.uri;
-    let about =
-        About { method: asked.method.as_str(), path: uri.path(), query: uri.query().unwrap_or_default() };
-    message(call, enrichments, &rules, &about, headers, body).await
+    let about = About { method: method.as_str(), path: uri.path(), query: uri.query().unwrap_or_default() };
+    let (mut answer, body) = response.into_parts();
+    let body = message(call, enrichments, &rules, &about, &mut answer.headers, body).await?;
+    Ok(Response::from_parts(answer, body))
 }
 
 async fn message(
@@ -103,7 +107,8 @@ async fn message(
             Ok(None) => {}
             Ok(Some(body)) => changed = body.into(),
             Err(error) if rule.closed => {
-                let said = format!("'{}' could not be asked about this request: {}", rule.name, error.message);
+                let said =
+                    format!("'{}' could not be asked about this request: {}", rule.name, error.message);
                 return Err(Error::new(Code::Unavailable, said));
             }
             Err(error) => {
@@ -132,11 +137,18 @@ async fn ask(call: &Call<'_>, rule: &Enrichment, values: &Values<'_>) -> Result<
     let inner = Call { route: rule.route.clone(), deadline, grpc: true, ..*call };
     let work = pin!(async {
         let refused = |code: u32, message: String| {
-            Error::new(Code::Unavailable, format!("model '{}' refused: {message} (status {code})", rule.model))
+            Error::new(
+                Code::Unavailable,
+                format!("model '{}' refused: {message} (status {code})", rule.model),
+            )
         };
         let limit = call.local.shared.max_message;
-        let metadata = signatures::metadata(&inner, &rule.model, &rule.version).await?;
-        let ports = rule.rule.bind(&metadata)?;
+        let found = signatures::of(&inner, &rule.model, &rule.version, &HeaderMap::new()).await?;
+        let known = found.map_err(|answer| {
+            let said = format!("model '{}' cannot be asked about (HTTP {})", rule.model, answer.status());
+            Error::new(Code::Unavailable, said)
+        })?;
+        let ports = rule.rule.bind(&known.metadata)?;
         let request = match rule.rule.call(&ports, values)? {
             None => rule.rule.request(&ports, values, "", limit)?,
             Some(function) => {

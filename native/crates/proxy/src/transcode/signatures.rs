@@ -10,8 +10,9 @@ use infermesh_rest::{
     signature::{METADATA, request},
     transcode::refused,
 };
-use infermesh_wire::{Error, response::Pieces};
+use infermesh_wire::{Error, proto::inference::ModelMetadataResponse, response::Pieces};
 use lru::LruCache;
+use prost::Message;
 use std::{
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
@@ -28,9 +29,9 @@ type Key = (String, String, String);
 pub struct Signatures(Mutex<LruCache<Key, (Arc<Known>, Instant)>>);
 
 /// What a model says of itself.
-struct Known {
-    metadata: ModelMetadataResponse,
-    signature: Signature,
+pub struct Known {
+    pub metadata: ModelMetadataResponse,
+    pub signature: Signature,
 }
 
 impl Default for Signatures {
@@ -57,18 +58,20 @@ pub async fn of(
     model: &str,
     version: &str,
     headers: &HeaderMap,
-) -> Result<Result<Arc<Signature>, Answer>, Error> {
-    let known = &call.local.shared.signatures;
+) -> Result<Result<Arc<Known>, Answer>, Error> {
+    let signatures = &call.local.shared.signatures;
     let key = (call.route.cluster.name.clone(), model.to_owned(), version.to_owned());
-    if let Some(signature) = known.get(&key, Instant::now()) {
-        return Ok(Ok(signature));
+    if let Some(known) = signatures.get(&key, Instant::now()) {
+        return Ok(Ok(known));
     }
     let message = Pieces::from_iter([request(model, version)]);
     match unary::ask(call, METADATA, headers.clone(), message).await? {
         Reply::Message(message) => {
-            let signature = Arc::new(Signature::decode(message)?);
-            known.put(key, signature.clone(), Instant::now() + call.route.metadata_ttl);
-            Ok(Ok(signature))
+            let metadata = ModelMetadataResponse::decode(message)
+                .map_err(|error| Error::internal(format!("a model's metadata cannot be read: {error}")))?;
+            let known = Arc::new(Known { signature: Signature::of(metadata.clone())?, metadata });
+            signatures.put(key, known.clone(), Instant::now() + call.route.metadata_ttl);
+            Ok(Ok(known))
         }
         Reply::Refused { code, message } => Ok(Err(refused(code, &message))),
     }
