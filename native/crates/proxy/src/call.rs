@@ -31,15 +31,15 @@ pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, request: Request<Body>) 
     let started = Instant::now();
     let (head, body) = request.into_parts();
     let grpc = is_grpc(&head.headers);
-    let mut watch = Box::new(Watch::new(started, grpc));
+    let mut watch = Box::new(Watch::new(door, started, grpc));
     let (deadline, served) = match admit(local, door, &head, grpc, started) {
-        Ok(call) => (call.deadline.at(), within(&call, forward::send(&call, head, body, &mut watch)).await),
+        Ok(call) => {
+            watch.routed(&call.route);
+            (call.deadline.at(), within(&call, forward::send(&call, head, body, &mut watch)).await)
+        }
         Err(error) => (None, Err(error)),
     };
-    let response = served.unwrap_or_else(|error| {
-        watch.refused(&error);
-        refusal(&error, grpc)
-    });
+    let response = served.unwrap_or_else(|error| refusal(&error, grpc));
     watch.answered(&response);
     response.map(|body| Answer::new(body, grpc, deadline.map(Into::into), watch))
 }

@@ -1,6 +1,7 @@
 //! A proxy as its owner sees it: threads, listeners, the end.
 
 use crate::{
+    admin::Admin,
     connection::serving,
     plan::{Listener, Plan},
     proto,
@@ -18,6 +19,7 @@ use infermesh_wire::Error;
 use prost::Message;
 use std::{
     io,
+    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -38,6 +40,7 @@ const REPLAY_REQUEST: u64 = 16 << 20;
 pub struct Proxy {
     shared: Arc<Shared>,
     threads: Mutex<Vec<NetworkThread<Arc<Listener>>>>,
+    admin: Mutex<Option<Admin>>,
     /// Runs the listeners and the end; requests never come here.
     control: runtime::Runtime,
 }
@@ -48,7 +51,8 @@ impl Proxy {
     pub fn start(config: &[u8], version: &str) -> Result<Self, Error> {
         let config = proto::ProxyConfig::decode(config)
             .map_err(|error| Error::invalid(format!("the configuration is no ProxyConfig: {error}")))?;
-        let plan = Plan::new(&config, Instant::now()).map_err(Error::invalid)?;
+        let started = Instant::now();
+        let plan = Plan::new(&config, started).map_err(Error::invalid)?;
         let limits = config.limits.unwrap_or_default();
         let or = |given: u64, default: u64| usize::try_from(if given > 0 { given } else { default });
         let replay = replay::Settings {
@@ -59,9 +63,15 @@ impl Proxy {
         let log = Arc::<Log>::default();
         let max = or(limits.max_connections.into(), MAX_CONNECTIONS.into()).unwrap_or(usize::MAX);
         let budget = Budget::new(or(limits.memory_bytes, MEMORY).unwrap_or(usize::MAX));
+        let count = match config.threads {
+            0 => thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_DEFAULT_THREADS)),
+            count => count as usize,
+        };
         let shared = Arc::new(Shared {
-            name: config.name,
+            name: config.name.clone(),
             version: version.to_owned(),
+            started,
+            config,
             plan,
             connections: Arc::new(Connections::new(Rules::default(), max, log.clone())),
             budget: Arc::new(budget),
@@ -69,11 +79,8 @@ impl Proxy {
             log,
             traces: Traces::default(),
             ready: AtomicBool::new(false),
+            drain_requested: AtomicBool::new(false),
         });
-        let count = match config.threads {
-            0 => thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_DEFAULT_THREADS)),
-            count => count as usize,
-        };
         let threads = (0..count).map(|index| {
             let shared = shared.clone();
             NetworkThread::start(index, move || serving(shared))
@@ -85,7 +92,7 @@ impl Proxy {
             .enable_all()
             .build()
             .map_err(|error| Error::internal(format!("cannot start the listener's thread: {error}")))?;
-        Ok(Self { shared, threads, control })
+        Ok(Self { shared, threads, admin: Mutex::default(), control })
     }
 
     /// Binds all listeners and serves. Returns their names and the bound addresses. Fails with the listener's address.
@@ -120,6 +127,26 @@ impl Proxy {
         Ok(address)
     }
 
+    /// Serves those who operate the proxy, over HTTP/1.1 and on a thread of its own. An empty host is loopback: whoever comes
+    /// here can end the process. Returns the bound address.
+    pub fn listen_admin(&self, host: &str, port: u16) -> io::Result<SocketAddr> {
+        let host = if host.is_empty() { "127.0.0.1" } else { host };
+        let (listener, address) = listener::bind_tcp(host, port)
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {host}:{port}: {error}")))?;
+        let mut admin = self.admin.lock().unwrap_or_else(PoisonError::into_inner);
+        let admin = match &mut *admin {
+            Some(admin) => admin,
+            none => none.insert(Admin::start(&self.shared).map_err(io::Error::other)?),
+        };
+        self.control.spawn(listener.run(admin.endpoint()));
+        Ok(address)
+    }
+
+    /// Whether somebody has asked at the admin endpoint for the end of this process.
+    pub fn drain_requested(&self) -> bool {
+        self.shared.drain_requested.load(Relaxed)
+    }
+
     pub fn log(&self) -> &Log {
         &self.shared.log
     }
@@ -140,6 +167,11 @@ impl Proxy {
         let finished = self.control.block_on(self.shared.connections.ended(limit));
         for thread in std::mem::take(&mut *self.lock_threads()) {
             thread.stop();
+        }
+        // The last to go: whoever watches sees the end.
+        if let Some(admin) = self.admin.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            self.control.block_on(admin.drain());
+            admin.stop();
         }
         finished
     }

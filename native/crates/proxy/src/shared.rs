@@ -2,6 +2,7 @@
 
 use crate::{
     plan::Plan,
+    proto,
     upstream::{endpoint::Endpoint, pool::Pool},
 };
 use infermesh_policy::{Chance, replay};
@@ -15,12 +16,16 @@ use std::{
     collections::HashMap,
     rc::Rc,
     sync::{Arc, atomic::AtomicBool},
+    time::Instant,
 };
 
 /// What every thread sees.
 pub struct Shared {
     pub name: String,
     pub version: String,
+    pub started: Instant,
+    /// As it was given.
+    pub config: proto::ProxyConfig,
     pub plan: Plan,
     pub connections: Arc<Connections>,
     pub budget: Arc<Budget>,
@@ -29,6 +34,8 @@ pub struct Shared {
     pub log: Arc<Log>,
     pub traces: Traces,
     pub ready: AtomicBool,
+    /// Somebody has asked at the admin endpoint for the end of this process.
+    pub drain_requested: AtomicBool,
 }
 
 /// What a request needs: of the proxy, of this thread. Not shared with other threads.

@@ -72,7 +72,7 @@ impl Connections {
         let has_room = self.count() < self.max;
         if !has_room {
             let said = format!(
-                "{peer} was refused: there are {} connections, as many as --max-connections allows",
+                "{peer} was refused: there are {} connections, which is the limit",
                 self.max
             );
             self.complain("connection-refused", said, peer);

@@ -3,7 +3,7 @@
 pub mod matching;
 pub mod permission;
 
-use crate::{proto, upstream::cluster::Cluster};
+use crate::{observe::metrics::Requests, proto, upstream::cluster::Cluster};
 use infermesh_policy::{
     budget::{self, Budget},
     retry,
@@ -12,7 +12,7 @@ use matching::Match;
 use permission::Permission;
 use smallvec::SmallVec;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -29,6 +29,8 @@ pub struct Listener {
     pub tls: proto::ListenerTls,
     pub routes: Vec<Arc<Route>>,
     pub permissions: Vec<Permission>,
+    /// Of requests that came to no route.
+    pub counts: Requests,
 }
 
 pub struct Route {
@@ -38,6 +40,7 @@ pub struct Route {
     pub strip_prefix: String,
     pub timeout: Option<Duration>,
     pub retry: Option<Retry>,
+    pub counts: Requests,
 }
 
 pub struct Retry {
@@ -62,38 +65,46 @@ impl Plan {
             ordered.push(cluster);
         }
         let listeners = config.listeners.iter().enumerate().map(|(index, given)| {
-            let listener = Listener::new(given, &clusters, now);
+            let listener = Listener::new(index, given, &clusters, now);
             listener.map(Arc::new).map_err(|why| format!("listeners[{index}].{why}"))
         });
-        Ok(Self { listeners: listeners.collect::<Result<_, _>>()?, clusters: ordered })
+        let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
+        distinct("listeners", listeners.iter().map(|listener| &listener.name[..]))?;
+        Ok(Self { listeners, clusters: ordered })
     }
 }
 
 impl Listener {
     fn new(
+        index: usize,
         given: &proto::Listener,
         clusters: &HashMap<&str, Arc<Cluster>>,
         now: Instant,
     ) -> Result<Self, String> {
         let routes = given.routes.iter().enumerate().map(|(index, given)| {
-            Route::new(given, clusters, now).map(Arc::new).map_err(|why| format!("routes[{index}].{why}"))
+            let route = Route::new(index, given, clusters, now);
+            route.map(Arc::new).map_err(|why| format!("routes[{index}].{why}"))
         });
+        let routes = routes.collect::<Result<Vec<_>, _>>()?;
+        distinct("routes", routes.iter().map(|route| &route.name[..]))?;
         let permissions = given.permissions.iter().enumerate().map(|(index, given)| {
             Permission::new(given).map_err(|why| format!("permissions[{index}].{why}"))
         });
         Ok(Self {
-            name: given.name.clone(),
+            name: named(&given.name, index),
             address: given.address.clone(),
             direction: given.direction(),
             tls: given.tls(),
-            routes: routes.collect::<Result<_, _>>()?,
+            routes,
             permissions: permissions.collect::<Result<_, _>>()?,
+            counts: Requests::default(),
         })
     }
 }
 
 impl Route {
     fn new(
+        index: usize,
         given: &proto::Route,
         clusters: &HashMap<&str, Arc<Cluster>>,
         now: Instant,
@@ -107,7 +118,7 @@ impl Route {
             format!("cluster: there is no cluster called '{}'; there are: {known}", given.cluster)
         })?;
         Ok(Self {
-            name: given.name.clone(),
+            name: named(&given.name, index),
             matching,
             cluster: cluster.clone(),
             strip_prefix: match &given.action {
@@ -116,6 +127,7 @@ impl Route {
             },
             timeout: duration(given.timeout_ns),
             retry: given.retry.as_ref().map(|given| Retry::new(given, now)).transpose()?,
+            counts: Requests::default(),
         })
     }
 }
@@ -145,6 +157,21 @@ impl Retry {
 
     pub fn budget(&self) -> MutexGuard<'_, Budget> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What has no name is called by its place.
+fn named(given: &str, index: usize) -> String {
+    if given.is_empty() { index.to_string() } else { given.to_owned() }
+}
+
+/// Fails for a name that is there twice: metrics could not tell its bearers apart.
+fn distinct<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<(), String> {
+    let mut seen = HashSet::new();
+    let twice = names.enumerate().find(|(_, name)| !seen.insert(*name));
+    match twice {
+        Some((index, name)) => Err(format!("{what}[{index}].name: there are two {what} called '{name}'")),
+        None => Ok(()),
     }
 }
 

@@ -7,12 +7,17 @@ use super::{
     http1::{self, Outgoing},
     http2::{self, Answered, Habits, Uploading, Use},
 };
-use crate::{body::Body, request::source::Reader};
+use crate::{
+    body::Body,
+    observe::metrics::{Attempts, Counted},
+    request::source::Reader,
+};
 use futures_util::future::{FutureExt, LocalBoxFuture, Shared};
 use http::{Request, Response, header::CONTENT_LENGTH};
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 use tokio::{sync::Notify, task::spawn_local, time::Instant};
@@ -35,6 +40,7 @@ type Opened = Result<Rc<http2::Connection>, String>;
 pub struct Pool {
     address: Address,
     settings: Settings,
+    counts: Arc<Attempts>,
     http2: RefCell<Vec<Rc<http2::Connection>>>,
     /// The HTTP/2 connection that is being made.
     opening: RefCell<Option<Shared<LocalBoxFuture<'static, Opened>>>>,
@@ -53,10 +59,11 @@ pub struct Kept {
 }
 
 impl Pool {
-    pub fn new(address: Address, settings: Settings) -> Rc<Self> {
+    pub fn new(address: Address, settings: Settings, counts: Arc<Attempts>) -> Rc<Self> {
         Rc::new(Self {
             address,
             settings,
+            counts,
             http2: RefCell::default(),
             opening: RefCell::default(),
             idle: RefCell::default(),
@@ -132,10 +139,10 @@ impl Pool {
 
     async fn connect_http2(&self) -> Opened {
         let Settings { connect_timeout, habits, .. } = self.settings;
-        let news = self.news.clone();
+        let (news, counted) = (self.news.clone(), self.counts.connection());
         let opened = match connect(&self.address, connect_timeout).await? {
-            Socket::Tcp(io) => http2::Connection::open(io, habits, connect_timeout, news).await,
-            Socket::Unix(io) => http2::Connection::open(io, habits, connect_timeout, news).await,
+            Socket::Tcp(io) => http2::Connection::open(io, habits, connect_timeout, news, counted).await,
+            Socket::Unix(io) => http2::Connection::open(io, habits, connect_timeout, news, counted).await,
         };
         opened.map_err(|why| format!("{}: {why}", self.address))
     }
@@ -182,7 +189,7 @@ impl Pool {
                 }
             }
             if self.http1.get() < self.settings.max_http1 {
-                let place = Place::take(&self.http1, &self.news);
+                let place = Place::take(self);
                 let connected = connect(&self.address, self.settings.connect_timeout).await;
                 let connection = match connected.map_err(Failure::Connect)? {
                     Socket::Tcp(io) => http1::open(io).await,
@@ -210,12 +217,13 @@ struct Idle {
 struct Place {
     taken: Rc<Cell<usize>>,
     news: Rc<Notify>,
+    _counted: Counted,
 }
 
 impl Place {
-    fn take(taken: &Rc<Cell<usize>>, news: &Rc<Notify>) -> Self {
-        taken.set(taken.get() + 1);
-        Self { taken: taken.clone(), news: news.clone() }
+    fn take(pool: &Pool) -> Self {
+        pool.http1.set(pool.http1.get() + 1);
+        Self { taken: pool.http1.clone(), news: pool.news.clone(), _counted: pool.counts.connection() }
     }
 }
 
@@ -227,7 +235,7 @@ impl Drop for Place {
 }
 
 /// A request that waits for a connection.
-struct Waiting(Rc<Cell<usize>>);
+struct Waiting(Rc<Cell<usize>>, #[expect(dead_code, reason = "it is counted")] Counted);
 
 impl Waiting {
     fn begin(pool: &Pool) -> Result<Self, Failure> {
@@ -237,7 +245,7 @@ impl Waiting {
             return Err(Failure::Full(why));
         }
         pool.waiting.set(others + 1);
-        Ok(Self(pool.waiting.clone()))
+        Ok(Self(pool.waiting.clone(), pool.counts.waiting()))
     }
 }
 
