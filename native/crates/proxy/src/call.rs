@@ -39,18 +39,16 @@ pub struct Call<'a> {
 pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: Body) -> Response<Answer> {
     let started = Instant::now();
     let grpc = is_grpc(&head.headers);
-    let mut watch = Box::new(Watch::new(started, grpc));
+    let mut watch = Box::new(Watch::new(door, started, grpc));
     let (deadline, served) = match admit(local, door, &head, grpc, started) {
         Ok(call) => {
+            watch.routed(&call.route);
             let work = pin!(serve(&call, head, body, &mut watch));
             (call.deadline.at(), within(call.deadline, work).await)
         }
         Err(error) => (None, Err(error)),
     };
-    let response = served.unwrap_or_else(|error| {
-        watch.refused(&error);
-        refusal(&error, grpc)
-    });
+    let response = served.unwrap_or_else(|error| refusal(&error, grpc));
     watch.answered(&response);
     response.map(|body| Answer::new(body, grpc, deadline.map(Into::into), watch))
 }

@@ -3,6 +3,7 @@
 use crate::{
     hooks::Hooks,
     plan::Plan,
+    proto,
     transcode::signatures::Signatures,
     upstream::{endpoint::Endpoint, pool::Pool},
 };
@@ -19,12 +20,16 @@ use std::{
     collections::HashMap,
     rc::Rc,
     sync::{Arc, atomic::AtomicBool},
+    time::Instant,
 };
 
 /// What every thread sees.
 pub struct Shared {
     pub name: String,
     pub version: String,
+    pub started: Instant,
+    /// As it was given.
+    pub config: proto::ProxyConfig,
     pub plan: Plan,
     /// Who this proxy is to its peers.
     pub identity: Option<Arc<Identity>>,
@@ -42,6 +47,8 @@ pub struct Shared {
     /// Functions in Python that requests wait for.
     pub hooks: Hooks,
     pub ready: AtomicBool,
+    /// Somebody has asked at the admin endpoint for the end of this process.
+    pub drain_requested: AtomicBool,
 }
 
 impl Shared {

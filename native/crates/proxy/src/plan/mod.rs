@@ -4,7 +4,7 @@ pub mod enrichment;
 pub mod matching;
 pub mod permission;
 
-use crate::{proto, upstream::cluster::Cluster};
+use crate::{observe::metrics::Requests, proto, upstream::cluster::Cluster};
 use enrichment::Enrichments;
 use infermesh_policy::{
     budget::{self, Budget},
@@ -15,7 +15,7 @@ use matching::Match;
 use permission::Permission;
 use smallvec::SmallVec;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -35,6 +35,8 @@ pub struct Listener {
     pub terms: Terms,
     pub routes: Vec<Arc<Route>>,
     pub permissions: Vec<Permission>,
+    /// Of requests that came to no route.
+    pub counts: Requests,
 }
 
 pub struct Route {
@@ -49,6 +51,7 @@ pub struct Route {
     pub on_response: Enrichments,
     pub timeout: Option<Duration>,
     pub retry: Option<Retry>,
+    pub counts: Requests,
 }
 
 pub struct Retry {
@@ -77,15 +80,18 @@ impl Plan {
             ordered.push(cluster);
         }
         let listeners = config.listeners.iter().enumerate().map(|(index, given)| {
-            let listener = Listener::new(given, &clusters, identity, now);
+            let listener = Listener::new(index, given, &clusters, identity, now);
             listener.map(Arc::new).map_err(|why| format!("listeners[{index}].{why}"))
         });
-        Ok(Self { listeners: listeners.collect::<Result<_, _>>()?, clusters: ordered })
+        let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
+        distinct("listeners", listeners.iter().map(|listener| &listener.name[..]))?;
+        Ok(Self { listeners, clusters: ordered })
     }
 }
 
 impl Listener {
     fn new(
+        index: usize,
         given: &proto::Listener,
         clusters: &HashMap<&str, Arc<Cluster>>,
         identity: Option<&Arc<Identity>>,
@@ -100,24 +106,29 @@ impl Listener {
             proto::ListenerTls::Permissive => Terms::Permissive(identity()?),
         };
         let routes = given.routes.iter().enumerate().map(|(index, given)| {
-            Route::new(given, clusters, now).map(Arc::new).map_err(|why| format!("routes[{index}].{why}"))
+            let route = Route::new(index, given, clusters, now);
+            route.map(Arc::new).map_err(|why| format!("routes[{index}].{why}"))
         });
+        let routes = routes.collect::<Result<Vec<_>, _>>()?;
+        distinct("routes", routes.iter().map(|route| &route.name[..]))?;
         let permissions = given.permissions.iter().enumerate().map(|(index, given)| {
             Permission::new(given).map_err(|why| format!("permissions[{index}].{why}"))
         });
         Ok(Self {
-            name: given.name.clone(),
+            name: named(&given.name, index),
             address: given.address.clone(),
             direction: given.direction(),
             terms,
-            routes: routes.collect::<Result<_, _>>()?,
+            routes,
             permissions: permissions.collect::<Result<_, _>>()?,
+            counts: Requests::default(),
         })
     }
 }
 
 impl Route {
     fn new(
+        index: usize,
         given: &proto::Route,
         clusters: &HashMap<&str, Arc<Cluster>>,
         now: Instant,
@@ -128,7 +139,7 @@ impl Route {
         };
         let cluster = cluster(&given.cluster, clusters)?;
         Ok(Self {
-            name: given.name.clone(),
+            name: named(&given.name, index),
             matching,
             cluster,
             on_request: Enrichments::new(&given.enrichments, false, clusters, now)?,
@@ -144,6 +155,7 @@ impl Route {
             },
             timeout: duration(given.timeout_ns),
             retry: given.retry.as_ref().map(|given| Retry::new(given, now)).transpose()?,
+            counts: Requests::default(),
         })
     }
 }
@@ -153,7 +165,7 @@ impl Route {
     fn inner(name: String, cluster: Arc<Cluster>, now: Instant) -> Result<Self, String> {
         let retry = Some(proto::Retry::default());
         let given = proto::Route { name, cluster: cluster.name.clone(), retry, ..Default::default() };
-        Self::new(&given, &HashMap::from([(&cluster.name.clone()[..], cluster)]), now)
+        Self::new(0, &given, &HashMap::from([(&cluster.name.clone()[..], cluster)]), now)
     }
 }
 
@@ -190,6 +202,21 @@ impl Retry {
 
     pub fn budget(&self) -> MutexGuard<'_, Budget> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What has no name is called by its place.
+fn named(given: &str, index: usize) -> String {
+    if given.is_empty() { index.to_string() } else { given.to_owned() }
+}
+
+/// Fails for a name that is there twice: metrics could not tell its bearers apart.
+fn distinct<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<(), String> {
+    let mut seen = HashSet::new();
+    let twice = names.enumerate().find(|(_, name)| !seen.insert(*name));
+    match twice {
+        Some((index, name)) => Err(format!("{what}[{index}].name: there are two {what} called '{name}'")),
+        None => Ok(()),
     }
 }
 
