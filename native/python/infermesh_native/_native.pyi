@@ -7,6 +7,7 @@ __all__ = [
     "ONNX_PARAMETERS",
     "FatalError",
     "Histogram",
+    "Hook",
     "Limits",
     "LoadGenerator",
     "ModelError",
@@ -346,6 +347,17 @@ class LoadGenerator:
         """
 
 @final
+class Hook:
+    """A request that waits for a function in Python."""
+
+    @property
+    def call(self) -> bytes | None:
+        """What the function is called with, in JSON; None once it was answered."""
+
+    def reply(self, reply: bytes) -> None:
+        """What the function returned, in JSON: ``{"tensors": {...}}`` or ``{"error": "..."}``. Once."""
+
+@final
 class Proxy:
     """A proxy before or behind an app: listeners, routes to clusters of endpoints, and the policies between them."""
 
@@ -386,6 +398,9 @@ class Proxy:
 
     def flush_log(self) -> None:
         """As ``Server.flush_log``."""
+
+    def take_hooks(self, timeout: float) -> list[Hook]:
+        """Requests that wait for functions named by ``transform``; empty if none comes within so many seconds."""
 
     def drain(self, timeout: float) -> bool:
         """Refuse new requests, finish accepted ones, close everything.

@@ -73,7 +73,7 @@ impl Answer {
 
     fn fail(&mut self, error: &Error, lost: Lost) -> Result<Piece, Lost> {
         if let Some(watch) = self.watch.take() {
-            watch.broken(error, &lost);
+            watch.broken(error.code, &lost);
         }
         self.ended = true;
         self.body = Body::Empty;
@@ -104,6 +104,15 @@ impl Answer {
 
     pub fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// HTTP/1.1 asks for no more once it has what it was told to expect.
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if self.is_end() {
+            self.end(None);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     edge::Door,
     headers::{GRPC_TIMEOUT, is_grpc},
     plan::{Route, permission::authorize},
-    request::forward,
+    request::{enriched, forward},
     shared::Local,
     transcode,
     watch::Watch,
@@ -39,18 +39,16 @@ pub struct Call<'a> {
 pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: Body) -> Response<Answer> {
     let started = Instant::now();
     let grpc = is_grpc(&head.headers);
-    let mut watch = Box::new(Watch::new(started, grpc));
+    let mut watch = Box::new(Watch::new(door, started, grpc));
     let (deadline, served) = match admit(local, door, &head, grpc, started) {
         Ok(call) => {
+            watch.routed(&call.route);
             let work = pin!(serve(&call, head, body, &mut watch));
             (call.deadline.at(), within(call.deadline, work).await)
         }
         Err(error) => (None, Err(error)),
     };
-    let response = served.unwrap_or_else(|error| {
-        watch.refused(&error);
-        refusal(&error, grpc)
-    });
+    let response = served.unwrap_or_else(|error| refusal(&error, grpc));
     watch.answered(&response);
     response.map(|body| Answer::new(body, grpc, deadline.map(Into::into), watch))
 }
@@ -58,10 +56,16 @@ pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: 
 /// Takes an admitted request to the head of its answer.
 async fn serve(
     call: &Call<'_>,
-    head: Box<Parts>,
-    body: Body,
+    mut head: Box<Parts>,
+    mut body: Body,
     watch: &mut Watch,
 ) -> Result<Response<Body>, Error> {
+    if !call.route.on_request.rules.is_empty() {
+        body = Box::pin(enriched::request(call, &mut head, body)).await?;
+    }
+    if !call.route.on_response.rules.is_empty() {
+        return Box::pin(enriched::exchange(call, head, body, watch)).await;
+    }
     if call.route.transcodes && !call.grpc {
         return Box::pin(transcode::serve(call, head, body)).await;
     }

@@ -31,7 +31,7 @@ pub async fn send(
     let retry = call.route.retry.as_ref();
     let share = retry.map(|_| call.local.shared.replay.share());
     let head = Head::new(call, head)?;
-    let source = Source::new(body, share);
+    let source = Source::new(body, share, watch.received());
     let mut attempts = Attempts { call, head, source, tried: SmallVec::new() };
     attempts.run(watch).await
 }
@@ -84,12 +84,14 @@ impl Attempts<'_> {
                         sleep(delay).await;
                     }
                 }
-                (Decision::Stop(_), Ok((response, kept))) => {
+                (Decision::Stop(reason), Ok((response, kept))) => {
+                    watch.not_retried(reason);
                     self.source.forget();
                     watch.follow(ticket, kept);
                     return Ok(response);
                 }
-                (Decision::Stop(_), Err(failure)) => {
+                (Decision::Stop(reason), Err(failure)) => {
+                    watch.not_retried(reason);
                     let error = self.failed(&ticket, &failure, Some(event));
                     ticket.finish(event, Instant::now());
                     return Err(error);

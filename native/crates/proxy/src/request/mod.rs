@@ -1,6 +1,7 @@
 //! A request on its way to an upstream: its body (`source`), its `head`, how it is sent on (`upload`), and the attempts (`forward`).
-//! `whole` receives a body whose content matters; `unary` is a call of the proxy's own.
+//! `enriched` has what models say about it; `whole` receives a body whose content matters; `unary` is a call of the proxy's own.
 
+pub mod enriched;
 pub mod forward;
 pub mod head;
 pub mod source;

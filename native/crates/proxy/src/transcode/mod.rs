@@ -39,14 +39,14 @@ pub async fn serve(call: &Call<'_>, head: Box<Parts>, body: Body) -> Result<Resp
     };
     let whole = whole::receive(call, &head.headers, body).await?;
     let headers = going_with(head.headers);
-    let signature = match (ask.needs_signature(), ask.inference()) {
+    let known = match (ask.needs_signature(), ask.inference()) {
         (true, Some((model, version))) => match signatures::of(call, model, version, &headers).await? {
-            Ok(signature) => Some(signature),
+            Ok(known) => Some(known),
             Err(refused) => return Ok(own(refused)),
         },
         _ => None,
     };
-    let (made, hold) = (ask.call(whole.bytes, signature.as_deref())?, whole.hold);
+    let (made, hold) = (ask.call(whole.bytes, known.as_ref().map(|known| &known.signature))?, whole.hold);
     let answer = match made {
         Step::Answer(answer) => answer,
         Step::Call(made) => match unary::ask(call, made.path, headers, made.message).await? {

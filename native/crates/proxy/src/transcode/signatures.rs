@@ -10,8 +10,9 @@ use infermesh_rest::{
     signature::{METADATA, request},
     transcode::refused,
 };
-use infermesh_wire::{Error, response::Pieces};
+use infermesh_wire::{Error, proto::inference::ModelMetadataResponse, response::Pieces};
 use lru::LruCache;
+use prost::Message;
 use std::{
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
@@ -25,7 +26,13 @@ const MOST: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 type Key = (String, String, String);
 
 /// Shared by the threads of a proxy.
-pub struct Signatures(Mutex<LruCache<Key, (Arc<Signature>, Instant)>>);
+pub struct Signatures(Mutex<LruCache<Key, (Arc<Known>, Instant)>>);
+
+/// What a model says of itself.
+pub struct Known {
+    pub metadata: ModelMetadataResponse,
+    pub signature: Signature,
+}
 
 impl Default for Signatures {
     fn default() -> Self {
@@ -34,14 +41,14 @@ impl Default for Signatures {
 }
 
 impl Signatures {
-    fn get(&self, key: &Key, now: Instant) -> Option<Arc<Signature>> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (signature, until) = known.get(key)?;
-        (now < *until).then(|| signature.clone())
+    fn get(&self, key: &Key, now: Instant) -> Option<Arc<Known>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (known, until) = all.get(key)?;
+        (now < *until).then(|| known.clone())
     }
 
-    fn put(&self, key: Key, signature: Arc<Signature>, until: Instant) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(key, (signature, until));
+    fn put(&self, key: Key, known: Arc<Known>, until: Instant) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(key, (known, until));
     }
 }
 
@@ -51,18 +58,20 @@ pub async fn of(
     model: &str,
     version: &str,
     headers: &HeaderMap,
-) -> Result<Result<Arc<Signature>, Answer>, Error> {
-    let known = &call.local.shared.signatures;
+) -> Result<Result<Arc<Known>, Answer>, Error> {
+    let signatures = &call.local.shared.signatures;
     let key = (call.route.cluster.name.clone(), model.to_owned(), version.to_owned());
-    if let Some(signature) = known.get(&key, Instant::now()) {
-        return Ok(Ok(signature));
+    if let Some(known) = signatures.get(&key, Instant::now()) {
+        return Ok(Ok(known));
     }
     let message = Pieces::from_iter([request(model, version)]);
     match unary::ask(call, METADATA, headers.clone(), message).await? {
         Reply::Message(message) => {
-            let signature = Arc::new(Signature::decode(message)?);
-            known.put(key, signature.clone(), Instant::now() + call.route.metadata_ttl);
-            Ok(Ok(signature))
+            let metadata = ModelMetadataResponse::decode(message)
+                .map_err(|error| Error::internal(format!("a model's metadata cannot be read: {error}")))?;
+            let known = Arc::new(Known { signature: Signature::of(metadata.clone())?, metadata });
+            signatures.put(key, known.clone(), Instant::now() + call.route.metadata_ttl);
+            Ok(Ok(known))
         }
         Reply::Refused { code, message } => Ok(Err(refused(code, &message))),
     }

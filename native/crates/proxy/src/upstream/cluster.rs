@@ -20,6 +20,7 @@ use infermesh_transport::tls::{Allowed, Identity, Upstream};
 use infermesh_wire::{Code, Error};
 use rustls::pki_types::ServerName;
 use std::{
+    collections::HashSet,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
@@ -72,12 +73,14 @@ impl Cluster {
         Ok(this)
     }
 
-    /// Replaces the endpoints; those that stay keep what is known of them.
+    /// Replaces the endpoints; those that stay keep what is known of them, and one that is named twice is one.
     pub fn set(&self, addresses: Vec<Address>, now: Instant) {
         let mut endpoints = self.endpoints.write().unwrap_or_else(PoisonError::into_inner);
         let known = endpoints.clone();
+        let mut seen = HashSet::new();
         *endpoints = addresses
             .into_iter()
+            .filter(|address| seen.insert(address.clone()))
             .map(|address| match known.iter().find(|endpoint| endpoint.address == address) {
                 Some(endpoint) => endpoint.clone(),
                 None => Arc::new(self.settings.endpoint(address, now)),

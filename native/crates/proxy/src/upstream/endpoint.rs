@@ -1,6 +1,7 @@
 //! One endpoint of a cluster, as all threads see it: how it does, and whether it is to be asked.
 
 use super::{address::Address, connect::Secure, pool};
+use crate::observe::metrics::Attempts;
 use infermesh_policy::{
     Chance, Event, Outcome,
     balancer::peak_ewma::{Flight, Load},
@@ -19,6 +20,7 @@ pub struct Endpoint {
     /// Of this process, never used again.
     pub id: u64,
     pub address: Address,
+    pub counts: Arc<Attempts>,
     pool: pool::Settings,
     tls: Option<Arc<Secure>>,
     /// What active checks say.
@@ -44,6 +46,7 @@ impl Endpoint {
         Self {
             id: NEXT.fetch_add(1, Relaxed),
             address,
+            counts: Arc::default(),
             pool,
             tls,
             healthy: AtomicBool::new(true),
@@ -52,11 +55,16 @@ impl Endpoint {
     }
 
     pub fn pool(&self) -> Rc<pool::Pool> {
-        pool::Pool::new(self.address.clone(), self.pool, self.tls.clone())
+        pool::Pool::new(self.address.clone(), self.pool, self.tls.clone(), self.counts.clone())
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether its active checks succeed, as far as there are any.
+    pub fn is_healthy(&self) -> bool {
+        self.healthy.load(Relaxed)
     }
 
     /// Whether it may be asked at this moment.
@@ -89,6 +97,7 @@ impl Endpoint {
 /// An attempt at an endpoint, until it is known how it went.
 pub struct Ticket {
     pub endpoint: Arc<Endpoint>,
+    begun: Instant,
     flight: Option<(Flight, Option<Permit>)>,
 }
 
@@ -102,7 +111,7 @@ impl Ticket {
         };
         let flight = state.load.start(now);
         drop(state);
-        Some(Self { endpoint: endpoint.clone(), flight: Some((flight, permit)) })
+        Some(Self { endpoint: endpoint.clone(), begun: now, flight: Some((flight, permit)) })
     }
 
     /// The answer begins.
@@ -118,6 +127,7 @@ impl Ticket {
 
     fn settle(&mut self, event: Event, now: Instant) {
         let Some((flight, permit)) = self.flight.take() else { return };
+        self.endpoint.counts.ended(event, now.saturating_duration_since(self.begun));
         let outcome = Outcome::from(event);
         let State { load, breaker, chance } = &mut *self.endpoint.lock();
         load.end(now, flight, outcome);

@@ -3,6 +3,7 @@
 use super::{Failure, connect::Io, heard::Heard};
 use crate::{
     body::{Body, Lost},
+    observe::metrics::Counted,
     request::{source::Reader, upload::Upload},
 };
 use bytes::Bytes;
@@ -107,6 +108,7 @@ impl Connection {
         habits: Habits,
         limit: Duration,
         news: Rc<Notify>,
+        counted: Counted,
     ) -> Result<Rc<Self>, String> {
         let (io, heard) = Heard::new(io);
         let mut builder = Builder::new();
@@ -130,7 +132,11 @@ impl Connection {
             idle_since: Cell::new(Instant::now()),
             news,
         });
-        spawn_local(run(this.clone(), connection, heard, habits));
+        let running = run(this.clone(), connection, heard, habits);
+        spawn_local(async move {
+            running.await;
+            drop(counted);
+        });
         Ok(this)
     }
 

@@ -7,7 +7,11 @@ use super::{
     http1::{self, Outgoing},
     http2::{self, Answered, Habits, Uploading, Use},
 };
-use crate::{body::Body, request::source::Reader};
+use crate::{
+    body::Body,
+    observe::metrics::{Attempts, Counted},
+    request::source::Reader,
+};
 use futures_util::future::{FutureExt, LocalBoxFuture, Shared};
 use http::{Request, Response, header::CONTENT_LENGTH};
 use infermesh_transport::tls::{HTTP1, HTTP2};
@@ -38,6 +42,7 @@ pub struct Pool {
     address: Address,
     settings: Settings,
     tls: Option<Arc<Secure>>,
+    counts: Arc<Attempts>,
     http2: RefCell<Vec<Rc<http2::Connection>>>,
     /// The HTTP/2 connection that is being made.
     opening: RefCell<Option<Shared<LocalBoxFuture<'static, Opened>>>>,
@@ -56,11 +61,17 @@ pub struct Kept {
 }
 
 impl Pool {
-    pub fn new(address: Address, settings: Settings, tls: Option<Arc<Secure>>) -> Rc<Self> {
+    pub fn new(
+        address: Address,
+        settings: Settings,
+        tls: Option<Arc<Secure>>,
+        counts: Arc<Attempts>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             address,
             settings,
             tls,
+            counts,
             http2: RefCell::default(),
             opening: RefCell::default(),
             idle: RefCell::default(),
@@ -138,11 +149,11 @@ impl Pool {
 
     async fn connect_http2(&self) -> Opened {
         let Settings { connect_timeout, habits, .. } = self.settings;
-        let news = self.news.clone();
+        let (news, counted) = (self.news.clone(), self.counts.connection());
         let opened = match self.connect(HTTP2).await? {
-            Socket::Tcp(io) => http2::Connection::open(io, habits, connect_timeout, news).await,
-            Socket::Tls(io) => http2::Connection::open(io, habits, connect_timeout, news).await,
-            Socket::Unix(io) => http2::Connection::open(io, habits, connect_timeout, news).await,
+            Socket::Tcp(io) => http2::Connection::open(io, habits, connect_timeout, news, counted).await,
+            Socket::Tls(io) => http2::Connection::open(io, habits, connect_timeout, news, counted).await,
+            Socket::Unix(io) => http2::Connection::open(io, habits, connect_timeout, news, counted).await,
         };
         opened.map_err(|why| format!("{}: {why}", self.address))
     }
@@ -193,7 +204,7 @@ impl Pool {
                 }
             }
             if self.http1.get() < self.settings.max_http1 {
-                let place = Place::take(&self.http1, &self.news);
+                let place = Place::take(self);
                 let connection = match self.connect(HTTP1).await.map_err(Failure::Connect)? {
                     Socket::Tcp(io) => http1::open(io).await,
                     Socket::Tls(io) => http1::open(io).await,
@@ -221,12 +232,13 @@ struct Idle {
 struct Place {
     taken: Rc<Cell<usize>>,
     news: Rc<Notify>,
+    _counted: Counted,
 }
 
 impl Place {
-    fn take(taken: &Rc<Cell<usize>>, news: &Rc<Notify>) -> Self {
-        taken.set(taken.get() + 1);
-        Self { taken: taken.clone(), news: news.clone() }
+    fn take(pool: &Pool) -> Self {
+        pool.http1.set(pool.http1.get() + 1);
+        Self { taken: pool.http1.clone(), news: pool.news.clone(), _counted: pool.counts.connection() }
     }
 }
 
@@ -238,7 +250,7 @@ impl Drop for Place {
 }
 
 /// A request that waits for a connection.
-struct Waiting(Rc<Cell<usize>>);
+struct Waiting(Rc<Cell<usize>>, #[expect(dead_code, reason = "it is counted")] Counted);
 
 impl Waiting {
     fn begin(pool: &Pool) -> Result<Self, Failure> {
@@ -248,7 +260,7 @@ impl Waiting {
             return Err(Failure::Full(why));
         }
         pool.waiting.set(others + 1);
-        Ok(Self(pool.waiting.clone()))
+        Ok(Self(pool.waiting.clone(), pool.counts.waiting()))
     }
 }
 

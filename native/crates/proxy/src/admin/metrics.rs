@@ -1,0 +1,216 @@
+//! Everything that is counted, as Prometheus reads it.
+
+use crate::{
+    observe::metrics::{Attempts, Durations, Requests},
+    plan::Plan,
+    shared::Shared,
+    upstream::endpoint::Endpoint,
+};
+use infermesh_policy::breaker::State;
+use infermesh_telemetry::metrics::{Text, process, text::escaped};
+use std::{
+    fmt::Display,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
+};
+
+/// Of a route; of a listener, for requests that came to no route.
+type OfRoute<'a> = (String, &'a Requests);
+
+struct OfEndpoint {
+    labels: String,
+    endpoint: Arc<Endpoint>,
+    is_available: bool,
+    in_flight: u32,
+    /// State, and how often it has opened.
+    breaker: Option<(State, u64)>,
+}
+
+/// The states that a breaker can be in, each of which has a sample.
+const STATES: [&str; 3] = ["closed", "open", "half_open"];
+
+pub fn expose(shared: &Shared, now: Instant) -> String {
+    let mut text = Text::default();
+    requests(&mut text, &of_routes(&shared.plan));
+    attempts(&mut text, &of_endpoints(&shared.plan, now));
+    proxy(&mut text, shared);
+    process::write(&mut text);
+    text.into()
+}
+
+fn of_routes(plan: &Plan) -> Vec<OfRoute<'_>> {
+    let all = plan.listeners.iter().flat_map(|listener| {
+        let labels =
+            |route: &str| format!("listener=\"{}\",route=\"{}\"", escaped(&listener.name), escaped(route));
+        let routes = listener.routes.iter().map(move |route| (labels(&route.name), &route.counts));
+        let unmatched = (listener.counts.totals().0 > 0).then(|| (labels(""), &listener.counts));
+        routes.chain(unmatched)
+    });
+    all.collect()
+}
+
+fn of_endpoints(plan: &Plan, now: Instant) -> Vec<OfEndpoint> {
+    let mut all = Vec::new();
+    for cluster in &plan.clusters {
+        for endpoint in cluster.endpoints().iter() {
+            let address = endpoint.address.to_string();
+            let is_available = endpoint.is_available(now);
+            let state = endpoint.lock();
+            all.push(OfEndpoint {
+                labels: format!("cluster=\"{}\",endpoint=\"{}\"", escaped(&cluster.name), escaped(&address)),
+                endpoint: endpoint.clone(),
+                is_available,
+                in_flight: state.load.pending(),
+                breaker: state.breaker.as_ref().map(|breaker| (breaker.state(), breaker.opened())),
+            });
+        }
+    }
+    all
+}
+
+fn requests(text: &mut Text, all: &[OfRoute<'_>]) {
+    let name = "infermesh_proxy_requests_total";
+    text.family(name, "counter", "Requests by how they ended: gRPC's code, or the class of the HTTP status");
+    for (labels, counts) in all {
+        for (protocol, code, count) in counts.ends() {
+            text.sample(name, &format!("{labels},protocol=\"{protocol}\",code=\"{code}\""), count);
+        }
+    }
+    histograms(
+        text,
+        "infermesh_proxy_request_duration_seconds",
+        "From the head of a request to the end of its answer",
+        all.iter().map(|(labels, counts)| (&labels[..], &counts.durations)),
+    );
+    let name = "infermesh_proxy_retries_refused_total";
+    text.family(name, "counter", "Failed requests that were not sent again, by reason");
+    for (labels, counts) in all {
+        for (reason, count) in counts.refusals() {
+            text.sample(name, &format!("{labels},reason=\"{reason}\""), count);
+        }
+    }
+    let mut family = |name: &str, kind: &str, help: &str, value: fn(&Requests) -> u64| {
+        samples(text, name, kind, help, all.iter().map(|(labels, counts)| (&labels[..], value(counts))));
+    };
+    family("infermesh_proxy_requests_in_flight", "gauge", "Requests under way", |it| it.in_flight.get());
+    family("infermesh_proxy_retries_total", "counter", "Attempts after the first", |it| it.retries.get());
+    family("infermesh_proxy_request_bytes_total", "counter", "Bytes of requests' bodies", |it| {
+        it.received.get()
+    });
+    family("infermesh_proxy_response_bytes_total", "counter", "Bytes of answers' bodies", |it| it.sent.get());
+}
+
+fn attempts(text: &mut Text, all: &[OfEndpoint]) {
+    let name = "infermesh_proxy_attempts_total";
+    text.family(name, "counter", "Attempts at an endpoint by how they ended");
+    for OfEndpoint { labels, endpoint, .. } in all {
+        for (fate, count) in endpoint.counts.ends() {
+            text.sample(name, &format!("{labels},outcome=\"{}\"", fate.name()), count);
+        }
+    }
+    histograms(
+        text,
+        "infermesh_proxy_attempt_duration_seconds",
+        "From the choice of an endpoint to the end of its answer",
+        all.iter().map(|it| (&it.labels[..], &it.endpoint.counts.durations)),
+    );
+    let name = "infermesh_proxy_breaker_state";
+    text.family(name, "gauge", "1 for the state that an endpoint's circuit breaker is in");
+    for OfEndpoint { labels, breaker, .. } in all {
+        let Some((state, _)) = breaker else { continue };
+        for known in STATES {
+            text.sample(name, &format!("{labels},state=\"{known}\""), u8::from(state.name() == known));
+        }
+    }
+    let opened = all.iter().filter_map(|it| Some((&it.labels[..], it.breaker?.1)));
+    samples(
+        text,
+        "infermesh_proxy_breaker_openings_total",
+        "counter",
+        "How often an endpoint's circuit breaker has opened",
+        opened,
+    );
+    let mut family = |name: &str, kind: &str, help: &str, value: fn(&OfEndpoint) -> u64| {
+        samples(text, name, kind, help, all.iter().map(|it| (&it.labels[..], value(it))));
+    };
+    family("infermesh_proxy_endpoint_available", "gauge", "Whether an endpoint may be asked", |it| {
+        it.is_available.into()
+    });
+    family("infermesh_proxy_endpoint_healthy", "gauge", "Whether an endpoint passes its checks", |it| {
+        it.endpoint.is_healthy().into()
+    });
+    family("infermesh_proxy_attempts_in_flight", "gauge", "Attempts under way", |it| it.in_flight.into());
+    let mut family = |name: &str, kind: &str, help: &str, value: fn(&Attempts) -> u64| {
+        samples(text, name, kind, help, all.iter().map(|it| (&it.labels[..], value(&it.endpoint.counts))));
+    };
+    let connections = "infermesh_proxy_upstream_connections";
+    family(connections, "gauge", "Connections to an endpoint, also those being made", |it| {
+        it.connections.get()
+    });
+    let opened = "infermesh_proxy_upstream_connections_opened_total";
+    family(opened, "counter", "Connections to an endpoint that were begun", |it| it.opened.get());
+    let pending = "infermesh_proxy_upstream_pending_requests";
+    family(pending, "gauge", "Requests that wait for a connection to an endpoint", |it| it.pending.get());
+}
+
+fn proxy(text: &mut Text, shared: &Shared) {
+    let name = "infermesh_proxy_info";
+    text.family(name, "gauge", "Which proxy this is");
+    let labels = format!("name=\"{}\",version=\"{}\"", escaped(&shared.name), escaped(&shared.version));
+    text.sample(name, &labels, 1);
+    let ready = u8::from(shared.ready.load(Relaxed));
+    text.single("infermesh_proxy_ready", "gauge", "Whether requests should come", ready);
+    let count = shared.connections.count();
+    text.single("infermesh_proxy_connections", "gauge", "Connections of those who call", count);
+    text.single(
+        "infermesh_proxy_replay_bytes",
+        "gauge",
+        "Memory of bodies that are kept in case they have to be sent again",
+        shared.replay.used(),
+    );
+    text.single(
+        "infermesh_proxy_spans_exported_total",
+        "counter",
+        "Spans that were handed to the exporter",
+        shared.traces.taken(),
+    );
+    text.single(
+        "infermesh_proxy_spans_dropped_total",
+        "counter",
+        "Spans that were recorded and did not reach the collector: the queue was full, or the collector away",
+        shared.traces.dropped(),
+    );
+    text.single(
+        "infermesh_proxy_log_records_dropped_total",
+        "counter",
+        "Log records that came faster than they were written",
+        shared.log.dropped(),
+    );
+}
+
+fn samples<'a, T: Display>(
+    text: &mut Text,
+    name: &str,
+    kind: &str,
+    help: &str,
+    all: impl Iterator<Item = (&'a str, T)>,
+) {
+    text.family(name, kind, help);
+    all.for_each(|(labels, value)| text.sample(name, labels, value));
+}
+
+/// Those that were never used are left out: there may be a thousand endpoints.
+fn histograms<'a>(
+    text: &mut Text,
+    name: &str,
+    help: &str,
+    all: impl Iterator<Item = (&'a str, &'a Durations)>,
+) {
+    text.family(name, "histogram", help);
+    for (labels, durations) in all {
+        let found = durations.snapshot();
+        if found.count() > 0 {
+            text.histogram(name, labels, found.cumulative(), found.count(), found.sum);
+        }
+    }
+}
