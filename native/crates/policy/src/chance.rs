@@ -41,7 +41,8 @@ impl Chance {
 
     /// Give or take this share of it, 0 to 1.
     pub fn around(&mut self, mean: Duration, share: f64) -> Duration {
-        mean.mul_f64(1.0 - share + 2.0 * share * self.unit())
+        let seconds = mean.as_secs_f64() * (1.0 - share + 2.0 * share * self.unit());
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 }
 

@@ -16,6 +16,12 @@ pub fn above_zero(field: &str, found: Duration) -> Checked {
     holds(field, found, "more than 0 s", !found.is_zero())
 }
 
+/// What is added to a moment, and so may not be without bounds.
+pub fn time(field: &str, found: Duration) -> Checked {
+    let is_so = !found.is_zero() && found <= Duration::from_secs(24 * 60 * 60);
+    holds(field, found, "more than 0 s and at most a day", is_so)
+}
+
 /// NaN is in no range.
 pub fn share(field: &str, found: f64) -> Checked {
     holds(field, found, "0 to 1", (0.0..=1.0).contains(&found))

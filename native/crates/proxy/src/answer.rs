@@ -64,7 +64,9 @@ impl Answer {
                 if !expired {
                     return Poll::Pending;
                 }
-                Poll::Ready(Some(self.fail(&Error::deadline_exceeded(), Lost::new("the deadline has passed"))))
+                Poll::Ready(Some(
+                    self.fail(&Error::deadline_exceeded(), Lost::new("the deadline has passed")),
+                ))
             }
         }
     }

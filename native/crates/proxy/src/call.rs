@@ -8,12 +8,21 @@ use crate::{
     plan::{Route, permission::authorize},
     request::forward,
     shared::Local,
+    transcode,
     watch::Watch,
 };
-use http::{Request, Response, request::Parts};
+use http::{Response, request::Parts};
 use infermesh_policy::{Deadline, deadline};
+use infermesh_transport::tls::spiffe::SpiffeId;
 use infermesh_wire::{Code, Error};
-use std::{pin::pin, rc::Rc, sync::Arc, time::Instant};
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::Poll,
+    time::Instant,
+};
 use tokio::time::sleep_until;
 
 /// What is known of a request once its head has been read.
@@ -27,21 +36,34 @@ pub struct Call<'a> {
 }
 
 /// Answers a request, whatever it is.
-pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, request: Request<Body>) -> Response<Answer> {
+pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: Body) -> Response<Answer> {
     let started = Instant::now();
-    let (head, body) = request.into_parts();
     let grpc = is_grpc(&head.headers);
     let mut watch = Box::new(Watch::new(door, started, grpc));
     let (deadline, served) = match admit(local, door, &head, grpc, started) {
         Ok(call) => {
             watch.routed(&call.route);
-            (call.deadline.at(), within(&call, forward::send(&call, head, body, &mut watch)).await)
+            let work = pin!(serve(&call, head, body, &mut watch));
+            (call.deadline.at(), within(call.deadline, work).await)
         }
         Err(error) => (None, Err(error)),
     };
     let response = served.unwrap_or_else(|error| refusal(&error, grpc));
     watch.answered(&response);
     response.map(|body| Answer::new(body, grpc, deadline.map(Into::into), watch))
+}
+
+/// Takes an admitted request to the head of its answer.
+async fn serve(
+    call: &Call<'_>,
+    head: Box<Parts>,
+    body: Body,
+    watch: &mut Watch,
+) -> Result<Response<Body>, Error> {
+    if call.route.transcodes && !call.grpc {
+        return Box::pin(transcode::serve(call, head, body)).await;
+    }
+    forward::send(call, head, body, watch).await
 }
 
 /// Finds out what the request asks for, and whether it may.
@@ -56,7 +78,7 @@ fn admit<'a>(
     if local.shared.connections.is_draining() {
         return Err(Error::new(Code::Unavailable, "the proxy is shutting down and takes no new requests"));
     }
-    authorize(&listener.permissions, None, head)?;
+    authorize(&listener.permissions, door.peer.identity.as_deref().map(SpiffeId::as_str), head)?;
     let route = listener.routes.iter().find(|route| route.matching.fits(head)).ok_or_else(|| {
         let code = if grpc { Code::Unimplemented } else { Code::NotFound };
         let (method, path) = (&head.method, head.uri.path());
@@ -71,12 +93,19 @@ fn admit<'a>(
 }
 
 /// Waits no longer than the caller does.
-async fn within<T>(call: &Call<'_>, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let Some(deadline) = call.deadline.at() else { return work.await };
-    let mut work = pin!(work);
-    tokio::select! {
-        biased;
-        done = work.as_mut() => done,
-        () = sleep_until(deadline.into()) => Err(Error::deadline_exceeded()),
-    }
+pub async fn within<T>(
+    deadline: Deadline,
+    mut work: Pin<&mut impl Future<Output = Result<T, Error>>>,
+) -> Result<T, Error> {
+    let mut expiry = deadline.at().map(|at| Box::pin(sleep_until(at.into())));
+    poll_fn(|context| {
+        if let Poll::Ready(done) = work.as_mut().poll(context) {
+            return Poll::Ready(done);
+        }
+        match &mut expiry {
+            Some(expiry) => expiry.as_mut().poll(context).map(|()| Err(Error::deadline_exceeded())),
+            None => Poll::Pending,
+        }
+    })
+    .await
 }

@@ -6,6 +6,7 @@
 //! - `admin` shows what there is to whoever operates it;
 //! - `edge` turns what comes in into a request, and writes the `answer`;
 //! - `call` takes a request from its head to the head of its answer: who asks, for what, until when;
+//! - `transcode` answers REST and plain JSON with the help of a gRPC server;
 //! - `request` sends it on, again if that may help; `watch` follows it to its end;
 //! - `plan` is what was configured, checked;
 //! - `upstream` holds those who do the work, and the connections to them;
@@ -25,11 +26,13 @@ mod plan;
 mod proxy;
 mod request;
 mod shared;
+mod transcode;
 mod upstream;
 mod watch;
 
 pub use proxy::Proxy;
 
+pub mod capture;
 pub mod enrich;
 
 /// Generated from `protos/infermesh/proxy/v1`.

@@ -6,6 +6,7 @@ use crate::{
     plan::{Listener, Plan},
     proto,
     shared::Shared,
+    transcode::signatures::Signatures,
 };
 use infermesh_policy::replay;
 use infermesh_telemetry::{Log, Traces};
@@ -14,12 +15,14 @@ use infermesh_transport::{
     budget::Budget,
     listener::{self, Endpoint},
     thread::NetworkThread,
+    tls::Identity,
 };
 use infermesh_wire::Error;
 use prost::Message;
 use std::{
     io,
     net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -34,6 +37,7 @@ const MAX_DEFAULT_THREADS: usize = 2;
 
 const MAX_CONNECTIONS: u32 = 10_000;
 const MEMORY: u64 = 256 << 20;
+const MESSAGE: u64 = 64 << 20;
 const REPLAY: u64 = 64 << 20;
 const REPLAY_REQUEST: u64 = 16 << 20;
 
@@ -52,7 +56,8 @@ impl Proxy {
         let config = proto::ProxyConfig::decode(config)
             .map_err(|error| Error::invalid(format!("the configuration is no ProxyConfig: {error}")))?;
         let started = Instant::now();
-        let plan = Plan::new(&config, started).map_err(Error::invalid)?;
+        let identity = config.identity.as_ref().map(identity).transpose().map_err(Error::invalid)?;
+        let plan = Plan::new(&config, identity.as_ref(), started).map_err(Error::invalid)?;
         let limits = config.limits.unwrap_or_default();
         let or = |given: u64, default: u64| usize::try_from(if given > 0 { given } else { default });
         let replay = replay::Settings {
@@ -73,11 +78,14 @@ impl Proxy {
             started,
             config,
             plan,
+            identity,
             connections: Arc::new(Connections::new(Rules::default(), max, log.clone())),
             budget: Arc::new(budget),
             replay: replay::Pool::new(replay),
             log,
             traces: Traces::default(),
+            max_message: or(limits.message_bytes, MESSAGE).unwrap_or(usize::MAX),
+            signatures: Signatures::default(),
             ready: AtomicBool::new(false),
             drain_requested: AtomicBool::new(false),
         });
@@ -92,6 +100,9 @@ impl Proxy {
             .enable_all()
             .build()
             .map_err(|error| Error::internal(format!("cannot start the listener's thread: {error}")))?;
+        if let Some(identity) = &shared.identity {
+            control.spawn(identity.clone().follow(shared.log.clone(), shared.connections.clone()));
+        }
         Ok(Self { shared, threads, admin: Mutex::default(), control })
     }
 
@@ -106,9 +117,7 @@ impl Proxy {
             io::Error::new(error.kind(), format!("cannot listen on {}: {error}", plan.address))
         };
         let (listener, address) = match plan.address.strip_prefix("unix:") {
-            Some(path) => {
-                (listener::bind_unix(path.as_ref()).map_err(named)?, format!("unix:{path}"))
-            }
+            Some(path) => (listener::bind_unix(path.as_ref()).map_err(named)?, format!("unix:{path}")),
             None => {
                 let (host, port) = plan
                     .address
@@ -122,7 +131,13 @@ impl Proxy {
         };
         let threads = self.lock_threads().iter().map(|thread| thread.inbox.clone()).collect();
         let connections = self.shared.connections.clone();
-        let endpoint = Endpoint { protocol: plan.clone(), counts: true, tls: None, threads, connections };
+        let endpoint = Endpoint {
+            protocol: plan.clone(),
+            counts: true,
+            terms: plan.terms.clone(),
+            threads,
+            connections,
+        };
         self.control.spawn(listener.run(endpoint));
         Ok(address)
     }
@@ -131,8 +146,9 @@ impl Proxy {
     /// here can end the process. Returns the bound address.
     pub fn listen_admin(&self, host: &str, port: u16) -> io::Result<SocketAddr> {
         let host = if host.is_empty() { "127.0.0.1" } else { host };
-        let (listener, address) = listener::bind_tcp(host, port)
-            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {host}:{port}: {error}")))?;
+        let (listener, address) = listener::bind_tcp(host, port).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot listen on {host}:{port}: {error}"))
+        })?;
         let mut admin = self.admin.lock().unwrap_or_else(PoisonError::into_inner);
         let admin = match &mut *admin {
             Some(admin) => admin,
@@ -179,4 +195,12 @@ impl Proxy {
     fn lock_threads(&self) -> std::sync::MutexGuard<'_, Vec<NetworkThread<Arc<Listener>>>> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn identity(given: &proto::Identity) -> Result<Arc<Identity>, String> {
+    let domain = (!given.trust_domain.is_empty()).then_some(&given.trust_domain[..]);
+    let files = [&given.certificate_file, &given.key_file, &given.authorities_file];
+    let [certificate, key, authorities] = files.map(PathBuf::from);
+    let loaded = Identity::load(certificate, key, authorities, domain);
+    loaded.map(Arc::new).map_err(|why| format!("identity: {why}"))
 }

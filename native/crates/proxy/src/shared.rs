@@ -3,6 +3,7 @@
 use crate::{
     plan::Plan,
     proto,
+    transcode::signatures::Signatures,
     upstream::{endpoint::Endpoint, pool::Pool},
 };
 use infermesh_policy::{Chance, replay};
@@ -10,6 +11,7 @@ use infermesh_telemetry::{Log, Traces};
 use infermesh_transport::{
     Connections,
     budget::{Budget, Purse},
+    tls::Identity,
 };
 use std::{
     cell::RefCell,
@@ -27,12 +29,17 @@ pub struct Shared {
     /// As it was given.
     pub config: proto::ProxyConfig,
     pub plan: Plan,
+    /// Who this proxy is to its peers.
+    pub identity: Option<Arc<Identity>>,
     pub connections: Arc<Connections>,
     pub budget: Arc<Budget>,
     /// Bodies that are kept to be sent again.
     pub replay: Arc<replay::Pool>,
     pub log: Arc<Log>,
     pub traces: Traces,
+    /// Of a body that is received whole.
+    pub max_message: usize,
+    pub signatures: Signatures,
     pub ready: AtomicBool,
     /// Somebody has asked at the admin endpoint for the end of this process.
     pub drain_requested: AtomicBool,

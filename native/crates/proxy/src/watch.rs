@@ -30,6 +30,8 @@ pub struct Watch {
     /// Bytes of the request's body so far, and of the answer's.
     received: Rc<Cell<u64>>,
     sent: u64,
+    /// Whether it is a client's request; or a call of the proxy's own for one, which is no request more.
+    is_whole: bool,
     over: bool,
 }
 
@@ -45,8 +47,16 @@ impl Watch {
             code: None,
             received: Rc::default(),
             sent: 0,
+            is_whole: true,
             over: false,
         }
+    }
+
+    /// Of a call of the proxy's own.
+    pub fn aside(door: &Rc<Door>, route: &Arc<Route>) -> Self {
+        let mut this = Self::new(door, Instant::now(), true);
+        (this.route, this.is_whole) = (Some(route.clone()), false);
+        this
     }
 
     /// It is known where the request goes.
@@ -117,6 +127,9 @@ impl Watch {
         let now = Instant::now();
         if let Some((ticket, _kept)) = self.attempt.take() {
             ticket.finish(event, now);
+        }
+        if !self.is_whole {
+            return;
         }
         let took = now.saturating_duration_since(self.started);
         self.counts().ended(end, took, self.received.get(), self.sent);

@@ -26,8 +26,8 @@ impl Tls {
                 )));
             }
         };
-        let files = TlsFiles { certificate, key, authorities, protocol };
-        Ok(Self(Arc::new(infermesh_transport::Tls::load(files).map_err(PyValueError::new_err)?)))
+        let files = TlsFiles { certificate, key, authorities };
+        Ok(Self(Arc::new(infermesh_transport::Tls::load(files, protocol).map_err(PyValueError::new_err)?)))
     }
 }
 

@@ -1,11 +1,11 @@
 //! The JSON part of an inference request.
 
-use crate::{infer::Carrier, json::no_request};
+use crate::{infer::Carrier, json::no_request, parameters::from_json as parameters};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderName, HeaderValue};
 use infermesh_wire::{
     Error, Shape,
-    request::{InferRequest, InputTensor, Parameter, Parameters, RequestedOutput},
+    request::{InferRequest, InputTensor, RequestedOutput},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
@@ -14,9 +14,9 @@ use std::borrow::Cow;
 /// How long the JSON part of a body is; the binary part follows it.
 pub const HEADER_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
 
-/// `None` where the client does not say: then all of the body is JSON. `body` is the body's length, in bytes.
-pub fn header_length(headers: &HeaderMap, body: usize) -> Result<Option<usize>, Error> {
-    let Some(value) = headers.get(HEADER_LENGTH) else { return Ok(None) };
+/// What `HEADER_LENGTH` says of a body of so many bytes. `None` where the client does not say: then all of it is JSON.
+pub fn header_length(value: Option<&HeaderValue>, body: usize) -> Result<Option<usize>, Error> {
+    let Some(value) = value else { return Ok(None) };
     let length = value.to_str().ok().and_then(|text| text.trim().parse().ok());
     length.filter(|&length: &usize| length <= body).map(Some).ok_or_else(|| {
         Error::invalid(format!(
@@ -75,7 +75,7 @@ impl<'a> Header<'a> {
         serde_json::from_slice(text).map_err(|error| no_request(&error))
     }
 
-    /// The request as every edge has it.
+    /// The request as every edge has it: without what only says how values travel over HTTP.
     pub fn request<'h>(&'h self, model: &'h str, version: &'h str) -> Result<InferRequest<'h>, Error> {
         let inputs = self.inputs.iter().map(|input| {
             Ok(InputTensor {
@@ -197,29 +197,6 @@ fn not_one_place(input: &str, fields: [(bool, &str); 3]) -> Error {
     ))
 }
 
-fn parameters(given: &Map<String, Value>) -> Result<Parameters<'_>, Error> {
-    let mut parameters = Parameters::default();
-    for (key, value) in given {
-        let value = match value {
-            Value::Bool(value) => Parameter::Bool(*value),
-            Value::String(value) => Parameter::String(value),
-            Value::Number(value) => match (value.as_i64(), value.as_u64(), value.as_f64()) {
-                (Some(value), _, _) => Parameter::Int64(value),
-                (_, Some(value), _) => Parameter::Uint64(value),
-                (_, _, value) => Parameter::Double(value.unwrap_or_default()),
-            },
-            Value::Null => Parameter::Unset,
-            Value::Array(_) | Value::Object(_) => {
-                return Err(Error::invalid(format!(
-                    "parameter '{key}' is neither a boolean, a number nor a string"
-                )));
-            }
-        };
-        parameters.push(key, value);
-    }
-    Ok(parameters)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,10 +249,8 @@ mod tests {
 
     #[test]
     fn the_json_part_is_as_long_as_the_header_says() {
-        let of = |value: &'static str| {
-            header_length(&HeaderMap::from_iter([(HEADER_LENGTH, value.parse().unwrap())]), 9)
-        };
-        assert_eq!(header_length(&HeaderMap::new(), 9), Ok(None));
+        let of = |value: &'static str| header_length(Some(&HeaderValue::from_static(value)), 9);
+        assert_eq!(header_length(None, 9), Ok(None));
         assert_eq!((of("0"), of(" 9 ")), (Ok(Some(0)), Ok(Some(9))));
         for wrong in ["10", "-1", "x", ""] {
             assert!(of(wrong).unwrap_err().message.contains("at most the 9 bytes"), "{wrong}");

@@ -3,12 +3,13 @@
 use crate::{
     answer::{self, Answer},
     header::HEADER_LENGTH,
+    parameters,
     tensor::to_json,
 };
 use bytes::Bytes;
 use http::HeaderValue;
-use infermesh_wire::{Error, response::OutputTensor};
-use serde_json::json;
+use infermesh_wire::{Error, request::Parameters, response::OutputTensor};
+use serde_json::{Value, json};
 
 /// How the values of an output travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,7 @@ pub struct Head<'a> {
     pub version: &'a str,
     /// Empty for none.
     pub id: &'a str,
+    pub parameters: &'a Parameters<'a>,
 }
 
 /// Binary values stay where they are. Fails as `to_json` does for what has no form in JSON.
@@ -41,8 +43,12 @@ pub fn answer<'a>(
         }
         let mut output =
             json!({ "name": tensor.name, "datatype": tensor.datatype.name(), "shape": &tensor.shape[..] });
+        let mut about = parameters::to_json(tensor.parameters);
         if carrier == Carrier::Binary {
-            output["parameters"] = json!({ "binary_data_size": tensor.data.len() });
+            about.insert("binary_data_size".to_owned(), tensor.data.len().into());
+        }
+        if !about.is_empty() {
+            output["parameters"] = Value::Object(about);
         }
         text.extend_from_slice(output.to_string().as_bytes());
         match carrier {
@@ -72,10 +78,14 @@ pub fn answer<'a>(
 }
 
 /// An object that goes on.
-fn start(Head { model, version, id }: Head<'_>) -> Vec<u8> {
+fn start(Head { model, version, id, parameters }: Head<'_>) -> Vec<u8> {
     let mut head = json!({ "model_name": model, "model_version": version });
     if !id.is_empty() {
         head["id"] = id.into();
+    }
+    let about = parameters::to_json(parameters);
+    if !about.is_empty() {
+        head["parameters"] = Value::Object(about);
     }
     let mut text = head.to_string().into_bytes();
     text.pop();
@@ -85,16 +95,20 @@ fn start(Head { model, version, id }: Head<'_>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use infermesh_wire::{DataType, Shape, request::Parameters};
+    use infermesh_wire::{DataType, Shape, request::Parameter};
 
     fn said(id: &str, carriers: &[Carrier]) -> (Answer, String) {
+        said_with(id, Parameters::none(), carriers)
+    }
+
+    fn said_with(id: &str, parameters: &Parameters<'_>, carriers: &[Carrier]) -> (Answer, String) {
         let shape = Shape::from_slice(&[1, 2]);
         let data = Bytes::from_static(&[0, 0, 0x80, 0x3f, 0, 0, 0x20, 0x40]);
         let outputs = carriers.iter().map(|&carrier| {
-            let (datatype, data, parameters) = (DataType::Fp32, data.clone(), Parameters::none());
+            let (datatype, data) = (DataType::Fp32, data.clone());
             (OutputTensor { name: "y", datatype, shape: &shape, parameters, data }, carrier)
         });
-        let answer = answer(Head { model: "m", version: "3", id }, outputs).unwrap();
+        let answer = answer(Head { model: "m", version: "3", id, parameters }, outputs).unwrap();
         let text = String::from_utf8(answer.body()[0].to_vec()).unwrap();
         (answer, text)
     }
@@ -121,5 +135,15 @@ mod tests {
         assert_eq!(found["outputs"][1].as_object().unwrap().len(), 3);
         assert_eq!(answer.headers()[HEADER_LENGTH], text.len().to_string()[..]);
         assert_eq!(answer.body().len(), 3);
+    }
+
+    #[test]
+    fn parameters_of_the_server_are_passed_on() {
+        let mut parameters = Parameters::default();
+        parameters.push("k", Parameter::Int64(1));
+        let text = said_with("", &parameters, &[Carrier::Binary]).1;
+        let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(found["parameters"], json!({ "k": 1 }));
+        assert_eq!(found["outputs"][0]["parameters"], json!({ "k": 1, "binary_data_size": 8 }));
     }
 }

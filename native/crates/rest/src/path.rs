@@ -57,7 +57,7 @@ pub enum Action {
 impl Route {
     /// `None` for a path that the protocol does not have.
     pub fn parse(path: &str) -> Option<Self> {
-        let segments = path.strip_prefix('/')?.split('/').map(decode).collect::<Option<Vec<_>>>()?;
+        let segments = segments(path)?;
         let segments: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
         let rest = match segments.as_slice() {
             ["v2"] => return Some(Self::Server),
@@ -138,8 +138,13 @@ fn model(name: &str, version: &str, aspect: &[&str]) -> Option<Route> {
     (!name.is_empty()).then(|| Route::Model { name: name.to_owned(), version: version.to_owned(), aspect })
 }
 
+/// A path between its slashes, decoded; `None` for what is no text then.
+pub(crate) fn segments(path: &str) -> Option<Vec<Cow<'_, str>>> {
+    path.strip_prefix('/')?.split('/').map(decode).collect()
+}
+
 /// Percent-decoding; `None` for what is no text then.
-fn decode(segment: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn decode(segment: &str) -> Option<Cow<'_, str>> {
     if !segment.contains('%') {
         return Some(segment.into());
     }

@@ -17,7 +17,7 @@ use crate::{
 use infermesh_batcher::{Backend, Scheduler};
 use infermesh_telemetry::{Log, Traces};
 use infermesh_transport::{
-    Connections, Rules, Tls,
+    Connections, Rules, Terms, Tls,
     budget::Budget,
     listener::{self, Endpoint, Listener},
     thread::NetworkThread,
@@ -119,7 +119,7 @@ impl Server {
 
     /// Binds and serves gRPC on a unix socket.
     pub fn listen_unix(&self, path: &Path) -> io::Result<()> {
-        self.accept(listener::bind_unix(path)?, Protocol::Grpc, None);
+        self.accept(listener::bind_unix(path)?, Protocol::Grpc, Terms::Plaintext);
         Ok(())
     }
 
@@ -145,14 +145,14 @@ impl Server {
             let follow = tls.clone().follow(self.shared.log.clone(), self.shared.connections.clone());
             self.control.spawn(follow);
         }
-        self.accept(listener, protocol, tls);
+        self.accept(listener, protocol, tls.map(Terms::Tls).unwrap_or_default());
         Ok(address)
     }
 
-    fn accept(&self, listener: Listener, protocol: Protocol, tls: Option<Arc<Tls>>) {
+    fn accept(&self, listener: Listener, protocol: Protocol, terms: Terms) {
         let threads = self.lock_threads().iter().map(|thread| thread.inbox.clone()).collect();
         let (counts, connections) = (protocol != Protocol::Metrics, self.shared.connections.clone());
-        self.control.spawn(listener.run(Endpoint { protocol, counts, tls, threads, connections }));
+        self.control.spawn(listener.run(Endpoint { protocol, counts, terms, threads, connections }));
     }
 
     pub fn registry(&self) -> &Registry {

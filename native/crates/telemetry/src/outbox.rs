@@ -11,7 +11,8 @@ use std::{
 /// Nobody waits longer, so that no moment is out of a clock's reach.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// When what is in the queue is worth taking. An item counts as one, or as what it weighs (`Outbox::weighing`).
+/// When what is in the queue is worth taking. An item counts as one, or as what it weighs
+/// (`Outbox::weighing`).
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     /// What may wait; what comes then is dropped.
@@ -47,8 +48,8 @@ impl<T> Outbox<T> {
         Self::weighing(pace, |_| 1)
     }
 
-    /// A queue whose items differ so much that their number bounds nothing: the pace is in what `weigh` returns, which
-    /// has to be the same each time.
+    /// A queue whose items differ so much that their number bounds nothing: the pace is in what `weigh`
+    /// returns, which has to be the same each time.
     pub fn weighing(pace: Pace, weigh: fn(&T) -> usize) -> Self {
         let state = State { pace, items: Vec::new(), weight: 0, since: None, flushing: false };
         Self {

@@ -16,4 +16,4 @@ pub mod tls;
 
 pub use connections::Connections;
 pub use peer::rules::Rules;
-pub use tls::{Files as TlsFiles, Tls};
+pub use tls::{Files as TlsFiles, Identity, Terms, Tls};

@@ -4,7 +4,7 @@ use crate::{
     connections::Connections,
     peer::address::Peer,
     thread::{Accepted, Stream},
-    tls::Tls,
+    tls::Terms,
 };
 use socket2::{Domain, Socket, Type};
 use std::{
@@ -66,7 +66,7 @@ pub struct Endpoint<P> {
     pub protocol: P,
     /// Whether they count: whoever watches a process can connect at any time.
     pub counts: bool,
-    pub tls: Option<Arc<Tls>>,
+    pub terms: Terms,
     /// The threads that take connections in turn.
     pub threads: Vec<mpsc::UnboundedSender<Accepted<P>>>,
     pub connections: Arc<Connections>,
@@ -76,7 +76,7 @@ impl<P: Clone> Endpoint<P> {
     fn hand_over(&self, thread: &mpsc::UnboundedSender<Accepted<P>>, stream: Stream, peer: Peer) {
         if !self.counts || self.connections.admits(&peer.name) {
             let protocol = self.protocol.clone();
-            let _ = thread.send(Accepted { stream, protocol, tls: self.tls.clone(), peer });
+            let _ = thread.send(Accepted { stream, protocol, terms: self.terms.clone(), peer });
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::{
     connections::Connections,
     peer::{address::Peer, authority::Lenient},
     thread::{Accepted, Stream},
+    tls::Greeted,
 };
 use std::{io, sync::Arc};
 use tokio::{
@@ -39,22 +40,24 @@ pub fn spawn<P: 'static>(connections: Arc<Connections>, accepted: Accepted<P>, s
 
 async fn open<P>(
     connections: &Connections,
-    Accepted { stream, protocol, tls, peer }: Accepted<P>,
+    Accepted { stream, protocol, terms, mut peer }: Accepted<P>,
     speaker: impl Serve<P>,
 ) -> io::Result<()> {
-    match (stream, tls) {
-        (Stream::Unix(stream), _) => {
-            speaker.serve(protocol, peer, Lenient::new(UnixStream::from_std(stream)?)).await
+    let stream = match stream {
+        Stream::Unix(stream) => {
+            return speaker.serve(protocol, peer, Lenient::new(UnixStream::from_std(stream)?)).await;
         }
-        (Stream::Tcp(stream), None) => speaker.serve(protocol, peer, buffered(stream)?).await,
-        (Stream::Tcp(stream), Some(tls)) => match tls.accept(buffered(stream)?).await {
-            Ok(stream) => speaker.serve(protocol, peer, stream).await,
-            Err(error) => {
-                let said = format!("{} was refused: TLS cannot be agreed on: {error}", peer.name);
-                connections.complain("tls-handshake-failed", said, &peer.name);
-                Err(error)
+        Stream::Tcp(stream) => buffered(stream)?,
+    };
+    match terms.greet(stream, &mut peer).await {
+        Ok(Greeted::Plaintext(stream)) => speaker.serve(protocol, peer, stream).await,
+        Ok(Greeted::Encrypted(stream)) => speaker.serve(protocol, peer, *stream).await,
+        Err(failure) => {
+            if !failure.is_quiet() {
+                connections.complain("tls-handshake-failed", failure.to_string(), &peer.name);
             }
-        },
+            Err(io::Error::other(failure))
+        }
     }
 }
 

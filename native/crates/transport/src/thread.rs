@@ -1,11 +1,10 @@
 //! A network thread: a single-threaded runtime with its connections.
 
-use crate::{peer::address::Peer, tls::Tls};
+use crate::{peer::address::Peer, tls::Terms};
 use infermesh_wire::Error;
 use std::{
     net::TcpStream,
     os::unix::net::UnixStream,
-    sync::Arc,
     thread::{self, JoinHandle},
 };
 use tokio::{runtime, sync::mpsc, task::LocalSet};
@@ -19,7 +18,7 @@ pub enum Stream {
 pub struct Accepted<P> {
     pub stream: Stream,
     pub protocol: P,
-    pub tls: Option<Arc<Tls>>,
+    pub terms: Terms,
     pub peer: Peer,
 }
 

@@ -20,6 +20,22 @@ pub enum Code {
 }
 
 impl Code {
+    /// `None` for the codes that this project does not use, and for numbers that are none.
+    pub fn from_number(number: u32) -> Option<Self> {
+        let all = [
+            Self::Cancelled,
+            Self::InvalidArgument,
+            Self::DeadlineExceeded,
+            Self::NotFound,
+            Self::AlreadyExists,
+            Self::ResourceExhausted,
+            Self::Unimplemented,
+            Self::Internal,
+            Self::Unavailable,
+        ];
+        all.into_iter().find(|&code| code as u32 == number)
+    }
+
     /// As gRPC writes it.
     pub fn name(self) -> &'static str {
         match self {

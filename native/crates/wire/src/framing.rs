@@ -57,6 +57,25 @@ pub fn encode_message(message: &str) -> String {
     encoded
 }
 
+/// The reverse of `encode_message`, as servers write it; what is no escape stands for itself.
+pub fn decode_message(encoded: &[u8]) -> String {
+    let hex = |at: usize| (*encoded.get(at)? as char).to_digit(16);
+    let (mut decoded, mut at) = (Vec::with_capacity(encoded.len()), 0);
+    while let Some(byte) = encoded.get(at) {
+        match (byte, hex(at + 1), hex(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.push((high << 4 | low) as u8);
+                at += 3;
+            }
+            _ => {
+                decoded.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
 /// How a request's messages are compressed (`grpc-encoding`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Encoding {
@@ -128,6 +147,14 @@ mod tests {
     #[test]
     fn messages_stay_printable() {
         assert_eq!(encode_message("100% \u{fc}\n"), "100%25 %C3%BC%0A");
+    }
+
+    #[test]
+    fn a_message_is_read_as_it_was_written() {
+        for message in ["100% \u{fc}\n", "", "%", "%4", "%zz", "plain"] {
+            assert_eq!(decode_message(encode_message(message).as_bytes()), message);
+        }
+        assert_eq!(decode_message(b"100% %zz %4"), "100% %zz %4");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use infermesh_transport::{
     peer::address::Peer,
     socket::{self, Serve},
     thread::NetworkThread,
+    tls::Terms,
 };
 use infermesh_wire::Error;
 use std::{io, sync::Arc, time::Duration};
@@ -50,7 +51,7 @@ impl Admin {
         Endpoint {
             protocol: (),
             counts: true,
-            tls: None,
+            terms: Terms::Plaintext,
             threads: vec![self.thread.inbox.clone()],
             connections: self.connections.clone(),
         }

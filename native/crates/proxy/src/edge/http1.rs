@@ -25,9 +25,9 @@ pub async fn answer(
     request: Request<Incoming>,
     mark: Mark,
 ) -> Response<Marked> {
-    let mut request = request.map(Body::Http1);
-    headers::leave_http1(request.headers_mut());
-    let mut response = call::handle(local, door, request).await;
+    let (mut head, body) = request.into_parts();
+    headers::leave_http1(&mut head.headers);
+    let mut response = call::handle(local, door, Box::new(head), Body::Http1(body)).await;
     headers::leave_http2(response.headers_mut());
     response.map(|answer| Marked { answer, passed: 0, _mark: mark })
 }

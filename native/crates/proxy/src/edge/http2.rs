@@ -11,7 +11,12 @@ use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, server::SendResponse};
 use http::{Request, Response};
 use infermesh_transport::peer::tally::{Parcel, Tally};
-use std::{future::poll_fn, pin::pin, rc::Rc, task::Poll};
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::Poll,
+};
 use tokio::task::spawn_local;
 
 /// Answers one request. What is under way for it ends with it, if the client gives it up.
@@ -23,18 +28,20 @@ pub fn answer(
     tally: &Rc<Tally>,
 ) {
     let (local, door, tally) = (local.clone(), door.clone(), tally.clone());
+    let (head, body) = request.into_parts();
+    // A task is moved several times until it lies where it runs, and so as little as can be is a part of it.
+    let head = Box::new(head);
     spawn_local(async move {
-        let work = call::handle(&local, &door, request.map(Body::Http2));
+        let work = pin!(call::handle(&local, &door, head, Body::Http2(body)));
         write(work, respond, &tally).await;
     });
 }
 
 async fn write(
-    work: impl Future<Output = Response<Answer>>,
+    mut work: Pin<&mut impl Future<Output = Response<Answer>>>,
     mut respond: SendResponse<Parcel>,
     tally: &Rc<Tally>,
 ) {
-    let mut work = pin!(work);
     let answered = poll_fn(|context| {
         if let Poll::Ready(response) = work.as_mut().poll(context) {
             return Poll::Ready(Some(response));
@@ -82,12 +89,7 @@ async fn write(
 }
 
 /// Sends bytes as the client takes them. `None` if it takes no more.
-async fn push(
-    stream: &mut SendStream<Parcel>,
-    mut data: Bytes,
-    ends: bool,
-    tally: &Rc<Tally>,
-) -> Option<()> {
+async fn push(stream: &mut SendStream<Parcel>, mut data: Bytes, ends: bool, tally: &Rc<Tally>) -> Option<()> {
     loop {
         stream.reserve_capacity(data.len());
         let room = match stream.capacity() {

@@ -1,13 +1,13 @@
 //! One value of a message, put into a tensor.
 //!
-//! Messages are written by people who do not think of models, so a value is taken for what it says: `"12.50"` is a number
-//! where one is wanted, `3.0` an integer, `true` is 1, and a number is text as it stands. What would change a value is
-//! refused: a fraction for an integer, more than a type holds.
+//! Messages are written by people who do not think of models, so a value is taken for what it says: `"12.50"`
+//! is a number where one is wanted, `3.0` an integer, `true` is 1, and a number is text as it stands. What
+//! would change a value is refused: a fraction for an integer, more than a type holds.
 
 use super::half;
 use bytes::BufMut;
 use infermesh_wire::DataType;
-use std::borrow::Cow;
+use std::{borrow::Cow, str::FromStr};
 
 /// As JSON has it, or a header.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,8 +19,8 @@ pub enum Scalar<'a> {
 }
 
 impl<'a> Scalar<'a> {
-    /// Of valid JSON without white space around it; `None` for null, lists and objects, and for text that has half of a
-    /// surrogate pair in it.
+    /// Of valid JSON without white space around it; `None` for null, lists and objects, and for text that has
+    /// half of a surrogate pair in it.
     pub fn of_json(text: &'a str) -> Option<Self> {
         match text.as_bytes().first()? {
             b'"' => match text[1..text.len() - 1].contains('\\') {
@@ -96,10 +96,7 @@ impl<'a> Scalar<'a> {
     }
 
     /// `is_finite` tells what the type holds from what it does not.
-    fn number<T: std::str::FromStr + From<bool>>(&self, is_finite: fn(T) -> bool) -> Option<T>
-    where
-        T: Copy,
-    {
+    fn number<T: FromStr + From<bool> + Copy>(&self, is_finite: fn(T) -> bool) -> Option<T> {
         match self {
             Self::Bool(value) => Some((*value).into()),
             // As REST has them, since JSON's numbers are all finite.

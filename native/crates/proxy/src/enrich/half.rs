@@ -1,4 +1,5 @@
-//! The two types of number that Rust has no stable form of. <https://en.wikipedia.org/wiki/Half-precision_floating-point_format>
+//! The two types of number that Rust has no stable form of.
+//! <https://en.wikipedia.org/wiki/Half-precision_floating-point_format>
 
 /// How sixteen bits are divided.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +24,8 @@ impl Format {
             return sign | infinity | 1 << (self.fraction_bits - 1);
         }
         let exponent = ((value.to_bits() >> 52 & 0x7ff) as i32 - 1023).max(self.min_exponent);
-        // In units of the last bit; below the smallest normal number these do not become smaller. The cast saturates.
+        // In units of the last bit; below the smallest normal number these do not become smaller. The cast
+        // saturates.
         let units = (value.abs() / power(exponent - self.fraction_bits as i32)).round_ties_even() as u64;
         let bits = ((exponent - self.min_exponent) as u64) << self.fraction_bits;
         sign | bits.saturating_add(units).min(infinity.into()) as u16

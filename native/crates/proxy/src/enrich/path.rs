@@ -16,7 +16,8 @@ use std::{fmt, str::FromStr};
 /// Deeper than people write, and shallow enough to recurse.
 const MAX_STEPS: usize = 32;
 
-/// Headers that belong to the connection or say how the body is to be read: a rule that sets them would break the message.
+/// Headers that belong to the connection or say how the body is to be read: a rule that sets them would break
+/// the message.
 const RESERVED: [&str; 12] = [
     "connection",
     "content-encoding",
@@ -61,6 +62,10 @@ pub enum Target {
 }
 
 impl Source {
+    pub fn is_body(&self) -> bool {
+        matches!(self, Self::Body(_))
+    }
+
     /// Whether it is a list of values, one for each element of a list.
     pub fn is_list(&self) -> bool {
         matches!(self, Self::Body(steps) if steps.contains(&Step::Each))
@@ -70,7 +75,8 @@ impl Source {
 impl FromStr for Source {
     type Err = Error;
 
-    /// Fails with INVALID_ARGUMENT, the character at which it went wrong, what was found there and what was expected.
+    /// Fails with INVALID_ARGUMENT, the character at which it went wrong, what was found there and what was
+    /// expected.
     fn from_str(text: &str) -> Result<Self, Error> {
         let (mut cursor, root) = Cursor::begin(text);
         let source = match root {
@@ -79,7 +85,7 @@ impl FromStr for Source {
             "query" => Self::Query(cursor.key()?),
             "path" => Self::Path,
             "method" => Self::Method,
-            _ => return Err(cursor.from_start("body, header, query, path or method")),
+            _ => return Err(cursor.other_root("body, header, query, path or method")),
         };
         cursor.end().map(|()| source)
     }
@@ -109,7 +115,7 @@ impl FromStr for Target {
                 }
                 Self::Header(name)
             }
-            _ => return Err(cursor.from_start("body or header")),
+            _ => return Err(cursor.other_root("body or header")),
         };
         cursor.end().map(|()| target)
     }
@@ -268,7 +274,7 @@ impl<'a> Cursor<'a> {
         if self.rest().is_empty() { Ok(()) } else { Err(self.expected("the end")) }
     }
 
-    fn from_start(mut self, what: &str) -> Error {
+    fn other_root(mut self, what: &str) -> Error {
         self.at = 0;
         self.expected(what)
     }
@@ -373,7 +379,10 @@ mod tests {
         }
 
         #[test]
-        fn a_target_is_what_it_is_written_as(keys in prop::collection::vec(".*", 1..8), name in "x-[a-z-]{0,8}") {
+        fn a_target_is_what_it_is_written_as(
+            keys in prop::collection::vec(".*", 1..8),
+            name in "x-[a-z-]{0,8}",
+        ) {
             let keys = keys.into_iter().map(Into::into).collect();
             for target in [Target::Body(keys), Target::Header(name.parse().unwrap())] {
                 prop_assert_eq!(target.to_string().parse::<Target>().unwrap(), target);
@@ -381,7 +390,9 @@ mod tests {
         }
 
         #[test]
-        fn anything_else_is_refused_or_read_the_same_again(text in r#"(body|query|header|path)?[.\[\]"*a0\\ é]{0,12}"#) {
+        fn anything_else_is_refused_or_read_the_same_again(
+            text in r#"(body|query|header|path)?[.\[\]"*a0\\ é]{0,12}"#,
+        ) {
             if let Ok(source) = text.parse::<Source>() {
                 prop_assert_eq!(source.to_string().parse::<Source>().unwrap(), source);
             }

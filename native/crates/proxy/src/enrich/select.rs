@@ -1,12 +1,12 @@
-//! Takes what rules ask for out of a message. All rules of a route share one pass over its JSON body, which is not made
-//! before a value of the body is needed, and keeps nothing but what is asked for.
+//! Takes what rules ask for out of a message. All rules of a route share one pass over its JSON body, which
+//! is not made before a value of the body is needed, and keeps nothing but what is asked for.
 
 use super::path::{Source, Step};
 use http::{HeaderMap, header::CONTENT_ENCODING};
 use infermesh_wire::Error;
 use serde::{
     Deserialize,
-    de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 use std::{
@@ -15,8 +15,8 @@ use std::{
     fmt,
 };
 
-/// What `[*]` may find in one body, of all sources together: rows of a request that has some tens of milliseconds.
-/// Longer vectors are taken whole (`body.features`).
+/// What `[*]` may find in one body, of all sources together: rows of a request that has some tens of
+/// milliseconds. Longer vectors are taken whole (`body.features`).
 const MAX_EACH: usize = 4096;
 
 /// A request, or an answer with its own headers and body and the rest of its request.
@@ -74,9 +74,9 @@ pub enum Found<'a> {
 impl<'a> Values<'a> {
     /// Of a source that was added.
     ///
-    /// Fails with INVALID_ARGUMENT if the body is no JSON or has too many values for `[*]`, or a header is no text. What
-    /// leads through something that is no object or list finds nothing.
-    pub fn get(&self, source: &Source) -> Result<Found<'_>, Error> {
+    /// Fails with INVALID_ARGUMENT if the body is no JSON or has too many values for `[*]`, or a header is no
+    /// text. What leads through something that is no object or list finds nothing.
+    pub fn get(&self, source: &Source) -> Result<Found<'a>, Error> {
         let text = |text: Option<Cow<'a, str>>| text.map_or(Found::Nothing, Found::Text);
         Ok(match source {
             Source::Body(steps) => {
@@ -114,12 +114,8 @@ pub fn check_encoding(headers: &HeaderMap) -> Result<(), Error> {
 
 fn read_body<'a>(view: View<'a>, node: &Node) -> Result<Pruned<'a>, Error> {
     check_encoding(view.headers)?;
-    let text = text_of(view.body)?;
-    let mut reader = serde_json::Deserializer::from_str(text);
     let walk = Walk { node, room: &Cell::new(MAX_EACH) };
-    walk.deserialize(&mut reader)
-        .and_then(|pruned| reader.end().map(|()| pruned))
-        .map_err(|error| no_json(&error))
+    walk.document(text_of(view.body)?).map_err(|error| no_json(&error))
 }
 
 /// Fails with INVALID_ARGUMENT for what cannot be JSON.
@@ -206,7 +202,7 @@ fn below<'a, K: PartialEq>(
     Some(find(node, pruned.as_ref()?, rest))
 }
 
-/// Reads one value of a document, and of it what its node asks for.
+/// Reads a document, and of it what its node asks for.
 #[derive(Clone, Copy)]
 struct Walk<'n> {
     node: &'n Node,
@@ -215,32 +211,31 @@ struct Walk<'n> {
 }
 
 impl<'n> Walk<'n> {
-    fn to(self, node: &'n Node) -> Self {
-        Self { node, ..self }
+    fn document<'a>(self, text: &'a str) -> serde_json::Result<Pruned<'a>> {
+        let text = text.trim_matches([' ', '\t', '\n', '\r']);
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let below = match text.as_bytes().first() {
+            Some(b'{') => reader.deserialize_map(self)?,
+            Some(b'[') => reader.deserialize_seq(self)?,
+            _ => IgnoredAny::deserialize(&mut reader).map(|_| Pruned::default())?,
+        };
+        reader.end()?;
+        Ok(Pruned { text: self.node.is_wanted.then_some(text), ..below })
     }
 
-    fn element<E: serde::de::Error>(self, node: &'n Node) -> Result<Self, E> {
+    /// What stands within the document is one itself, and known to be JSON.
+    fn value<'a, E: serde::de::Error>(self, node: &'n Node, value: &'a RawValue) -> Result<Pruned<'a>, E> {
+        if node.is_leaf() {
+            return Ok(Pruned { text: Some(value.get()), ..Pruned::default() });
+        }
+        Self { node, ..self }.document(value.get()).map_err(E::custom)
+    }
+
+    fn element<'a, E: serde::de::Error>(self, node: &'n Node, value: &'a RawValue) -> Result<Pruned<'a>, E> {
         let left = self.room.get().checked_sub(1);
         let left = left.ok_or_else(|| E::custom(format_args!("'[*]' finds more than {MAX_EACH} values")))?;
         self.room.set(left);
-        Ok(self.to(node))
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
-    type Value = Pruned<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
-        if !self.node.is_wanted {
-            return reader.deserialize_any(self);
-        }
-        let text = <&RawValue>::deserialize(reader)?.get();
-        let below = if self.node.is_leaf() {
-            Pruned::default()
-        } else {
-            serde_json::Deserializer::from_str(text).deserialize_any(self).map_err(D::Error::custom)?
-        };
-        Ok(Pruned { text: Some(text), ..below })
+        self.value(node, value)
     }
 }
 
@@ -248,7 +243,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     type Value = Pruned<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
+        f.write_str("an object or a list")
     }
 
     /// Of keys that are there twice the last counts, as nearly everywhere.
@@ -257,7 +252,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
         pruned.keys.resize_with(self.node.keys.len(), || None);
         while let Some(at) = members.next_key_seed(Which(&self.node.keys))? {
             match at {
-                Some(at) => pruned.keys[at] = Some(members.next_value_seed(self.to(&self.node.keys[at].1))?),
+                Some(at) => pruned.keys[at] = Some(self.value(&self.node.keys[at].1, members.next_value()?)?),
                 None => drop(members.next_value::<IgnoredAny>()?),
             }
         }
@@ -265,54 +260,19 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
-        let mut pruned = Pruned { each: Some(Vec::new()), ..Pruned::default() };
-        pruned.items.resize_with(self.node.items.len(), || None);
-        let of_all = self.node.each.as_deref();
-        for index in 0.. {
-            let of_one = self.node.items.iter().position(|(it, _)| *it == index);
-            let Some(raw) = (match (of_one, of_all) {
-                (None, None) if elements.next_element::<IgnoredAny>()?.is_some() => continue,
-                (None, None) => None,
-                _ => elements.next_element::<&RawValue>()?,
-            }) else {
-                break;
-            };
-            let read = |walk: Self| {
-                walk.deserialize(&mut serde_json::Deserializer::from_str(raw.get())).map_err(A::Error::custom)
-            };
-            if let Some(at) = of_one {
-                pruned.items[at] = Some(read(self.to(&self.node.items[at].1))?);
+        let mut each = Vec::new();
+        let mut items: Vec<_> = self.node.items.iter().map(|_| None).collect();
+        let mut index = 0;
+        while let Some(element) = elements.next_element::<&RawValue>()? {
+            if let Some(at) = self.node.items.iter().position(|(it, _)| *it == index) {
+                items[at] = Some(self.value(&self.node.items[at].1, element)?);
             }
-            if let Some(node) = of_all {
-                let element = read(self.element(node)?)?;
-                pruned.each.get_or_insert_default().push(element);
+            if let Some(node) = &self.node.each {
+                each.push(self.element(node, element)?);
             }
+            index += 1;
         }
-        Ok(pruned)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Pruned::default())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Pruned::default())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Pruned::default())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Pruned::default())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(Pruned::default())
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Pruned::default())
+        Ok(Pruned { items, each: Some(each), ..Pruned::default() })
     }
 }
 

@@ -73,9 +73,9 @@ impl Match {
 
     fn names(&self, authority: &str) -> bool {
         let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-        self.authorities.iter().any(|wanted| {
-            wanted.eq_ignore_ascii_case(authority) || wanted.eq_ignore_ascii_case(host)
-        })
+        self.authorities
+            .iter()
+            .any(|wanted| wanted.eq_ignore_ascii_case(authority) || wanted.eq_ignore_ascii_case(host))
     }
 }
 

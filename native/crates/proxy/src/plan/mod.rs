@@ -8,6 +8,7 @@ use infermesh_policy::{
     budget::{self, Budget},
     retry,
 };
+use infermesh_transport::tls::{Identity, Terms};
 use matching::Match;
 use permission::Permission;
 use smallvec::SmallVec;
@@ -16,6 +17,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
+
+/// How long what a model says of itself is taken for true.
+const METADATA_TTL: Duration = Duration::from_secs(60);
 
 pub struct Plan {
     pub listeners: Vec<Arc<Listener>>,
@@ -26,7 +30,7 @@ pub struct Listener {
     pub name: String,
     pub address: String,
     pub direction: proto::Direction,
-    pub tls: proto::ListenerTls,
+    pub terms: Terms,
     pub routes: Vec<Arc<Route>>,
     pub permissions: Vec<Permission>,
     /// Of requests that came to no route.
@@ -38,6 +42,9 @@ pub struct Route {
     pub matching: Match,
     pub cluster: Arc<Cluster>,
     pub strip_prefix: String,
+    /// Whether REST and plain JSON become gRPC.
+    pub transcodes: bool,
+    pub metadata_ttl: Duration,
     pub timeout: Option<Duration>,
     pub retry: Option<Retry>,
     pub counts: Requests,
@@ -50,7 +57,11 @@ pub struct Retry {
 
 impl Plan {
     /// Fails with the field that is wrong, as `listeners[0].routes[1].cluster: ...`.
-    pub fn new(config: &proto::ProxyConfig, now: Instant) -> Result<Self, String> {
+    pub fn new(
+        config: &proto::ProxyConfig,
+        identity: Option<&Arc<Identity>>,
+        now: Instant,
+    ) -> Result<Self, String> {
         let mut clusters: HashMap<&str, Arc<Cluster>> = HashMap::new();
         let mut ordered = Vec::new();
         for (index, given) in config.clusters.iter().enumerate() {
@@ -58,14 +69,14 @@ impl Plan {
             if given.name.is_empty() {
                 return Err(within("name: it is empty; a route names it".into()));
             }
-            let cluster = Arc::new(Cluster::new(given, now).map_err(within)?);
+            let cluster = Arc::new(Cluster::new(given, identity, now).map_err(within)?);
             if clusters.insert(&given.name, cluster.clone()).is_some() {
                 return Err(within(format!("name: there are two clusters called '{}'", given.name)));
             }
             ordered.push(cluster);
         }
         let listeners = config.listeners.iter().enumerate().map(|(index, given)| {
-            let listener = Listener::new(index, given, &clusters, now);
+            let listener = Listener::new(index, given, &clusters, identity, now);
             listener.map(Arc::new).map_err(|why| format!("listeners[{index}].{why}"))
         });
         let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
@@ -79,8 +90,17 @@ impl Listener {
         index: usize,
         given: &proto::Listener,
         clusters: &HashMap<&str, Arc<Cluster>>,
+        identity: Option<&Arc<Identity>>,
         now: Instant,
     ) -> Result<Self, String> {
+        let identity = || {
+            identity.cloned().ok_or("tls: it needs an identity, and the configuration has none".to_owned())
+        };
+        let terms = match given.tls() {
+            proto::ListenerTls::Unspecified => Terms::Plaintext,
+            proto::ListenerTls::Mutual => Terms::Mutual(identity()?),
+            proto::ListenerTls::Permissive => Terms::Permissive(identity()?),
+        };
         let routes = given.routes.iter().enumerate().map(|(index, given)| {
             let route = Route::new(index, given, clusters, now);
             route.map(Arc::new).map_err(|why| format!("routes[{index}].{why}"))
@@ -94,7 +114,7 @@ impl Listener {
             name: named(&given.name, index),
             address: given.address.clone(),
             direction: given.direction(),
-            tls: given.tls(),
+            terms,
             routes,
             permissions: permissions.collect::<Result<_, _>>()?,
             counts: Requests::default(),
@@ -124,6 +144,11 @@ impl Route {
             strip_prefix: match &given.action {
                 Some(proto::route::Action::Forward(forward)) => forward.strip_prefix.clone(),
                 _ => String::new(),
+            },
+            transcodes: matches!(&given.action, Some(proto::route::Action::Transcode(_))),
+            metadata_ttl: match &given.action {
+                Some(proto::route::Action::Transcode(it)) => duration_or(it.metadata_ttl_ns, METADATA_TTL),
+                _ => METADATA_TTL,
             },
             timeout: duration(given.timeout_ns),
             retry: given.retry.as_ref().map(|given| Retry::new(given, now)).transpose()?,

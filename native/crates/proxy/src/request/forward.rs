@@ -18,20 +18,21 @@ use infermesh_policy::{
 };
 use infermesh_wire::{Code, Error};
 use smallvec::SmallVec;
-use std::time::Instant;
+use std::{pin::pin, time::Instant};
 use tokio::time::{sleep, timeout};
 
 /// Sends a request on and waits for the head of its answer.
 pub async fn send(
     call: &Call<'_>,
-    head: Parts,
+    head: Box<Parts>,
     body: Body,
     watch: &mut Watch,
 ) -> Result<Response<Body>, Error> {
     let retry = call.route.retry.as_ref();
     let share = retry.map(|_| call.local.shared.replay.share());
     let head = Head::new(call, head)?;
-    let attempts = Attempts { call, head, source: Source::new(body, share, watch.received()), tried: SmallVec::new() };
+    let source = Source::new(body, share, watch.received());
+    let mut attempts = Attempts { call, head, source, tried: SmallVec::new() };
     attempts.run(watch).await
 }
 
@@ -50,7 +51,7 @@ struct Outcome {
 }
 
 impl Attempts<'_> {
-    async fn run(mut self, watch: &mut Watch) -> Result<Response<Body>, Error> {
+    async fn run(&mut self, watch: &mut Watch) -> Result<Response<Body>, Error> {
         let cluster = &self.call.route.cluster;
         if let Some(retry) = &self.call.route.retry {
             retry.budget().deposit(Instant::now());
@@ -101,14 +102,16 @@ impl Attempts<'_> {
 
     async fn attempt(&self, ticket: &Ticket, now: Instant) -> Outcome {
         let retry = self.call.route.retry.as_ref();
-        let patience = self.call.deadline.patience(now, retry.and_then(|retry| retry.settings.per_try_timeout));
-        let work = self.ask(ticket, patience);
-        let answer = match patience.timeout {
-            None => work.await,
-            Some(limit) => match timeout(limit, work).await {
+        let patience =
+            self.call.deadline.patience(now, retry.and_then(|retry| retry.settings.per_try_timeout));
+        let mut work = pin!(self.ask(ticket, patience));
+        let answer = match (patience.timeout, patience.bound) {
+            (Some(limit), Bound::Attempt) => match timeout(limit, work.as_mut()).await {
                 Ok(answer) => answer,
                 Err(_) => Err(Failure::TimedOut(format!("no answer within {limit:?}"))),
             },
+            // Whoever waits for the whole request gives up in time.
+            _ => work.await,
         };
         let event = match &answer {
             Ok((response, _)) => self.verdict(response, patience.bound),
@@ -130,7 +133,7 @@ impl Attempts<'_> {
         };
         let (response, kept) = match over_http2 {
             true => pool.send_http2(head, body).await?,
-            false => pool.send_http1(head, body).await?,
+            false => Box::pin(pool.send_http1(head, body)).await?,
         };
         // Once a part of the answer has been passed on there is no way back. Until then, an answer that has nothing but a
         // status to say may be exchanged for a better one.

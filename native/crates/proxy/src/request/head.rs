@@ -15,7 +15,7 @@ use infermesh_policy::deadline::{self, Patience};
 use infermesh_wire::Error;
 
 pub struct Head {
-    head: Request<()>,
+    head: Box<Request<()>>,
     grpc: bool,
     /// Whether to ask twice is as good as to ask once. An inference is, as long as it belongs to no sequence.
     pub is_idempotent: bool,
@@ -23,7 +23,7 @@ pub struct Head {
 
 impl Head {
     /// Fails with INVALID_ARGUMENT for a head that cannot be sent on.
-    pub fn new(call: &Call<'_>, mut head: Parts) -> Result<Self, Error> {
+    pub fn new(call: &Call<'_>, mut head: Box<Parts>) -> Result<Self, Error> {
         let wrong = |what: &str| Error::invalid(format!("the request's {what} cannot be sent on"));
         if head.version < Version::HTTP_2 {
             leave_http1(&mut head.headers);
@@ -43,12 +43,10 @@ impl Head {
         parts.path_and_query.get_or_insert_with(|| PathAndQuery::from_static("/"));
         parts.authority = Some(named);
         parts.scheme = Some(Scheme::HTTP);
-        let mut request = Request::new(());
-        *request.uri_mut() = Uri::from_parts(parts).map_err(|_| wrong("URI"))?;
-        *request.method_mut() = head.method;
-        *request.version_mut() = Version::HTTP_2;
-        *request.headers_mut() = head.headers;
-        request.headers_mut().remove(HOST);
+        head.uri = Uri::from_parts(parts).map_err(|_| wrong("URI"))?;
+        head.version = Version::HTTP_2;
+        head.headers.remove(HOST);
+        let request = Box::new(Request::from_parts(*head, ()));
         let is_idempotent = call.grpc || request.method().is_idempotent();
         Ok(Self { head: request, grpc: call.grpc, is_idempotent })
     }
@@ -59,7 +57,7 @@ impl Head {
 
     /// With the time that this attempt has.
     pub fn of_attempt(&self, patience: Patience) -> Request<()> {
-        let mut head = self.head.clone();
+        let mut head = Request::clone(&self.head);
         if let (true, Some(timeout)) = (self.grpc, patience.timeout)
             && let Ok(value) = HeaderValue::from_bytes(&deadline::format(timeout))
         {

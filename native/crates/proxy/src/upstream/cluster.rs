@@ -2,14 +2,12 @@
 
 use super::{
     address::Address,
+    connect::Secure,
     endpoint::{Endpoint, Ticket},
     http2::Habits,
     pool,
 };
-use crate::{
-    plan::duration_or,
-    proto,
-};
+use crate::{plan::duration_or, proto};
 use infermesh_policy::{
     Chance,
     balancer::{
@@ -18,7 +16,9 @@ use infermesh_policy::{
     },
     breaker::{self, Breaker},
 };
+use infermesh_transport::tls::{Allowed, Identity, Upstream};
 use infermesh_wire::{Code, Error};
+use rustls::pki_types::ServerName;
 use std::{
     collections::HashSet,
     sync::{Arc, PoisonError, RwLock},
@@ -30,6 +30,8 @@ const SHOWN: usize = 8;
 
 pub struct Cluster {
     pub name: String,
+    /// What requests that are made here call it.
+    pub authority: String,
     pub protocol: proto::UpstreamProtocol,
     settings: Settings,
     endpoints: RwLock<Arc<[Arc<Endpoint>]>>,
@@ -37,14 +39,19 @@ pub struct Cluster {
 
 struct Settings {
     pool: pool::Settings,
+    tls: Option<Arc<Secure>>,
     latency: peak_ewma::Settings,
     breaker: Option<breaker::Settings>,
 }
 
 impl Cluster {
     /// Fails with the field that is wrong.
-    pub fn new(given: &proto::Cluster, now: Instant) -> Result<Self, String> {
-        let settings = Settings::new(given)?;
+    pub fn new(
+        given: &proto::Cluster,
+        identity: Option<&Arc<Identity>>,
+        now: Instant,
+    ) -> Result<Self, String> {
+        let settings = Settings::new(given, identity)?;
         let addresses = match &given.discovery {
             Some(proto::cluster::Discovery::Static(known)) => {
                 let parsed = |(index, text): (usize, &String)| {
@@ -57,6 +64,7 @@ impl Cluster {
         };
         let this = Self {
             name: given.name.clone(),
+            authority: authority(given),
             protocol: given.protocol(),
             settings,
             endpoints: RwLock::new(Arc::new([])),
@@ -119,7 +127,8 @@ impl Cluster {
 }
 
 impl Settings {
-    fn new(given: &proto::Cluster) -> Result<Self, String> {
+    fn new(given: &proto::Cluster, identity: Option<&Arc<Identity>>) -> Result<Self, String> {
+        let tls = given.tls.as_ref().map(|given| tls(given, identity)).transpose()?;
         let balance = given.balance.unwrap_or_default();
         let default = peak_ewma::Settings::default();
         let latency = peak_ewma::Settings {
@@ -129,13 +138,38 @@ impl Settings {
         };
         latency.check().map_err(|why| format!("balance.{why}"))?;
         let breaker = given.breaker.as_ref().map(breaker_settings).transpose()?;
-        Ok(Self { pool: pool_settings(&given.pool.unwrap_or_default()), latency, breaker })
+        Ok(Self { pool: pool_settings(&given.pool.unwrap_or_default()), tls, latency, breaker })
     }
 
     fn endpoint(&self, address: Address, now: Instant) -> Endpoint {
         let load = Load::new(now, self.latency.clone());
         let breaker = self.breaker.clone().map(|settings| Breaker::new(now, settings));
-        Endpoint::new(address, self.pool, load, breaker)
+        Endpoint::new(address, self.pool, self.tls.clone(), load, breaker)
+    }
+}
+
+fn tls(given: &proto::UpstreamTls, identity: Option<&Arc<Identity>>) -> Result<Arc<Secure>, String> {
+    let identity = identity.ok_or("tls: it needs an identity, and the configuration has none")?;
+    let allowed = Allowed::parse(&given.identities).map_err(|why| format!("tls.identities: {why}"))?;
+    let name = match given.server_name.as_str() {
+        "" => None,
+        name => Some(
+            ServerName::try_from(name.to_owned())
+                .map_err(|_| format!("tls.server_name: '{name}' is neither a name of DNS nor an address"))?,
+        ),
+    };
+    Ok(Arc::new(Secure { upstream: Upstream::new(identity.clone(), allowed), name }))
+}
+
+/// The name that is looked up, or the first address.
+fn authority(given: &proto::Cluster) -> String {
+    match &given.discovery {
+        Some(proto::cluster::Discovery::Dns(dns)) => format!("{}:{}", dns.host, dns.port),
+        Some(proto::cluster::Discovery::Static(known)) => {
+            let first = known.endpoints.first().filter(|endpoint| !endpoint.starts_with("unix:"));
+            first.cloned().unwrap_or_else(|| "localhost".to_owned())
+        }
+        None => String::new(),
     }
 }
 

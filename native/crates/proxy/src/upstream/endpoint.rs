@@ -1,6 +1,6 @@
 //! One endpoint of a cluster, as all threads see it: how it does, and whether it is to be asked.
 
-use super::{address::Address, pool};
+use super::{address::Address, connect::Secure, pool};
 use crate::observe::metrics::Attempts;
 use infermesh_policy::{
     Chance, Event, Outcome,
@@ -22,6 +22,7 @@ pub struct Endpoint {
     pub address: Address,
     pub counts: Arc<Attempts>,
     pool: pool::Settings,
+    tls: Option<Arc<Secure>>,
     /// What active checks say.
     healthy: AtomicBool,
     state: Mutex<State>,
@@ -34,20 +35,27 @@ pub struct State {
 }
 
 impl Endpoint {
-    pub fn new(address: Address, pool: pool::Settings, load: Load, breaker: Option<Breaker>) -> Self {
+    pub fn new(
+        address: Address,
+        pool: pool::Settings,
+        tls: Option<Arc<Secure>>,
+        load: Load,
+        breaker: Option<Breaker>,
+    ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             id: NEXT.fetch_add(1, Relaxed),
             address,
             counts: Arc::default(),
             pool,
+            tls,
             healthy: AtomicBool::new(true),
             state: Mutex::new(State { load, breaker, chance: Chance::default() }),
         }
     }
 
     pub fn pool(&self) -> Rc<pool::Pool> {
-        pool::Pool::new(self.address.clone(), self.pool, self.counts.clone())
+        pool::Pool::new(self.address.clone(), self.pool, self.tls.clone(), self.counts.clone())
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
@@ -74,7 +82,9 @@ impl Endpoint {
         match &self.lock().breaker {
             Some(breaker) if !breaker.is_available(now) => {
                 let until = match breaker.state() {
-                    Circuit::Open { until } => format!(", for {:.1?} more", until.saturating_duration_since(now)),
+                    Circuit::Open { until } => {
+                        format!(", for {:.1?} more", until.saturating_duration_since(now))
+                    }
                     _ => ", while a probe is under way".to_owned(),
                 };
                 format!("{address} is left alone after failures{until}")

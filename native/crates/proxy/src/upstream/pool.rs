@@ -3,7 +3,7 @@
 use super::{
     Failure,
     address::Address,
-    connect::{Socket, connect},
+    connect::{Secure, Socket, connect},
     http1::{self, Outgoing},
     http2::{self, Answered, Habits, Uploading, Use},
 };
@@ -14,6 +14,7 @@ use crate::{
 };
 use futures_util::future::{FutureExt, LocalBoxFuture, Shared};
 use http::{Request, Response, header::CONTENT_LENGTH};
+use infermesh_transport::tls::{HTTP1, HTTP2};
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
@@ -40,6 +41,7 @@ type Opened = Result<Rc<http2::Connection>, String>;
 pub struct Pool {
     address: Address,
     settings: Settings,
+    tls: Option<Arc<Secure>>,
     counts: Arc<Attempts>,
     http2: RefCell<Vec<Rc<http2::Connection>>>,
     /// The HTTP/2 connection that is being made.
@@ -59,10 +61,16 @@ pub struct Kept {
 }
 
 impl Pool {
-    pub fn new(address: Address, settings: Settings, counts: Arc<Attempts>) -> Rc<Self> {
+    pub fn new(
+        address: Address,
+        settings: Settings,
+        tls: Option<Arc<Secure>>,
+        counts: Arc<Attempts>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             address,
             settings,
+            tls,
             counts,
             http2: RefCell::default(),
             opening: RefCell::default(),
@@ -80,7 +88,10 @@ impl Pool {
         body: impl Fn() -> Reader,
     ) -> Result<(Response<Body>, Kept), Failure> {
         for _ in 0..STALE {
-            let in_use = self.http2_connection().await?;
+            let in_use = match self.free_http2() {
+                Some(place) => place,
+                None => Box::pin(self.wait_for_http2()).await?,
+            };
             match in_use.send(head(), body()).await {
                 Ok(Answered { response, in_use, uploading }) => {
                     return Ok((response, Kept { _in_use: Some(in_use), _uploading: uploading }));
@@ -92,21 +103,20 @@ impl Pool {
         Err(Failure::Connect(format!("{} closes its connections as soon as they are used", self.address)))
     }
 
-    /// A place on the least loaded connection; on a new one while all are full.
-    async fn http2_connection(self: &Rc<Self>) -> Result<Use, Failure> {
-        let mut waiting = None;
+    /// A place on the least loaded connection.
+    fn free_http2(&self) -> Option<Use> {
+        let mut connections = self.http2.borrow_mut();
+        connections.retain(|connection| connection.load().is_some());
+        let free = connections.iter().filter(|connection| connection.has_room());
+        free.min_by_key(|connection| connection.load()).map(http2::Connection::take)
+    }
+
+    /// A place on a new connection, or on the first that has room again.
+    async fn wait_for_http2(self: &Rc<Self>) -> Result<Use, Failure> {
+        let _waiting = Waiting::begin(self)?;
         loop {
-            let found = {
-                let mut connections = self.http2.borrow_mut();
-                connections.retain(|connection| connection.load().is_some());
-                let free = connections.iter().filter(|connection| connection.has_room());
-                free.min_by_key(|connection| connection.load()).map(http2::Connection::take)
-            };
-            if let Some(place) = found {
+            if let Some(place) = self.free_http2() {
                 return Ok(place);
-            }
-            if waiting.is_none() {
-                waiting = Some(Waiting::begin(self)?);
             }
             if self.http2.borrow().len() < self.settings.max_http2 {
                 self.open_http2().await.map_err(Failure::Connect)?;
@@ -140,11 +150,16 @@ impl Pool {
     async fn connect_http2(&self) -> Opened {
         let Settings { connect_timeout, habits, .. } = self.settings;
         let (news, counted) = (self.news.clone(), self.counts.connection());
-        let opened = match connect(&self.address, connect_timeout).await? {
+        let opened = match self.connect(HTTP2).await? {
             Socket::Tcp(io) => http2::Connection::open(io, habits, connect_timeout, news, counted).await,
+            Socket::Tls(io) => http2::Connection::open(io, habits, connect_timeout, news, counted).await,
             Socket::Unix(io) => http2::Connection::open(io, habits, connect_timeout, news, counted).await,
         };
         opened.map_err(|why| format!("{}: {why}", self.address))
+    }
+
+    async fn connect(&self, protocol: &'static [u8]) -> Result<Socket, String> {
+        connect(&self.address, self.tls.as_deref(), protocol, self.settings.connect_timeout).await
     }
 
     /// Sends a request over HTTP/1.1, and waits for the head of its answer.
@@ -190,9 +205,9 @@ impl Pool {
             }
             if self.http1.get() < self.settings.max_http1 {
                 let place = Place::take(self);
-                let connected = connect(&self.address, self.settings.connect_timeout).await;
-                let connection = match connected.map_err(Failure::Connect)? {
+                let connection = match self.connect(HTTP1).await.map_err(Failure::Connect)? {
                     Socket::Tcp(io) => http1::open(io).await,
+                    Socket::Tls(io) => http1::open(io).await,
                     Socket::Unix(io) => http1::open(io).await,
                 };
                 return Ok(Idle { connection: connection.map_err(Failure::Connect)?, place, since: None });

@@ -16,7 +16,7 @@ use http::HeaderMap;
 use hyper::{Request, body::Incoming};
 use infermesh_rest::{
     Answer,
-    header::{Carriers, Data, Header, header_length},
+    header::{Carriers, Data, HEADER_LENGTH, Header, header_length},
     infer::{Carrier, Head, answer},
     raw, status,
     tensor::{check_has_json_form, from_json},
@@ -24,7 +24,7 @@ use infermesh_rest::{
 use infermesh_transport::budget::Hold;
 use infermesh_wire::{
     DataType, Error,
-    request::{InferRequest, InputTensor},
+    request::{InferRequest, InputTensor, Parameters},
 };
 use std::sync::Arc;
 use tokio::time::timeout_at;
@@ -70,7 +70,7 @@ async fn run(
     body: Bytes,
     terms: Terms,
 ) -> Result<(Done, Vec<Carrier>), Error> {
-    let length = header_length(headers, body.len())?;
+    let length = header_length(headers.get(HEADER_LENGTH), body.len())?;
     let (pending, carriers) = local.shared.registry.on(model, version, |version| {
         version.check_answers_once("HTTP end point")?;
         match length {
@@ -146,6 +146,11 @@ fn carriers(version: &Version, valid: &Valid, asked: &Carriers<'_>) -> Result<Ve
 
 fn write(done: &Done, carriers: &[Carrier]) -> Result<Answer, Error> {
     let version = done.version();
-    let head = Head { model: &version.name, version: &version.number.to_string(), id: done.id() };
+    let head = Head {
+        model: &version.name,
+        version: &version.number.to_string(),
+        id: done.id(),
+        parameters: Parameters::none(),
+    };
     answer(head, done.tensors().into_iter().zip(carriers.iter().copied()))
 }

@@ -11,6 +11,8 @@ pub mod fuzzing;
 mod infer;
 mod metrics;
 mod route;
+#[cfg(test)]
+mod tests;
 
 pub use metrics::serve as metrics;
 pub use route::serve as rest;

@@ -1,23 +1,26 @@
 //! Who is at the other end of a connection.
 
-use std::{net::SocketAddr, path::Path};
+use crate::tls::spiffe::SpiffeId;
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 pub struct Peer {
     /// For people.
     pub name: String,
     /// Whether it is on this machine, as far as the connection tells: behind a proxy on this machine everybody is.
     pub is_near: bool,
+    /// Who it has proved to be.
+    pub identity: Option<Arc<SpiffeId>>,
 }
 
 impl Peer {
     /// An address of this machine other than loopback is no proof: a router that rewrites addresses may wear it.
     pub fn tcp(address: SocketAddr) -> Self {
         // An IPv6 socket shows IPv4 peers in a form of its own.
-        Self { name: address.to_string(), is_near: address.ip().to_canonical().is_loopback() }
+        Self { name: address.to_string(), is_near: address.ip().to_canonical().is_loopback(), identity: None }
     }
 
     pub fn unix(socket: &Path) -> Self {
-        Self { name: format!("unix:{}", socket.display()), is_near: true }
+        Self { name: format!("unix:{}", socket.display()), is_near: true, identity: None }
     }
 }
 

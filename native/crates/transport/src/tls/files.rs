@@ -1,28 +1,25 @@
-//! The files of TLS: read, checked as a whole, made into what rustls serves by.
+//! The files of TLS: read, and checked as a whole.
 
+use super::certificate::{Facts, date};
 use std::{
-    fmt, fs,
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 use tokio_rustls::rustls::{
-    RootCertStore, ServerConfig,
+    RootCertStore,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
-    server::{NoClientAuth, WebPkiClientVerifier, danger::ClientCertVerifier},
-    sign::{CertifiedKey, SingleCertAndKey},
+    sign::CertifiedKey,
 };
-use x509_cert::{Certificate, der::Decode};
 
-/// Where the certificate chain, its key and, to demand certificates of clients, their authorities lie. All in PEM.
+/// Where the certificate chain, its key and, to know peers by their certificates, their authorities lie. All
+/// in PEM.
 #[derive(Debug, Clone)]
 pub struct Files {
     pub certificate: PathBuf,
     pub key: PathBuf,
     pub authorities: Option<PathBuf>,
-    /// What is agreed on by ALPN: `h2` or `http/1.1`.
-    pub protocol: &'static [u8],
 }
 
 #[derive(PartialEq, Eq)]
@@ -30,6 +27,13 @@ pub struct Contents {
     certificate: Vec<u8>,
     key: Vec<u8>,
     authorities: Option<Vec<u8>>,
+}
+
+/// Who is trusted to say who somebody is.
+#[derive(Debug)]
+pub struct Authorities {
+    pub roots: Arc<RootCertStore>,
+    pub facts: Vec<Facts>,
 }
 
 impl Files {
@@ -48,22 +52,22 @@ impl Files {
             authorities: self
                 .authorities
                 .as_ref()
-                .map(|path| read("certificates of client authorities", path))
+                .map(|path| read("certificates of authorities", path))
                 .transpose()?,
         })
     }
 
-    pub fn configure(&self, contents: &Contents) -> Result<ServerConfig, String> {
-        let provider = Arc::new(ring::default_provider());
+    /// What proves who this process is, and what it says. Fails if that is over, or not its key's.
+    pub fn certified(&self, contents: &Contents) -> Result<(CertifiedKey, Facts), String> {
         let chain = certificates(&self.certificate, &contents.certificate)?;
-        check_validity(&self.certificate, &chain[0])?;
+        let facts = checked(&self.certificate, &chain[0])?;
         let key = PrivateKeyDer::from_pem_slice(&contents.key).map_err(|_| {
             format!(
                 "{} holds no private key in PEM; expected a block like '-----BEGIN PRIVATE KEY-----', not encrypted",
                 self.key.display()
             )
         })?;
-        let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|error| {
+        let certified = CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|error| {
             format!(
                 "the key in {} does not fit the certificate in {}: {error}; give the key that the certificate was \
                  issued for",
@@ -71,37 +75,31 @@ impl Files {
                 self.certificate.display()
             )
         })?;
-        let clients = self.clients(contents)?;
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_client_cert_verifier(clients)
-            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
-        config.alpn_protocols = vec![self.protocol.to_vec()];
-        Ok(config)
+        Ok((certified, facts))
     }
 
-    fn clients(&self, contents: &Contents) -> Result<Arc<dyn ClientCertVerifier>, String> {
-        let (Some(path), Some(authorities)) = (&self.authorities, &contents.authorities) else {
-            return Ok(Arc::new(NoClientAuth));
+    /// `None` if nobody has to prove who he is. Fails if no authority is left.
+    pub fn authorities(&self, contents: &Contents) -> Result<Option<Authorities>, String> {
+        let (Some(path), Some(pem)) = (&self.authorities, &contents.authorities) else {
+            return Ok(None);
         };
-        let wrong = |error: &dyn fmt::Display| {
-            format!("{} holds no usable certificate of an authority: {error}", path.display())
-        };
-        let (mut roots, mut unusable) = (RootCertStore::empty(), None);
-        for authority in certificates(path, authorities)? {
+        let (mut roots, mut facts, mut unusable) = (RootCertStore::empty(), Vec::new(), None);
+        for authority in certificates(path, pem)? {
             // A bundle may have some that are over.
-            match check_validity(path, &authority) {
-                Ok(()) => roots.add(authority).map_err(|error| wrong(&error))?,
+            match checked(path, &authority) {
+                Ok(said) => {
+                    roots.add(authority).map_err(|error| {
+                        format!("{} holds no usable certificate of an authority: {error}", path.display())
+                    })?;
+                    facts.push(said);
+                }
                 Err(why) => unusable = Some(why),
             }
         }
-        if let (true, Some(why)) = (roots.is_empty(), unusable) {
-            return Err(why);
+        match unusable {
+            Some(why) if roots.is_empty() => Err(why),
+            _ => Ok(Some(Authorities { roots: roots.into(), facts })),
         }
-        WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::new(ring::default_provider()))
-            .build()
-            .map_err(|error| wrong(&error))
     }
 }
 
@@ -119,24 +117,23 @@ fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>,
     Ok(found)
 }
 
-fn check_validity(path: &Path, certificate: &CertificateDer<'_>) -> Result<(), String> {
-    let parsed = Certificate::from_der(certificate)
-        .map_err(|error| format!("the certificate in {} cannot be read: {error}", path.display()))?;
-    let validity = parsed.tbs_certificate.validity;
-    let now = Duration::from_secs(UnixTime::now().as_secs());
-    if now > validity.not_after.to_unix_duration() {
+/// What it says, if that is true today.
+fn checked(path: &Path, certificate: &CertificateDer<'_>) -> Result<Facts, String> {
+    let facts = Facts::read(certificate).map_err(|wrong| format!("{}: {wrong}", path.display()))?;
+    let now = UnixTime::now().as_secs();
+    if now > facts.not_after {
         return Err(format!(
             "the certificate in {} expired on {}; renew it",
             path.display(),
-            validity.not_after
+            date(facts.not_after)
         ));
     }
-    if now < validity.not_before.to_unix_duration() {
+    if now < facts.not_before {
         return Err(format!(
             "the certificate in {} is not valid before {}; check this machine's clock",
             path.display(),
-            validity.not_before
+            date(facts.not_before)
         ));
     }
-    Ok(())
+    Ok(facts)
 }
