@@ -11,7 +11,7 @@ PYTHON ?= $(shell for it in python3 python3.14 python3.13 python3.12 python3.11;
 	&& { echo $$it; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
-MEMBERS := mesh servers perf examples/digits
+MEMBERS := mesh servers sidecar perf examples/digits examples/checkout
 RUST_SOURCES := $(shell find native protos -name target -prune -o \
 	\( -name '*.rs' -o -name '*.toml' -o -name '*.proto' -o -name 'Cargo.lock' -o -name '*.json' \) -print)
 MATURIN := cd native && VIRTUAL_ENV=$(CURDIR)/$(VENV) $(CURDIR)/$(BIN)/maturin
@@ -34,6 +34,11 @@ demo: setup ## Train a digit classifier, serve it, send it real images, show wha
 	$(step) "digits: train, serve, infer"
 	@$(BIN)/python -m digits.demo
 
+.PHONY: checkout
+checkout: setup ## Place orders with a shop, and show what a fraud model would be worth to it
+	$(step) "checkout: train, sell"
+	@$(BIN)/python -m checkout
+
 .PHONY: test
 test: setup test-rust test-python ## All tests, Rust and Python
 
@@ -48,7 +53,7 @@ fuzz: setup ## Fuzz what reads a peer's bytes, SECONDS_EACH=20 for each target; 
 	@cd native/fuzz && RUSTFLAGS="$(COVERAGE)" cargo build --locked --profile fuzz --quiet \
 		--target $(HOST) --target-dir ../target/fuzz
 	@$(BIN)/python native/fuzz/seeds.py out/fuzz/corpus
-	@for target in grpc http frames loadgen transcode; do \
+	@for target in grpc http frames loadgen enrich transcode; do \
 		printf '\033[1m==> fuzzing: %s\033[0m\n' $$target; \
 		mkdir -p out/fuzz/$$target; \
 		native/target/fuzz/$(HOST)/fuzz/$$target out/fuzz/corpus/$$target -artifact_prefix=out/fuzz/$$target/ \
@@ -71,7 +76,7 @@ check: setup ## Format, lint, types, protos, generated stubs; warnings are error
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	$(step) "mypy and stubtest"
-	@$(BIN)/mypy mesh servers perf native/python native/fuzz examples/digits/digits tests protos
+	@$(BIN)/mypy mesh servers sidecar perf native/python native/fuzz examples/digits/digits examples/checkout/checkout tests protos
 	@$(BIN)/python -m mypy.stubtest infermesh_native --concise
 	$(step) "protos: buf lint, generated stubs"
 	@$(BIN)/buf lint
@@ -94,7 +99,7 @@ stubs: setup ## Write the Python stubs of protos/ anew
 .PHONY: wheels
 wheels: setup ## Build the distributions into dist/
 	@$(MATURIN) build --release --out $(CURDIR)/dist
-	@for member in mesh servers perf; do $(BIN)/uv build --wheel --quiet --out-dir dist $$member; done
+	@for member in mesh servers sidecar perf; do $(BIN)/uv build --wheel --quiet --out-dir dist $$member; done
 
 .PHONY: lock
 lock: $(VENV)/.tools ## Resolve the dependencies anew into requirements/

@@ -5,7 +5,6 @@ the object a function with Typer annotations or a ``typer.Typer``. Its module mu
 because ``infermesh --help`` imports every one of them for its help text.
 """
 
-import sys
 from collections.abc import Iterator, MutableMapping, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 from typing import Annotated, Any, NoReturn
@@ -13,12 +12,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from infermesh.errors import ConfigurationError, InfermeshError
+from infermesh.errors import InfermeshError
+from infermesh.exits import exit_after
 
 GROUP = "infermesh.commands"
-
-EXIT_FAILED = 1
-EXIT_USAGE = 2
 
 
 class InstalledCommands(MutableMapping[str, Any]):
@@ -119,19 +116,4 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     ``arguments`` replaces ``sys.argv[1:]``. Raises SystemExit always, except for an error nobody foresaw,
     whose traceback is worth reading.
     """
-    try:
-        app(arguments, prog_name="infermesh")
-    except ConfigurationError as error:
-        _report(error)
-        sys.exit(EXIT_USAGE)
-    except InfermeshError as error:
-        _report(error)
-        sys.exit(EXIT_FAILED)
-    sys.exit(0)
-
-
-def _report(error: InfermeshError) -> None:
-    typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-    typer.echo(str(error), err=True)
-    if error.hint:
-        typer.echo(f"Hint: {error.hint}", err=True)
+    exit_after(lambda: app(arguments, prog_name="infermesh"))

@@ -118,6 +118,23 @@ def http_answers() -> Iterator[bytes]:
         yield bytes([protocol, len(empty) - 1, 255]) + empty + said
 
 
+def messages_of_apps() -> Iterator[bytes]:
+    """Bodies that rules read and change; in front the kind of input, its source and a target."""
+    order = {"amount": "12.50", "card": {"country": "DE"}, "items": [{"price": 1.5}, {"price": None}]}
+    for kind, source, target in (
+        (0, "body.amount", "body.risk"),
+        (8, "body.items[*].price", "body.card.risk"),
+        (24, "body.items[*].price", "body.items.risk"),
+        (2, "body.card.country", 'body["a.b"].c'),
+        (3, "body", "header.x-risk"),
+        (5, "query.a", "body.amount"),
+        (1, "body[*][*]", "body.a"),
+    ):
+        yield bytes([kind]) + f"{source}\n{target}\n{json.dumps(order, indent=kind % 3 or None)}".encode()
+    yield b'\x01body[*][0]\nbody.a\n[[1, "2"], [3e2, 4]]'
+    yield b'\x00body["\\u0061"]\nbody.a\n{"\\u0061": 1, "a": 2, "a": null}'
+
+
 def transcoded() -> Iterator[bytes]:
     """Requests to a proxy with answers; in front the path, the length of the JSON part, that of the body."""
     answer = pb.ModelInferResponse(model_name="m", model_version="1", id="7")
@@ -149,6 +166,7 @@ def main() -> None:
     compressed = [gzip.compress(requests[0], mtime=0), zlib.compress(requests[1])]
     targets = {"grpc": [*requests, *compressed], "http": list(bodies()), "frames": list(connections())}
     targets["loadgen"] = [*grpc_answers(), *http_answers()]
+    targets["enrich"] = list(messages_of_apps())
     targets["transcode"] = list(transcoded())
     for target, seeds in targets.items():
         directory = Path(sys.argv[1]) / target

@@ -101,6 +101,28 @@ def build_perceptron(
     return model
 
 
+def identity(elements: int) -> Model:
+    """Answers its input, a row of so many elements, one request at a time: the way there and back is all."""
+    name = f"identity-{elements}"
+
+    def build() -> onnx.ModelProto:
+        x, y = (helper.make_tensor_value_info(it, TensorProto.FLOAT, ["N", elements]) for it in ("x", "y"))
+        graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], name, [x], [y])
+        return helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
+        )
+
+    return Model(
+        name=name,
+        build=build,
+        input_name="x",
+        input_shape=(elements,),
+        output_name="y",
+        output_shape=(elements,),
+        max_batch_size=1,
+    )
+
+
 MODELS: dict[str, Model] = {
     model.name: model
     for model in (

@@ -352,8 +352,8 @@ def serve(
 ) -> Iterator[Callable[..., None]]:
     """Run the whole process in this one; it is told to end as soon as it waits."""
     import infermesh_native
+    from infermesh.shutdown import Shutdown
     from infermesh_servers.model import process
-    from infermesh_servers.model.shutdown import Shutdown
 
     root = logging.getLogger()
     before = (root.level, list(root.handlers), logging.raiseExceptions)
@@ -541,7 +541,7 @@ def test_exit_codes(
 def test_a_breakdown_ends_readiness_and_is_listed(
     serve: Serve, server: NotingServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from infermesh_servers.model.shutdown import Shutdown
+    from infermesh.shutdown import Shutdown
 
     wait = Shutdown.wait
 
@@ -562,7 +562,7 @@ def test_a_breakdown_ends_readiness_and_is_listed(
 def test_a_breakdown_may_end_the_process(
     serve: Serve, server: NotingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from infermesh_servers.model.shutdown import Shutdown
+    from infermesh.shutdown import Shutdown
 
     wait = Shutdown.wait
 

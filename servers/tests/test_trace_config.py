@@ -2,13 +2,14 @@
 
 import pytest
 from infermesh.errors import ConfigurationError
-from infermesh_servers.model.trace_config import TraceConfig
+from infermesh.telemetry.trace_config import TraceConfig
+from infermesh_servers.model.trace_flags import read_flags
 
 COLLECTOR = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}
 
 
 def config(*flags: str, **environment: str) -> TraceConfig:
-    return TraceConfig.of(flags, environment)
+    return read_flags(flags, environment)
 
 
 def test_nothing_is_traced_unless_somebody_says_so() -> None:

@@ -117,7 +117,7 @@ def test_mutual_tls_refuses_others_and_says_why(
     server = serve(*secured(files, mutual=True))
     server.wait_ready()
     client, why = {
-        "none": (None, "no certificates"),
+        "none": (None, "no certificate"),
         "foreign": (Authority("somebody else").issue("client"), "certificate"),
         "expired": (authority.issue("client", lasts=-datetime.timedelta(days=1)), "expired"),
     }[case]

@@ -11,6 +11,7 @@ __all__ = [
     "LoadGenerator",
     "ModelError",
     "NullServer",
+    "Proxy",
     "Rules",
     "Server",
     "Tls",
@@ -342,6 +343,54 @@ class LoadGenerator:
 
         A sequence that is open gets one more request, its last, which is counted nowhere. What was given up
         is in the next ``take`` as errors of kind TIMEOUT.
+        """
+
+@final
+class Proxy:
+    """A proxy before or behind an app: listeners, routes to clusters of endpoints, and the policies between them."""
+
+    def __new__(cls, config: bytes, *, version: str) -> Proxy:
+        """Start the network threads for a serialised ``infermesh.proxy.v1.ProxyConfig``. No socket is opened yet.
+
+        Raises ValueError that names the field that is wrong, RuntimeError if the system refuses a thread.
+        """
+
+    def listen(self) -> dict[str, str]:
+        """Bind all listeners and serve. Returns the bound address of each by its name.
+
+        Raises OSError that names the address that cannot be bound.
+        """
+
+    def set_ready(self, ready: bool) -> None:
+        """Say whether requests should come. Not before this is True, and not any more once it is False."""
+
+    def start_traces(
+        self, rate: float, resource: Sequence[tuple[str, str]], queue: int, batch: int, delay: float
+    ) -> None:
+        """Record this share of the traces that begin here. As ``Server.start_traces``."""
+
+    def take_spans(self, timeout: float) -> tuple[int, bytes] | None:
+        """As ``Server.take_spans``."""
+
+    def lose_spans(self, count: int) -> None:
+        """As ``Server.lose_spans``."""
+
+    def flush_spans(self) -> None:
+        """As ``Server.flush_spans``."""
+
+    def take_log(self, timeout: float) -> list[tuple[float, str, str, str, dict[str, str | int | bool | list[str]]]]:
+        """As ``Server.take_log``."""
+
+    def set_access_log(self, wanted: bool) -> None:
+        """Whether every request gets a record in the log."""
+
+    def flush_log(self) -> None:
+        """As ``Server.flush_log``."""
+
+    def drain(self, timeout: float) -> bool:
+        """Refuse new requests, finish accepted ones, close everything.
+
+        False if that took longer than so many seconds; what is left then is cut.
         """
 
 @final

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from infermesh_perf import machine
+from infermesh_perf import cpu, machine
 from infermesh_perf.bench import collector, h2load, result_file
 from infermesh_perf.bench.compare import Spread, interleave, ratios
 from infermesh_perf.bench.entry import Out, Root, run
@@ -82,15 +81,15 @@ def measure(
         for server in servers.values():
             check_answer(server.port, model, onnx, 1)
         rates: dict[str, list[float]] = {name: [] for name in servers}
-        cpu: dict[str, list[float]] = {name: [] for name in servers}
+        spent: dict[str, list[float]] = {name: [] for name in servers}
         load = partial(h2load.run, tool, body=body, streams=streams, warm_up=0)
         for _, name in interleave(rounds, list(servers)):
             server = servers[name]
             with _scraping(metrics, scrape if name == OBSERVED else None):
                 load(port=server.port, seconds=WARM_UP_SECONDS)
-                before = cpu_seconds(server.pid)
+                before = cpu.of_process(server.pid)
                 sample = load(port=server.port, seconds=duration)
-                cpu[name].append((cpu_seconds(server.pid) - before) / sample.succeeded)
+                spent[name].append((cpu.of_process(server.pid) - before) / sample.succeeded)
                 rates[name].append(sample.requests_per_second)
         counts = _counts(metrics)
         spans = collector.received(sink)
@@ -100,16 +99,10 @@ def measure(
         "requests_per_second": rates,
         "ratio": asdict(Spread.of(ratios(rates[OBSERVED], rates[PLAIN]))),
         # Of the server's process alone: steadier than the rate on a machine that does other things, too.
-        "cpu_seconds_per_request": cpu,
-        "cpu_ratio": asdict(Spread.of(ratios(cpu[OBSERVED], cpu[PLAIN]))),
+        "cpu_seconds_per_request": spent,
+        "cpu_ratio": asdict(Spread.of(ratios(spent[OBSERVED], spent[PLAIN]))),
         "spans": {"received": spans, **counts},
     }
-
-
-def cpu_seconds(pid: int) -> float:
-    """What the process and its threads have used so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _observed(plain: Command, metrics: int, sink: int, rate: int) -> Command:
@@ -161,8 +154,8 @@ def _show(console: Console, result: dict[str, Any], path: Path) -> None:
         spread = Spread.of(rates)
         console.print(f"{name:<9}{spread.median:>10,.0f} requests/s ({spread.low:,.0f} - {spread.high:,.0f})")
     ratio = Spread(**result["ratio"])
-    cpu = Spread(**result["cpu_ratio"])
-    for what, found in (("requests/s", ratio), ("CPU per request", cpu)):
+    processor = Spread(**result["cpu_ratio"])
+    for what, found in (("requests/s", ratio), ("CPU per request", processor)):
         shown = f"{found.median:.3f} ({found.low:.3f} - {found.high:.3f})"
         console.print(f"observed / plain, {what}: {shown}", highlight=False)
     console.print(f"spans: {result['spans']}", highlight=False)

@@ -10,9 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import onnx
 import typer
-from onnx import TensorProto, helper
 from rich.console import Console
 from rich.table import Table
 
@@ -22,7 +20,7 @@ from infermesh_perf.bench.compare import Spread, interleave, ratios
 from infermesh_perf.bench.entry import Out, Root, run
 from infermesh_perf.bench.ratio_table import ratio_table
 from infermesh_perf.bench.ways import ByH2load, ByTritonclient, Way, grpc_body, shared_body, shared_with
-from infermesh_perf.models import IR_VERSION, OPSET, Model
+from infermesh_perf.models import identity
 from infermesh_perf.peers import Infermesh, Peer, TritonIdentity
 from infermesh_perf.processes import serving
 from infermesh_perf.rpc import check_answer
@@ -86,33 +84,10 @@ def tensors(
     typer.echo(f"written to {path}")
 
 
-def identity() -> Model:
-    """Answers its input, one row of 4 MB."""
-    return Model(
-        name="identity",
-        build=_build,
-        input_name="x",
-        input_shape=(ELEMENTS,),
-        output_name="y",
-        output_shape=(ELEMENTS,),
-        max_batch_size=1,
-    )
-
-
-def _build() -> onnx.ModelProto:
-    def port(name: str) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", ELEMENTS])
-
-    graph = helper.make_graph(
-        [helper.make_node("Identity", ["x"], ["y"])], "identity", [port("x")], [port("y")]
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-
-
 @contextmanager
 def _ways(root: Path, peers: list[Peer], streams: int) -> Iterator[list[Way]]:
     """Every way to every server, all of them up; each server's answer was held against ONNX Runtime."""
-    model, tool = identity(), h2load.find()
+    model, tool = identity(ELEMENTS), h2load.find()
     onnx_file = model.save(root / ".peers" / "models")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

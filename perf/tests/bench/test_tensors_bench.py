@@ -8,10 +8,11 @@ from infermesh.proto.inference import grpc_service_pb2 as pb
 from infermesh_perf.bench import tensors
 from infermesh_perf.bench.ways import REGION, grpc_body, shared_body
 from infermesh_perf.bodies import PREFIX
+from infermesh_perf.models import identity
 
 
 def test_the_model_answers_its_input(tmp_path: Path) -> None:
-    model = tensors.identity()
+    model = identity(tensors.ELEMENTS)
     session = onnxruntime.InferenceSession(str(model.save(tmp_path)), providers=["CPUExecutionProvider"])
     values = model.sample(1)
 
@@ -20,7 +21,7 @@ def test_the_model_answers_its_input(tmp_path: Path) -> None:
 
 
 def test_a_shared_body_says_where_and_carries_nothing() -> None:
-    model = tensors.identity()
+    model = identity(tensors.ELEMENTS)
 
     request = pb.ModelInferRequest.FromString(shared_body(model, 1)[PREFIX.size :])
 

@@ -4,8 +4,7 @@ import math
 from collections.abc import Iterator
 
 from infermesh.proto.inference.model_config_pb2 import ModelConfig
-
-from infermesh_servers.model.remarks import BrokenRule
+from infermesh.remarks import BrokenRule
 
 #: The parameter that gives a model's requests an objective, from arrival to answer.
 SLO_MS = "slo_ms"

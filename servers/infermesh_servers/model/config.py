@@ -10,11 +10,11 @@ from google.protobuf import json_format, text_format
 from google.protobuf.descriptor import Descriptor
 from infermesh.errors import ConfigurationError
 from infermesh.proto.inference.model_config_pb2 import ModelConfig
+from infermesh.remarks import Remark
 
 from infermesh_servers.model.config_rules import broken_rules
 from infermesh_servers.model.config_warnings import warnings
 from infermesh_servers.model.positions import field_lines
-from infermesh_servers.model.remarks import Remark
 
 FILE_NAME = "config.pbtxt"
 

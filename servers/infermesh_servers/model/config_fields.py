@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from infermesh.proto.inference.model_config_pb2 import ModelConfig
-
-from infermesh_servers.model.positions import Path
+from infermesh.remarks import Path
 
 #: Message to those of its fields that change what the server does; "" is the configuration itself.
 SERVED: dict[str, tuple[str, ...]] = {

@@ -5,13 +5,13 @@ from pathlib import PurePosixPath
 
 from infermesh.proto.inference import model_config_pb2
 from infermesh.proto.inference.model_config_pb2 import ModelConfig, ModelInput, ModelOutput
+from infermesh.remarks import BrokenRule
 
 from infermesh_servers.model import labels
 from infermesh_servers.model.backends import BACKENDS, ONNXRUNTIME, PLATFORMS, instead_of
 from infermesh_servers.model.batching_rules import batching_rules
 from infermesh_servers.model.ensemble_rules import ensemble_rules
 from infermesh_servers.model.ragged_rules import ragged_rules
-from infermesh_servers.model.remarks import BrokenRule
 from infermesh_servers.model.sequence_rules import sequence_rules
 
 #: Height, width and channels, in either order.

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from infermesh.proto.inference.model_config_pb2 import ModelConfig
+from infermesh.remarks import Remark
 from infermesh_native import ONNX_PARAMETERS
 
 from infermesh_servers.model import labels
@@ -10,7 +11,6 @@ from infermesh_servers.model.backends import ONNXRUNTIME, choose_backend
 from infermesh_servers.model.batching_rules import SLO_MS
 from infermesh_servers.model.config_fields import ignored_fields
 from infermesh_servers.model.ragged import PADDING
-from infermesh_servers.model.remarks import Remark
 
 #: Parameters that the server reads itself, of a model of any backend.
 _SERVER_PARAMETERS = (labels.PARAMETER, "allowed_batch_sizes", SLO_MS, PADDING)

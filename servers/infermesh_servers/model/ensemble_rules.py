@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 
 from infermesh.proto.inference.model_config_pb2 import ModelConfig, ModelEnsembling
+from infermesh.remarks import BrokenRule, Path
 
 from infermesh_servers.model.backends import ENSEMBLE
-from infermesh_servers.model.positions import Path
-from infermesh_servers.model.remarks import BrokenRule
 
 _STEPS: Path = ("ensemble_scheduling", 0, "step")
 

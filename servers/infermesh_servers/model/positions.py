@@ -3,8 +3,7 @@
 import re
 from collections.abc import Iterator
 
-#: A field's place in a message: names and, where a field is repeated, the index of the element.
-Path = tuple[str | int, ...]
+from infermesh.remarks import Path
 
 _TOKEN = re.compile(
     r"""(?P<skip>\s+|\#[^\n]*)

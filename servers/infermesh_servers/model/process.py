@@ -9,8 +9,11 @@ import infermesh_native
 from infermesh.errors import ConfigurationError, InfermeshError
 from infermesh.logs import LogFormat, Output, ecs
 from infermesh.otlp.resource import resource
+from infermesh.shutdown import Shutdown
+from infermesh.telemetry import tracing
+from infermesh.telemetry.native_log import NativeLog
 
-from infermesh_servers.model import connections, tracing
+from infermesh_servers.model import connections
 from infermesh_servers.model.breakdown import Breakdowns
 from infermesh_servers.model.connections import Certificates
 from infermesh_servers.model.control import RepositoryControl
@@ -18,13 +21,11 @@ from infermesh_servers.model.listeners import listen
 from infermesh_servers.model.loader import Loader, Outcome, State
 from infermesh_servers.model.log_settings import LogSettings
 from infermesh_servers.model.manager import Manager
-from infermesh_servers.model.native_log import NativeLog
 from infermesh_servers.model.onnxruntime_library import find_library
 from infermesh_servers.model.options import EVERY_MODEL, ModelControlMode, ServeOptions
 from infermesh_servers.model.poller import Poller
 from infermesh_servers.model.readiness import Readiness
 from infermesh_servers.model.repositories import Repository, open_repositories
-from infermesh_servers.model.shutdown import Shutdown
 from infermesh_servers.model.table import print_table
 
 _log = logging.getLogger(__name__)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import infermesh_native
 from infermesh.logs import Traces, ecs, in_traces
 from infermesh.proto.inference.model_config_pb2 import ModelConfig
+from infermesh.tensors import numpy_type, to_array
 
 from infermesh_servers.model import python_model
 from infermesh_servers.model.backends import instance_count
@@ -19,7 +20,6 @@ from infermesh_servers.model.fatal import is_fatal
 from infermesh_servers.model.python_model import ModelContext, Source
 from infermesh_servers.model.python_outputs import ANY_ROWS, BatchError, Outputs
 from infermesh_servers.model.ragged import without_rows
-from infermesh_servers.model.tensors import numpy_type, to_array
 
 if TYPE_CHECKING:
     from infermesh_native import Tensor

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from infermesh.logs import ecs
 from infermesh.proto.inference.model_config_pb2 import ModelConfig
+from infermesh.tensors import numpy_type, to_bytes
 from numpy.typing import NDArray
 
 from infermesh_servers.model.datatypes import wire_name
 from infermesh_servers.model.ragged import divided_by_elements
-from infermesh_servers.model.tensors import numpy_type, to_bytes
 
 if TYPE_CHECKING:
     from infermesh_native import Tensor

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 
 from infermesh.proto.inference import model_config_pb2
 from infermesh.proto.inference.model_config_pb2 import BatchInput, BatchOutput, ModelConfig, ModelInput
+from infermesh.remarks import BrokenRule, Path
 
 from infermesh_servers.model.datatypes import wire_name
-from infermesh_servers.model.positions import Path
 from infermesh_servers.model.ragged import PADDING, end_to_end, padding_parameter
-from infermesh_servers.model.remarks import BrokenRule
 
 #: The types of what is made for a batch.
 _MADE_TYPES = (model_config_pb2.TYPE_INT32, model_config_pb2.TYPE_FP32)

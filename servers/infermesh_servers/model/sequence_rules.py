@@ -5,9 +5,7 @@ from pathlib import PurePosixPath
 
 from infermesh.proto.inference import model_config_pb2
 from infermesh.proto.inference.model_config_pb2 import ModelConfig, ModelSequenceBatching
-
-from infermesh_servers.model.positions import Path
-from infermesh_servers.model.remarks import BrokenRule
+from infermesh.remarks import BrokenRule, Path
 
 _Control = ModelSequenceBatching.Control
 

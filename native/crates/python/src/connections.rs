@@ -1,11 +1,11 @@
 //! What a server's connections are held to: `Tls`, `Limits` and `Rules`, made in Python by keyword.
 
-use infermesh_server::TlsFiles;
+use infermesh_transport::TlsFiles;
 use pyo3::{exceptions::PyValueError, prelude::*};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 #[pyclass(frozen, module = "infermesh_native")]
-pub struct Tls(Arc<infermesh_server::Tls>);
+pub struct Tls(Arc<infermesh_transport::Tls>);
 
 #[pymethods]
 impl Tls {
@@ -26,13 +26,13 @@ impl Tls {
                 )));
             }
         };
-        let files = TlsFiles { certificate, key, authorities, protocol };
-        Ok(Self(Arc::new(infermesh_server::Tls::load(files).map_err(PyValueError::new_err)?)))
+        let files = TlsFiles { certificate, key, authorities };
+        Ok(Self(Arc::new(infermesh_transport::Tls::load(files, protocol).map_err(PyValueError::new_err)?)))
     }
 }
 
 impl Tls {
-    pub fn shared(&self) -> Arc<infermesh_server::Tls> {
+    pub fn shared(&self) -> Arc<infermesh_transport::Tls> {
         self.0.clone()
     }
 }
@@ -74,7 +74,7 @@ impl Limits {
 
 #[pyclass(frozen, from_py_object, module = "infermesh_native")]
 #[derive(Clone, Default)]
-pub struct Rules(pub infermesh_server::Rules);
+pub struct Rules(pub infermesh_transport::Rules);
 
 #[pymethods]
 impl Rules {
@@ -103,7 +103,7 @@ impl Rules {
         max_ping_strikes: u32,
         write_timeout: f64,
     ) -> PyResult<Self> {
-        Ok(Self(infermesh_server::Rules {
+        Ok(Self(infermesh_transport::Rules {
             max_age: max_age.map(seconds).transpose()?,
             max_age_grace: max_age_grace.map(seconds).transpose()?,
             keepalive_time: seconds(keepalive_time)?,

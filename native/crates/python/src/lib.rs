@@ -6,6 +6,7 @@ mod connections;
 mod control;
 mod load;
 mod log;
+mod proxy;
 mod server;
 
 use pyo3::prelude::*;
@@ -31,6 +32,7 @@ mod _native {
         FatalError, ModelError,
         connections::{Limits, Rules, Tls},
         load::{Histogram, LoadGenerator, NullServer},
+        proxy::Proxy,
         server::Server,
     };
 

@@ -235,7 +235,7 @@ impl Server {
     }
 }
 
-fn seconds(timeout: f64) -> Duration {
+pub fn seconds(timeout: f64) -> Duration {
     Duration::try_from_secs_f64(timeout).unwrap_or(Duration::MAX)
 }
 

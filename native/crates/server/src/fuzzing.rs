@@ -7,10 +7,10 @@ use crate::{
     inference::validate::{Valid, validate},
     memory::shared_memory::Regions,
     models::Version,
-    peer::authority::Lenient,
 };
 use bytes::Bytes;
 use infermesh_batcher::{Backend, Tensor, TensorView};
+use infermesh_transport::peer::authority::Lenient;
 use infermesh_wire::{
     DataType, Error,
     datatype::elements,

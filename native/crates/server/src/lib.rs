@@ -2,9 +2,8 @@
 //!
 //! One way through, and a folder imports only from those below it in this list:
 //!
-//! - `network` accepts connections and hands each to a thread, behind `tls` where that is wanted;
+//! - `connection` is what is spoken on those that the crate `transport` accepts;
 //! - `grpc` and `http` are the two edges: they turn what comes in into requests, and write the answers;
-//! - `peer` stands between an edge and its socket, and holds the other side to what it may do;
 //! - `control` answers what is no inference;
 //! - `inference` takes a request through its model: validate, queue, wait, present;
 //! - `observe` tells of it in traces, the log and metrics;
@@ -15,6 +14,7 @@
 //! threads have in common: made of parts of the folders, and looked at by most of them.
 
 mod breakdown;
+mod connection;
 mod control;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -23,12 +23,9 @@ mod http;
 mod inference;
 mod memory;
 mod models;
-mod network;
 mod observe;
-mod peer;
 mod server;
 mod shared;
-mod tls;
 
 pub use breakdown::Breakdown;
 pub use control::settings::{LogControl, Setting};
@@ -37,6 +34,4 @@ pub use models::{
     Version,
     registry::{Control, Registry},
 };
-pub use peer::rules::Rules;
 pub use server::{Server, Settings};
-pub use tls::{Files as TlsFiles, Tls};

@@ -2,28 +2,26 @@
 
 use crate::{
     breakdown::{Breakdown, on_fatal},
+    connection::{Protocol, serving},
     control::settings::LogControl,
     grpc::reflection::Index,
     inference::cache::Cache,
-    memory::{
-        budget::Budget,
-        shared_memory::{Access, SharedMemory},
-    },
+    memory::shared_memory::{Access, SharedMemory},
     models::{
         Version,
         registry::{Control, Registry},
     },
-    network::{
-        listener::{self, Endpoint, Listener},
-        thread::{NetworkThread, Protocol},
-    },
     observe::{faults, metrics::Machine},
-    peer::{complaints::Complaints, rules::Rules},
     shared::Shared,
-    tls::Tls,
 };
 use infermesh_batcher::{Backend, Scheduler};
 use infermesh_telemetry::{Log, Traces};
+use infermesh_transport::{
+    Connections, Rules, Terms, Tls,
+    budget::Budget,
+    listener::{self, Endpoint, Listener},
+    thread::NetworkThread,
+};
 use infermesh_wire::{Error, proto::inference::ModelConfig};
 use std::{
     collections::HashMap,
@@ -37,7 +35,7 @@ use std::{
     thread,
     time::Duration,
 };
-use tokio::{runtime, sync::watch, time::timeout};
+use tokio::runtime;
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -61,7 +59,7 @@ pub struct Settings {
 
 pub struct Server {
     shared: Arc<Shared>,
-    threads: Mutex<Vec<NetworkThread>>,
+    threads: Mutex<Vec<NetworkThread<Protocol>>>,
     /// Runs the listeners and the end; requests never come here.
     control: runtime::Runtime,
     breakdowns: Sender<Breakdown>,
@@ -71,15 +69,15 @@ pub struct Server {
 impl Server {
     /// Starts the network threads. Fails with INTERNAL if the system refuses one.
     pub fn start(settings: Settings) -> Result<Self, Error> {
+        let log = Arc::<Log>::default();
+        let connections = Connections::new(settings.rules, settings.max_connections, log.clone());
         let shared = Arc::new(Shared {
             name: settings.name,
             version: settings.version,
             max_message_bytes: settings.max_message_bytes,
             max_input_bytes: settings.max_input_bytes,
-            max_connections: settings.max_connections,
-            rules: settings.rules,
+            connections: Arc::new(connections),
             budget: Arc::new(Budget::new(settings.memory_budget_bytes)),
-            complaints: Complaints::default(),
             registry: Registry::default(),
             control: OnceLock::new(),
             log_control: OnceLock::new(),
@@ -89,18 +87,19 @@ impl Server {
                 0 => None,
                 limit => Some(Arc::new(Cache::new(limit))),
             },
-            log: Arc::default(),
+            log,
             traces: Traces::default(),
             machine: Machine::default(),
-            draining: watch::Sender::new(false),
-            connections: watch::Sender::new(()),
         });
         let count = match settings.io_threads {
             0 => thread::available_parallelism().map_or(1, |cores| cores.get()),
             count => count,
         };
         let threads = (0..count)
-            .map(|index| NetworkThread::start(index, shared.clone()))
+            .map(|index| {
+                let shared = shared.clone();
+                NetworkThread::start(index, move || serving(shared))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let control = runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -120,7 +119,7 @@ impl Server {
 
     /// Binds and serves gRPC on a unix socket.
     pub fn listen_unix(&self, path: &Path) -> io::Result<()> {
-        self.accept(listener::bind_unix(path)?, Protocol::Grpc, None);
+        self.accept(listener::bind_unix(path)?, Protocol::Grpc, Terms::Plaintext);
         Ok(())
     }
 
@@ -143,17 +142,17 @@ impl Server {
     ) -> io::Result<SocketAddr> {
         let (listener, address) = listener::bind_tcp(host, port)?;
         if let Some(tls) = &tls {
-            let follow = tls.clone().follow(self.shared.log.clone(), self.shared.draining.subscribe());
+            let follow = tls.clone().follow(self.shared.log.clone(), self.shared.connections.clone());
             self.control.spawn(follow);
         }
-        self.accept(listener, protocol, tls);
+        self.accept(listener, protocol, tls.map(Terms::Tls).unwrap_or_default());
         Ok(address)
     }
 
-    fn accept(&self, listener: Listener, protocol: Protocol, tls: Option<Arc<Tls>>) {
+    fn accept(&self, listener: Listener, protocol: Protocol, terms: Terms) {
         let threads = self.lock_threads().iter().map(|thread| thread.inbox.clone()).collect();
-        let shared = self.shared.clone();
-        self.control.spawn(listener.run(Endpoint { protocol, tls, threads, shared }));
+        let (counts, connections) = (protocol != Protocol::Metrics, self.shared.connections.clone());
+        self.control.spawn(listener.run(Endpoint { protocol, counts, terms, threads, connections }));
     }
 
     pub fn registry(&self) -> &Registry {
@@ -224,10 +223,9 @@ impl Server {
     /// is left then is cut.
     pub fn drain(&self, limit: Duration) -> bool {
         self.shared.registry.set_ready(false);
-        self.shared.draining.send_replace(true);
+        self.shared.connections.drain();
         self.shared.registry.wind_down();
-        let finished =
-            self.control.block_on(async { timeout(limit, self.shared.connections.closed()).await.is_ok() });
+        let finished = self.control.block_on(self.shared.connections.ended(limit));
         for thread in std::mem::take(&mut *self.lock_threads()) {
             thread.stop();
         }
@@ -238,7 +236,7 @@ impl Server {
         finished
     }
 
-    fn lock_threads(&self) -> std::sync::MutexGuard<'_, Vec<NetworkThread>> {
+    fn lock_threads(&self) -> std::sync::MutexGuard<'_, Vec<NetworkThread<Protocol>>> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

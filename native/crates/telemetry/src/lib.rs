@@ -3,10 +3,11 @@
 //!
 //! `log` holds records for the process's log. A trace begins with `context` (the caller's) and `rules` (whether to
 //! record it), becomes `span`s, and leaves as `otlp`; `traces` holds that together. `outbox` is the queue between the
-//! request path and whoever sends or writes.
+//! request path and whoever sends or writes. `metrics` writes what Prometheus reads.
 
 pub mod context;
 pub mod log;
+pub mod metrics;
 mod otlp;
 pub mod outbox;
 pub mod rules;

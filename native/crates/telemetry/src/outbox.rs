@@ -11,12 +11,13 @@ use std::{
 /// Nobody waits longer, so that no moment is out of a clock's reach.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// When what is in the queue is worth taking.
+/// When what is in the queue is worth taking. An item counts as one, or as what it weighs
+/// (`Outbox::weighing`).
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// Items that may wait; what comes then is dropped.
+    /// What may wait; what comes then is dropped.
     pub capacity: usize,
-    /// So many are handed out at once, at most.
+    /// So much is handed out at once, at most, but one item in any case.
     pub batch: usize,
     /// A smaller batch is handed out when its oldest item has waited this long.
     pub delay: Duration,
@@ -25,6 +26,7 @@ pub struct Pace {
 #[derive(Debug)]
 pub struct Outbox<T> {
     state: Mutex<State<T>>,
+    weigh: fn(&T) -> usize,
     news: Condvar,
     taken: AtomicU64,
     dropped: AtomicU64,
@@ -34,6 +36,8 @@ pub struct Outbox<T> {
 struct State<T> {
     pace: Pace,
     items: Vec<T>,
+    /// Of all items.
+    weight: usize,
     /// When the oldest item came.
     since: Option<Instant>,
     flushing: bool,
@@ -41,9 +45,16 @@ struct State<T> {
 
 impl<T> Outbox<T> {
     pub fn new(pace: Pace) -> Self {
-        let state = State { pace, items: Vec::new(), since: None, flushing: false };
+        Self::weighing(pace, |_| 1)
+    }
+
+    /// A queue whose items differ so much that their number bounds nothing: the pace is in what `weigh`
+    /// returns, which has to be the same each time.
+    pub fn weighing(pace: Pace, weigh: fn(&T) -> usize) -> Self {
+        let state = State { pace, items: Vec::new(), weight: 0, since: None, flushing: false };
         Self {
             state: Mutex::new(state),
+            weigh,
             news: Condvar::new(),
             taken: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
@@ -58,15 +69,18 @@ impl<T> Outbox<T> {
     pub fn post(&self, items: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>) {
         let items = items.into_iter();
         let mut state = self.lock();
-        if state.items.len() + items.len() > state.pace.capacity {
-            self.dropped.fetch_add(items.len() as u64, Relaxed);
+        let (count, before) = (state.items.len(), state.weight);
+        state.items.extend(items);
+        let after = before.saturating_add(self.weight(&state.items[count..]));
+        if after > state.pace.capacity {
+            let refused = state.items.split_off(count);
+            drop(state);
+            self.dropped.fetch_add(refused.len() as u64, Relaxed);
             return;
         }
-        let before = state.items.len();
-        state.items.extend(items);
-        let after = state.items.len();
+        state.weight = after;
         // The reader sleeps until the first, and then until a batch is full or due.
-        let first = before == 0 && after > 0;
+        let first = count == 0 && !state.items.is_empty();
         if first {
             state.since = Some(Instant::now());
         }
@@ -83,12 +97,13 @@ impl<T> Outbox<T> {
         loop {
             let now = Instant::now();
             let due = state.since.map(|since| since + state.pace.delay);
-            let ready = state.items.len() >= state.pace.batch
+            let ready = state.weight >= state.pace.batch
                 || state.flushing && !state.items.is_empty()
                 || due.is_some_and(|due| due <= now);
             if ready {
-                let size = state.items.len().min(state.pace.batch);
+                let size = self.batch(&state);
                 let rest = state.items.split_off(size);
+                state.weight -= self.weight(&state.items);
                 // What is left came later; when exactly does not matter, as it is more than a batch or young.
                 state.since = (!rest.is_empty()).then_some(now);
                 self.taken.fetch_add(size as u64, Relaxed);
@@ -101,6 +116,21 @@ impl<T> Outbox<T> {
             }
             state = self.news.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// How many of the items make a batch.
+    fn batch(&self, state: &State<T>) -> usize {
+        let mut room = state.pace.batch;
+        let fit = |item: &&T| {
+            let left = room.checked_sub((self.weigh)(item));
+            room = left.unwrap_or(0);
+            left.is_some()
+        };
+        state.items.iter().take_while(fit).count().max(1).min(state.items.len())
+    }
+
+    fn weight(&self, items: &[T]) -> usize {
+        items.iter().map(self.weigh).fold(0, usize::saturating_add)
     }
 
     /// From now on nothing is kept back: `take` returns at once.
@@ -159,6 +189,21 @@ mod tests {
         outbox.post([3, 4]);
         outbox.post([5]);
         assert_eq!((outbox.dropped(), outbox.take(HOUR)), (2, vec![1, 2, 5]));
+    }
+
+    #[test]
+    fn what_items_weigh_bounds_the_queue_and_its_batches() {
+        let outbox = Outbox::weighing(Pace { capacity: 10, batch: 4, delay: HOUR }, |item| *item as usize);
+        outbox.post([3, 1]);
+        outbox.post([7]);
+        outbox.post([5]);
+        assert_eq!((outbox.dropped(), outbox.take(HOUR)), (1, vec![3, 1]));
+        // An item that is more than a batch leaves alone.
+        outbox.post([2]);
+        assert_eq!(outbox.take(HOUR), [5]);
+        assert!(outbox.take(Duration::ZERO).is_empty());
+        outbox.flush();
+        assert_eq!((outbox.take(HOUR), outbox.taken()), (vec![2], 4));
     }
 
     #[test]

@@ -11,10 +11,12 @@ pub enum Code {
     DeadlineExceeded = 4,
     NotFound = 5,
     AlreadyExists = 6,
+    PermissionDenied = 7,
     ResourceExhausted = 8,
     Unimplemented = 12,
     Internal = 13,
     Unavailable = 14,
+    Unauthenticated = 16,
 }
 
 impl Code {
@@ -26,10 +28,12 @@ impl Code {
             Self::DeadlineExceeded,
             Self::NotFound,
             Self::AlreadyExists,
+            Self::PermissionDenied,
             Self::ResourceExhausted,
             Self::Unimplemented,
             Self::Internal,
             Self::Unavailable,
+            Self::Unauthenticated,
         ];
         all.into_iter().find(|&code| code as u32 == number)
     }
@@ -42,10 +46,12 @@ impl Code {
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::NotFound => "NOT_FOUND",
             Self::AlreadyExists => "ALREADY_EXISTS",
+            Self::PermissionDenied => "PERMISSION_DENIED",
             Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
             Self::Unimplemented => "UNIMPLEMENTED",
             Self::Internal => "INTERNAL",
             Self::Unavailable => "UNAVAILABLE",
+            Self::Unauthenticated => "UNAUTHENTICATED",
         }
     }
 }

@@ -57,6 +57,26 @@ pub fn encode_message(message: &str) -> String {
     encoded
 }
 
+/// What `encode_message` made, or anybody else: what is not percent-encoded as it should be is taken as it stands.
+pub fn decode_message(encoded: &[u8]) -> String {
+    let mut decoded = Vec::with_capacity(encoded.len());
+    let mut rest = encoded;
+    while let Some((&byte, after)) = rest.split_first() {
+        let digit = |at: usize| after.get(at).and_then(|&digit| (digit as char).to_digit(16));
+        match (byte, digit(0).zip(digit(1))) {
+            (b'%', Some((high, low))) => {
+                decoded.push((high << 4 | low) as u8);
+                rest = &after[2..];
+            }
+            _ => {
+                decoded.push(byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
 /// How a request's messages are compressed (`grpc-encoding`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Encoding {
@@ -128,6 +148,15 @@ mod tests {
     #[test]
     fn messages_stay_printable() {
         assert_eq!(encode_message("100% \u{fc}\n"), "100%25 %C3%BC%0A");
+    }
+
+    #[test]
+    fn messages_are_decoded() {
+        for message in ["100% \u{fc}\n", "", "%zz", "a b"] {
+            assert_eq!(decode_message(encode_message(message).as_bytes()), message);
+        }
+        assert_eq!(decode_message(b"%zz%+f%2%"), "%zz%+f%2%");
+        assert_eq!(decode_message(b"%ff"), "\u{fffd}");
     }
 
     #[test]

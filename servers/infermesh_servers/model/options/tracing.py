@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import typer
+from infermesh.telemetry.trace_config import TraceConfig
 
-from infermesh_servers.model.trace_config import TraceConfig
+from infermesh_servers.model.trace_flags import read_flags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,4 +30,4 @@ class TraceOptions:
     @property
     def tracing(self) -> TraceConfig:
         """All that the flag and the environment say. Raises ConfigurationError."""
-        return TraceConfig.of(self.trace_config, os.environ)
+        return read_flags(self.trace_config, os.environ)

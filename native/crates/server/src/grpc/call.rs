@@ -1,13 +1,13 @@
 //! One gRPC call over an HTTP/2 stream: messages in, messages and a status out.
 
-use crate::{
-    inference::infer::deadline,
-    memory::{budget::Hold, buffers::Buffer},
-    peer::tally::{Tally, Unsent},
-};
+use crate::{inference::infer::deadline, memory::buffers::Buffer};
 use bytes::{Buf, Bytes};
 use h2::{RecvStream, SendStream, server::SendResponse};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header::CONTENT_TYPE};
+use infermesh_transport::{
+    budget::Hold,
+    peer::tally::{Tally, Unsent},
+};
 use infermesh_wire::{
     Code, Error,
     framing::{ACCEPTED_ENCODINGS, Encoding, PREFIX, encode_message, too_large},

@@ -42,7 +42,7 @@ pub fn list(local: &Local) -> HealthListResponse {
 /// The status now and whenever it changes, until the client leaves or the server shuts down.
 pub async fn watch(local: Rc<Local>, mut messages: Messages, mut reply: Reply) {
     let mut ready = local.shared.registry.watch_ready();
-    let mut draining = local.shared.draining.subscribe();
+    let mut draining = local.shared.connections.draining();
     let request = reply
         .guard(pin!(async {
             let message = messages.only().await?;

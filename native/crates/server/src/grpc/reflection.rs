@@ -109,7 +109,7 @@ fn error(code: Code, message: String) -> MessageResponse {
 
 /// Answers one question after the other until the client has no more.
 pub async fn serve(local: Rc<Local>, mut messages: Messages, mut reply: Reply) {
-    let mut draining = local.shared.draining.subscribe();
+    let mut draining = local.shared.connections.draining();
     let outcome = loop {
         let question = reply
             .guard(pin!(async {

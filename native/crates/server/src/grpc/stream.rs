@@ -8,7 +8,6 @@ use crate::{
         decoupled::{self, Answers, FINAL_RESPONSE, final_response},
         infer::{self, Done, Pending, Terms},
     },
-    memory::budget::Hold,
     observe::watch::{Origin, Watch},
     shared::{Local, shutting_down},
 };
@@ -18,6 +17,7 @@ use futures_util::{
     stream::{self, FuturesOrdered, SelectAll},
 };
 use http::HeaderMap;
+use infermesh_transport::budget::Hold;
 use infermesh_wire::{
     Error,
     framing::frame,
@@ -46,7 +46,7 @@ pub async fn serve(
 ) {
     reply.headers();
     let deadline = reply.deadline();
-    let mut draining = local.shared.draining.subscribe();
+    let mut draining = local.shared.connections.draining();
     let mut under_way = FuturesOrdered::new();
     let mut decoupled = SelectAll::new();
     let mut reading = true;

@@ -1,9 +1,9 @@
 //! An answer on its way out.
 
-use crate::memory::budget::{Hold, Purse};
 use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
+use infermesh_transport::budget::{Hold, Purse};
 use std::{
     collections::VecDeque,
     convert::Infallible,

@@ -1,7 +1,7 @@
 //! Receives a request's body, within limits of size and time.
 
 use crate::{
-    memory::{budget::Hold, buffers::Buffer},
+    memory::buffers::Buffer,
     shared::{Local, shutting_down},
 };
 use bytes::Bytes;
@@ -9,6 +9,7 @@ use http::HeaderMap;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use infermesh_rest::encoding::encoding;
+use infermesh_transport::budget::Hold;
 use infermesh_wire::{
     Code, Error,
     framing::{Encoding, too_large},
@@ -98,7 +99,7 @@ async fn take(
 }
 
 async fn next(local: &Local, body: &mut Incoming) -> Result<Option<Bytes>, Error> {
-    let mut draining = local.shared.draining.subscribe();
+    let mut draining = local.shared.connections.draining();
     loop {
         let frame = tokio::select! {
             biased;

@@ -6,7 +6,7 @@ use crate::{
         infer::{Done, Pending, Terms, deadline, enqueue},
         validate::{Valid, validate_with},
     },
-    memory::{budget::Hold, shared_memory::Regions},
+    memory::shared_memory::Regions,
     models::{Port, Version},
     observe::watch::{Edge, Origin, Watch},
     shared::Local,
@@ -21,6 +21,7 @@ use infermesh_rest::{
     raw, status,
     tensor::{check_has_json_form, from_json},
 };
+use infermesh_transport::budget::Hold;
 use infermesh_wire::{
     DataType, Error,
     request::{InferRequest, InputTensor, Parameters},

@@ -4,9 +4,8 @@ use super::answer::Answer;
 use crate::{observe::metrics, shared::Local};
 use hyper::{Method, Request, body::Incoming};
 use infermesh_rest::answer;
+use infermesh_telemetry::metrics::CONTENT_TYPE;
 use std::rc::Rc;
-
-const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Answers one request on a metrics listener.
 pub async fn serve(local: Rc<Local>, request: Request<Incoming>) -> Answer {

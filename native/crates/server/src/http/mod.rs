@@ -1,12 +1,11 @@
 //! The HTTP edge: the v2 protocol in JSON, and metrics. The engine behind it is the one that gRPC has.
 //!
-//! `connection` speaks HTTP/1.1, `body` receives, `route` asks for what a path stands for, `infer` for an
-//! inference. What the protocol says over HTTP, and how, is the crate `rest`. `answer` writes, `errors` maps.
+//! `body` receives, `route` asks for what a path stands for, `infer` for an inference.
+//! What the protocol says over HTTP, and how, is the crate `rest`. `answer` writes, `errors` maps.
 
-mod answer;
+pub mod answer;
 mod body;
-pub mod connection;
-mod errors;
+pub mod errors;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod infer;

@@ -3,7 +3,6 @@
 use super::{answer::Answer as Sent, body, errors, infer};
 use crate::{
     control::{describe, settings, shared_memory, statistics},
-    memory::budget::Hold,
     shared::Local,
 };
 use bytes::Bytes;
@@ -13,6 +12,7 @@ use infermesh_rest::{
     path::{Action, Aspect, Memory, Route},
     repository,
 };
+use infermesh_transport::budget::Hold;
 use infermesh_wire::{
     Error,
     proto::inference::{

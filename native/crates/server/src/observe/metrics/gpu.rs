@@ -1,6 +1,6 @@
 //! GPUs, under Triton's names, as NVIDIA's management library sees them. Without the library there are none.
 
-use super::text::{Text, escaped};
+use infermesh_telemetry::metrics::{Text, text::escaped};
 use libloading::Library;
 use std::{
     ffi::{CStr, c_char, c_int, c_uint, c_void},

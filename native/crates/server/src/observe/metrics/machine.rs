@@ -1,6 +1,6 @@
 //! The machine's processors and memory, under Triton's names.
 
-use super::{process::kilobytes, text::Text};
+use infermesh_telemetry::metrics::{Text, process::kilobytes};
 use std::{
     fs,
     sync::{Mutex, PoisonError},

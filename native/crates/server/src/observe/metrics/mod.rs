@@ -1,17 +1,15 @@
-//! What Prometheus reads: `models` under Triton's names and as histograms, `server` about itself, `process` and
-//! `machine` from the system, `gpu` from NVIDIA's library where there is one. `text` writes the format.
+//! What Prometheus reads: `models` under Triton's names and as histograms, `server` about itself, `machine` from the
+//! system, `gpu` from NVIDIA's library where there is one. The process and the format are `telemetry`'s.
 
 mod gpu;
 mod machine;
 mod models;
-mod process;
 mod server;
-mod text;
 
 pub use machine::Machine;
 
 use crate::shared::Shared;
-use text::Text;
+use infermesh_telemetry::metrics::{Text, process};
 
 /// Everything, in the text format. Reads files and asks devices: not for a network thread.
 pub fn expose(shared: &Shared) -> String {

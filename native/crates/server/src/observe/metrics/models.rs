@@ -1,12 +1,12 @@
 //! What model versions did: Triton's counters under Triton's names, and histograms, which it has not.
 
-use super::text::{Text, escaped};
 use crate::models::registry::{Entry, Registry};
 use infermesh_batcher::{
     Failure,
-    histogram::{Durations, Sizes},
+    histogram::{Durations, Histogram, Sizes},
     stats::Counters,
 };
+use infermesh_telemetry::metrics::{Text, text::escaped};
 
 struct Sample {
     /// Model and version.
@@ -169,12 +169,24 @@ fn write_samples(text: &mut Text, samples: &[Sample]) {
     let used = || samples.iter().filter(|sample| sample.counters.executions > 0);
     for (name, help, pick) in DURATIONS {
         text.family(name, "histogram", help);
-        used().for_each(|sample| text.histogram(name, &sample.labels, pick(&sample.counters), 1e9));
+        used().for_each(|sample| write_histogram(text, name, sample, pick(&sample.counters), 1e9));
     }
     for (name, help, pick) in SIZES {
         text.family(name, "histogram", help);
-        used().for_each(|sample| text.histogram(name, &sample.labels, pick(&sample.counters), 1.0));
+        used().for_each(|sample| write_histogram(text, name, sample, pick(&sample.counters), 1.0));
     }
+}
+
+/// What it counted is shown divided by `unit`.
+fn write_histogram<const FIRST: u64, const BUCKETS: usize>(
+    text: &mut Text,
+    name: &str,
+    sample: &Sample,
+    histogram: &Histogram<FIRST, BUCKETS>,
+    unit: f64,
+) {
+    let cumulative = histogram.cumulative().map(|(bound, count)| (bound as f64 / unit, count));
+    text.histogram(name, &sample.labels, cumulative, histogram.count(), histogram.sum() as f64 / unit);
 }
 
 /// As Triton names it.

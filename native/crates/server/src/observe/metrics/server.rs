@@ -1,14 +1,14 @@
 //! The server about itself.
 
-use super::text::Text;
 use crate::shared::Shared;
+use infermesh_telemetry::metrics::Text;
 
 pub fn write(text: &mut Text, shared: &Shared) {
     text.single(
         "infermesh_connections",
         "gauge",
         "Open connections, all protocols",
-        shared.connections.receiver_count(),
+        shared.connections.count(),
     );
     if let Some(usage) = shared.cache.as_ref().map(|cache| cache.usage()) {
         text.single("infermesh_cache_bytes", "gauge", "Memory of the response cache in use", usage.bytes);

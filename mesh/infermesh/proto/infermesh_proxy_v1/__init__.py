@@ -1,0 +1,1 @@
+"""Generated stubs of the protobuf package infermesh.proxy.v1."""

@@ -1,0 +1,132 @@
+//! What a client gets: an upstream's response or our own, watched until its end.
+
+use crate::{
+    body::{Body, Lost, Piece},
+    headers::{GRPC_MESSAGE, GRPC_STATUS, grpc_status},
+    watch::Watch,
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, header::CONTENT_TYPE};
+use http_body::SizeHint;
+use infermesh_rest::status;
+use infermesh_wire::{Code, Error, framing::encode_message};
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// The body of an answer.
+pub struct Answer {
+    body: Body,
+    /// How an error becomes the end of it.
+    grpc: bool,
+    expiry: Option<Pin<Box<Sleep>>>,
+    watch: Option<Box<Watch>>,
+    ended: bool,
+}
+
+impl Answer {
+    /// `deadline`: when the client stops waiting for its end.
+    pub fn new(body: Body, grpc: bool, deadline: Option<Instant>, watch: Box<Watch>) -> Self {
+        let expiry = if body.is_end() { None } else { deadline.map(|at| Box::pin(sleep_until(at))) };
+        Self { body, grpc, expiry, watch: Some(watch), ended: false }
+    }
+
+    /// The next piece; `None` at the end. An upstream that is lost on the way ends a gRPC call with a status; of anything
+    /// else there is no end.
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Piece, Lost>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        match self.body.poll(context) {
+            Poll::Ready(Some(Ok(Piece::Data(data)))) => {
+                if let Some(watch) = &mut self.watch {
+                    watch.passed(data.len());
+                }
+                Poll::Ready(Some(Ok(Piece::Data(data))))
+            }
+            Poll::Ready(Some(Ok(Piece::Trailers(trailers)))) => {
+                self.end(grpc_status(&trailers));
+                Poll::Ready(Some(Ok(Piece::Trailers(trailers))))
+            }
+            Poll::Ready(Some(Err(lost))) => {
+                let error = Error::new(Code::Unavailable, format!("the upstream was lost: {lost}"));
+                Poll::Ready(Some(self.fail(&error, lost)))
+            }
+            Poll::Ready(None) => {
+                self.end(None);
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                let expired =
+                    self.expiry.as_mut().is_some_and(|expiry| expiry.as_mut().poll(context).is_ready());
+                if !expired {
+                    return Poll::Pending;
+                }
+                Poll::Ready(Some(
+                    self.fail(&Error::deadline_exceeded(), Lost::new("the deadline has passed")),
+                ))
+            }
+        }
+    }
+
+    fn fail(&mut self, error: &Error, lost: Lost) -> Result<Piece, Lost> {
+        if let Some(watch) = self.watch.take() {
+            watch.broken(error, &lost);
+        }
+        self.ended = true;
+        self.body = Body::Empty;
+        if self.grpc { Ok(Piece::Trailers(status_headers(error))) } else { Err(lost) }
+    }
+
+    fn end(&mut self, status: Option<u16>) {
+        self.ended = true;
+        if let Some(watch) = self.watch.take() {
+            watch.ended(status);
+        }
+    }
+
+    /// Whether it is known that nothing more comes.
+    pub fn is_end(&self) -> bool {
+        self.ended || self.body.is_end()
+    }
+
+    /// It has been handed over as a whole, without a look at its end.
+    pub fn finish(mut self) {
+        self.end(None);
+    }
+
+    /// So many bytes of it have been passed on.
+    pub fn release(&mut self, bytes: usize) {
+        self.body.release(bytes);
+    }
+
+    pub fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// An error as this edge says it: gRPC's status in the headers alone (Trailers-Only), which other proxies need in order to
+/// see it; JSON over HTTP.
+pub fn refusal(error: &Error, grpc: bool) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    if grpc {
+        *response.headers_mut() = status_headers(error);
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        return response;
+    }
+    *response.status_mut() = status(error);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let text = serde_json::json!({ "error": error.message }).to_string();
+    response.map(|_| Body::from(Bytes::from(text)))
+}
+
+fn status_headers(error: &Error) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.insert(GRPC_STATUS, HeaderValue::from(error.code as u16));
+    if let Ok(message) = HeaderValue::try_from(encode_message(&error.message)) {
+        headers.insert(GRPC_MESSAGE, message);
+    }
+    headers
+}

@@ -1,0 +1,175 @@
+//! A body on its way through, whatever carries it.
+
+use bytes::Bytes;
+use h2::RecvStream;
+use http::HeaderMap;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+/// What comes out of a body: bytes, and at its end perhaps trailers.
+#[derive(Debug)]
+pub enum Piece {
+    Data(Bytes),
+    Trailers(HeaderMap),
+}
+
+/// A body that does not come to its end.
+#[derive(Debug, Clone)]
+pub struct Lost {
+    pub why: String,
+    /// Its sender says that nothing was done with the request.
+    pub refused: bool,
+    /// Its sender has given it up, rather than the connection being gone.
+    pub reset: Option<h2::Reason>,
+}
+
+impl Lost {
+    pub fn new(why: impl Into<String>) -> Self {
+        Self { why: why.into(), refused: false, reset: None }
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl std::error::Error for Lost {}
+
+impl From<h2::Error> for Lost {
+    fn from(error: h2::Error) -> Self {
+        let refused = error.reason() == Some(h2::Reason::REFUSED_STREAM)
+            || error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR);
+        let reset = if error.is_reset() { error.reason() } else { None };
+        Self { why: error.to_string(), refused, reset }
+    }
+}
+
+impl From<hyper::Error> for Lost {
+    fn from(error: hyper::Error) -> Self {
+        // hyper's own words are short; the reason is below.
+        let why = match std::error::Error::source(&error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        };
+        Self { why, refused: error.is_canceled(), reset: None }
+    }
+}
+
+/// Where the bytes come from.
+#[derive(Debug, Default)]
+pub enum Body {
+    #[default]
+    Empty,
+    /// Made here, in the buffers it was made in.
+    Own(VecDeque<Bytes>),
+    /// Nothing but trailers.
+    Trailers(Box<HeaderMap>),
+    Http1(Incoming),
+    Http2(RecvStream),
+    /// The first piece has been looked at.
+    Begun(Bytes, RecvStream),
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        if bytes.is_empty() { Self::Empty } else { Self::Own(VecDeque::from([bytes])) }
+    }
+}
+
+impl Body {
+    /// The next piece; `None` at the end. After a wait of `Pending` the body wakes whoever polled it last.
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Piece, Lost>>> {
+        match self {
+            Self::Empty => Poll::Ready(None),
+            Self::Trailers(trailers) => {
+                let trailers = std::mem::take(&mut **trailers);
+                *self = Self::Empty;
+                Poll::Ready(Some(Ok(Piece::Trailers(trailers))))
+            }
+            Self::Begun(..) => {
+                let Self::Begun(first, stream) = std::mem::take(self) else { return Poll::Ready(None) };
+                *self = Self::Http2(stream);
+                Poll::Ready(Some(Ok(Piece::Data(first))))
+            }
+            Self::Own(pieces) => Poll::Ready(pieces.pop_front().map(|piece| Ok(Piece::Data(piece)))),
+            Self::Http1(incoming) => {
+                let frame = ready!(Pin::new(incoming).poll_frame(context));
+                Poll::Ready(frame.map(|frame| match frame?.into_data() {
+                    Ok(data) => Ok(Piece::Data(data)),
+                    Err(frame) => Ok(Piece::Trailers(frame.into_trailers().unwrap_or_default())),
+                }))
+            }
+            Self::Http2(stream) => {
+                if let Some(data) = ready!(stream.poll_data(context)) {
+                    return Poll::Ready(Some(data.map(Piece::Data).map_err(Lost::from)));
+                }
+                let trailers = ready!(stream.poll_trailers(context)).map_err(Lost::from);
+                Poll::Ready(trailers.transpose().map(|trailers| trailers.map(Piece::Trailers)))
+            }
+        }
+    }
+
+    /// Whether it is known that nothing more comes.
+    pub fn is_end(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Trailers(_) | Self::Begun(..) => false,
+            Self::Own(pieces) => pieces.is_empty(),
+            Self::Http1(incoming) => incoming.is_end_stream(),
+            Self::Http2(stream) => stream.is_end_stream(),
+        }
+    }
+
+    /// Waits for the first piece of an upstream's answer, without taking it: whoever may still ask another upstream wants to
+    /// know whether this one has anything to say. Trailers that come first are all there is.
+    pub async fn begin(self) -> Result<Self, Lost> {
+        let Self::Http2(mut stream) = self else { return Ok(self) };
+        let first = poll_fn(|context| {
+            Poll::Ready(match ready!(stream.poll_data(context)) {
+                Some(data) => Ok(Some(data?)),
+                None => Ok(None),
+            })
+        });
+        if let Some(first) = first.await.map_err(|error: h2::Error| Lost::from(error))? {
+            return Ok(Self::Begun(first, stream));
+        }
+        let trailers = poll_fn(|context| stream.poll_trailers(context)).await.map_err(Lost::from)?;
+        Ok(trailers.map_or(Self::Empty, |trailers| Self::Trailers(Box::new(trailers))))
+    }
+
+    /// So many bytes have been passed on: their sender may send as many more.
+    pub fn release(&mut self, bytes: usize) {
+        if let Self::Http2(stream) = self {
+            // Fails only on a stream that is gone, which the next read reports.
+            let _ = stream.flow_control().release_capacity(bytes);
+        }
+    }
+
+    pub fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Own(pieces) => SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum()),
+            Self::Http1(incoming) => incoming.size_hint(),
+            Self::Trailers(_) | Self::Http2(_) | Self::Begun(..) => SizeHint::default(),
+        }
+    }
+}
+
+impl Piece {
+    /// As hyper has it.
+    pub fn into_frame(self) -> Frame<Bytes> {
+        match self {
+            Self::Data(data) => Frame::data(data),
+            Self::Trailers(trailers) => Frame::trailers(trailers),
+        }
+    }
+}

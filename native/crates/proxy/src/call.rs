@@ -1,0 +1,99 @@
+//! One request, from its head to the head of its answer.
+
+use crate::{
+    answer::{Answer, refusal},
+    body::Body,
+    edge::Door,
+    headers::{GRPC_TIMEOUT, is_grpc},
+    plan::{Route, permission::authorize},
+    request::forward,
+    shared::Local,
+    watch::Watch,
+};
+use http::{Response, request::Parts};
+use infermesh_policy::{Deadline, deadline};
+use infermesh_transport::tls::spiffe::SpiffeId;
+use infermesh_wire::{Code, Error};
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::Poll,
+    time::Instant,
+};
+use tokio::time::sleep_until;
+
+/// What is known of a request once its head has been read.
+pub struct Call<'a> {
+    pub local: &'a Rc<Local>,
+    pub door: &'a Rc<Door>,
+    pub route: Arc<Route>,
+    pub grpc: bool,
+    pub deadline: Deadline,
+    pub started: Instant,
+}
+
+/// Answers a request, whatever it is.
+pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: Body) -> Response<Answer> {
+    let started = Instant::now();
+    let grpc = is_grpc(&head.headers);
+    let mut watch = Box::new(Watch::new(started, grpc));
+    let (deadline, served) = match admit(local, door, &head, grpc, started) {
+        Ok(call) => {
+            let work = pin!(forward::send(&call, head, body, &mut watch));
+            (call.deadline.at(), within(call.deadline, work).await)
+        }
+        Err(error) => (None, Err(error)),
+    };
+    let response = served.unwrap_or_else(|error| {
+        watch.refused(&error);
+        refusal(&error, grpc)
+    });
+    watch.answered(&response);
+    response.map(|body| Answer::new(body, grpc, deadline.map(Into::into), watch))
+}
+
+/// Finds out what the request asks for, and whether it may.
+fn admit<'a>(
+    local: &'a Rc<Local>,
+    door: &'a Rc<Door>,
+    head: &Parts,
+    grpc: bool,
+    started: Instant,
+) -> Result<Call<'a>, Error> {
+    let listener = &door.listener;
+    if local.shared.connections.is_draining() {
+        return Err(Error::new(Code::Unavailable, "the proxy is shutting down and takes no new requests"));
+    }
+    authorize(&listener.permissions, door.peer.identity.as_deref().map(SpiffeId::as_str), head)?;
+    let route = listener.routes.iter().find(|route| route.matching.fits(head)).ok_or_else(|| {
+        let code = if grpc { Code::Unimplemented } else { Code::NotFound };
+        let (method, path) = (&head.method, head.uri.path());
+        Error::new(code, format!("no route of listener '{}' matches {method} {path}", listener.name))
+    })?;
+    let asked = match head.headers.get(GRPC_TIMEOUT) {
+        Some(value) if grpc => Some(deadline::parse(value.as_bytes()).map_err(Error::invalid)?),
+        _ => None,
+    };
+    let deadline = Deadline::earliest(started, [asked, route.timeout]);
+    Ok(Call { local, door, route: route.clone(), grpc, deadline, started })
+}
+
+/// Waits no longer than the caller does.
+async fn within<T>(
+    deadline: Deadline,
+    mut work: Pin<&mut impl Future<Output = Result<T, Error>>>,
+) -> Result<T, Error> {
+    let mut expiry = deadline.at().map(|at| Box::pin(sleep_until(at.into())));
+    poll_fn(|context| {
+        if let Poll::Ready(done) = work.as_mut().poll(context) {
+            return Poll::Ready(done);
+        }
+        match &mut expiry {
+            Some(expiry) => expiry.as_mut().poll(context).map(|()| Err(Error::deadline_exceeded())),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}

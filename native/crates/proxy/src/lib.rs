@@ -1,0 +1,36 @@
+//! The proxy engine: one path for a request, in several roles (sidecar before an app, sidecar behind it, gateway).
+//!
+//! One way through, and a module imports only from those below it in this list:
+//!
+//! - `proxy` is the whole as its owner sees it; `connection` is what is spoken on one that `transport` accepts;
+//! - `edge` turns what comes in into a request, and writes the `answer`;
+//! - `call` takes a request from its head to the head of its answer: who asks, for what, until when;
+//! - `request` sends it on, again if that may help; `watch` follows it to its end;
+//! - `plan` is what was configured, checked;
+//! - `upstream` holds those who do the work, and the connections to them;
+//! - `body` and `headers` are what passes.
+
+#![allow(dead_code)]
+mod answer;
+mod body;
+mod call;
+mod connection;
+mod edge;
+mod headers;
+mod plan;
+mod proxy;
+mod request;
+mod shared;
+mod upstream;
+mod watch;
+
+pub use proxy::Proxy;
+
+pub mod capture;
+pub mod enrich;
+
+/// Generated from `protos/infermesh/proxy/v1`.
+pub mod proto {
+    #![allow(missing_docs, clippy::all)]
+    include!(concat!(env!("OUT_DIR"), "/infermesh.proxy.v1.rs"));
+}

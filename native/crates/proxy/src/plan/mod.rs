@@ -1,0 +1,181 @@
+//! What a proxy does, checked whole: from the message that Python wrote to what requests are held against.
+
+pub mod matching;
+pub mod permission;
+
+use crate::{proto, upstream::cluster::Cluster};
+use infermesh_policy::{
+    budget::{self, Budget},
+    retry,
+};
+use infermesh_transport::tls::{Identity, Terms};
+use matching::Match;
+use permission::Permission;
+use smallvec::SmallVec;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+pub struct Plan {
+    pub listeners: Vec<Arc<Listener>>,
+    pub clusters: Vec<Arc<Cluster>>,
+}
+
+pub struct Listener {
+    pub name: String,
+    pub address: String,
+    pub direction: proto::Direction,
+    pub terms: Terms,
+    pub routes: Vec<Arc<Route>>,
+    pub permissions: Vec<Permission>,
+}
+
+pub struct Route {
+    pub name: String,
+    pub matching: Match,
+    pub cluster: Arc<Cluster>,
+    pub strip_prefix: String,
+    pub timeout: Option<Duration>,
+    pub retry: Option<Retry>,
+}
+
+pub struct Retry {
+    pub settings: retry::Settings,
+    budget: Mutex<Budget>,
+}
+
+impl Plan {
+    /// Fails with the field that is wrong, as `listeners[0].routes[1].cluster: ...`.
+    pub fn new(
+        config: &proto::ProxyConfig,
+        identity: Option<&Arc<Identity>>,
+        now: Instant,
+    ) -> Result<Self, String> {
+        let mut clusters: HashMap<&str, Arc<Cluster>> = HashMap::new();
+        let mut ordered = Vec::new();
+        for (index, given) in config.clusters.iter().enumerate() {
+            let within = |why: String| format!("clusters[{index}].{why}");
+            if given.name.is_empty() {
+                return Err(within("name: it is empty; a route names it".into()));
+            }
+            let cluster = Arc::new(Cluster::new(given, identity, now).map_err(within)?);
+            if clusters.insert(&given.name, cluster.clone()).is_some() {
+                return Err(within(format!("name: there are two clusters called '{}'", given.name)));
+            }
+            ordered.push(cluster);
+        }
+        let listeners = config.listeners.iter().enumerate().map(|(index, given)| {
+            let listener = Listener::new(given, &clusters, identity, now);
+            listener.map(Arc::new).map_err(|why| format!("listeners[{index}].{why}"))
+        });
+        Ok(Self { listeners: listeners.collect::<Result<_, _>>()?, clusters: ordered })
+    }
+}
+
+impl Listener {
+    fn new(
+        given: &proto::Listener,
+        clusters: &HashMap<&str, Arc<Cluster>>,
+        identity: Option<&Arc<Identity>>,
+        now: Instant,
+    ) -> Result<Self, String> {
+        let identity = || {
+            identity.cloned().ok_or("tls: it needs an identity, and the configuration has none".to_owned())
+        };
+        let terms = match given.tls() {
+            proto::ListenerTls::Unspecified => Terms::Plaintext,
+            proto::ListenerTls::Mutual => Terms::Mutual(identity()?),
+            proto::ListenerTls::Permissive => Terms::Permissive(identity()?),
+        };
+        let routes = given.routes.iter().enumerate().map(|(index, given)| {
+            Route::new(given, clusters, now).map(Arc::new).map_err(|why| format!("routes[{index}].{why}"))
+        });
+        let permissions = given.permissions.iter().enumerate().map(|(index, given)| {
+            Permission::new(given).map_err(|why| format!("permissions[{index}].{why}"))
+        });
+        Ok(Self {
+            name: given.name.clone(),
+            address: given.address.clone(),
+            direction: given.direction(),
+            terms,
+            routes: routes.collect::<Result<_, _>>()?,
+            permissions: permissions.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl Route {
+    fn new(
+        given: &proto::Route,
+        clusters: &HashMap<&str, Arc<Cluster>>,
+        now: Instant,
+    ) -> Result<Self, String> {
+        let matching = match &given.r#match {
+            Some(matching) => Match::new(matching).map_err(|why| format!("match.{why}"))?,
+            None => Match::default(),
+        };
+        let cluster = clusters.get(&given.cluster[..]).ok_or_else(|| {
+            let known = clusters.keys().copied().collect::<Vec<_>>().join(", ");
+            format!("cluster: there is no cluster called '{}'; there are: {known}", given.cluster)
+        })?;
+        Ok(Self {
+            name: given.name.clone(),
+            matching,
+            cluster: cluster.clone(),
+            strip_prefix: match &given.action {
+                Some(proto::route::Action::Forward(forward)) => forward.strip_prefix.clone(),
+                _ => String::new(),
+            },
+            timeout: duration(given.timeout_ns),
+            retry: given.retry.as_ref().map(|given| Retry::new(given, now)).transpose()?,
+        })
+    }
+}
+
+impl Retry {
+    fn new(given: &proto::Retry, now: Instant) -> Result<Self, String> {
+        let within = |why: String| format!("retry.{why}");
+        let default = retry::Settings::default();
+        let settings = retry::Settings {
+            max_attempts: if given.max_attempts > 0 { given.max_attempts } else { default.max_attempts },
+            codes: codes(&given.codes, default.codes),
+            http_statuses: codes(&given.http_statuses, default.http_statuses),
+            per_try_timeout: duration(given.per_try_timeout_ns),
+            backoff_base: duration_or(given.backoff_base_ns, default.backoff_base),
+            backoff_max: duration_or(given.backoff_max_ns, default.backoff_max),
+        };
+        settings.check().map_err(within)?;
+        let default = budget::Settings::default();
+        let budget = budget::Settings {
+            ratio: if given.budget_ratio > 0.0 { given.budget_ratio } else { default.ratio },
+            reserve: if given.budget_reserve > 0.0 { given.budget_reserve } else { default.reserve },
+            ..default
+        };
+        budget.check().map_err(|why| format!("retry.budget_{why}"))?;
+        Ok(Self { settings, budget: Mutex::new(Budget::new(now, &budget)) })
+    }
+
+    pub fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// None is the default; what is no code at all is for the check to find.
+fn codes(given: &[u32], default: SmallVec<[u16; 4]>) -> SmallVec<[u16; 4]> {
+    match given {
+        [] => default,
+        given => given.iter().map(|code| u16::try_from(*code).unwrap_or(u16::MAX)).collect(),
+    }
+}
+
+/// 0 is none.
+pub fn duration(nanos: u64) -> Option<Duration> {
+    (nanos > 0).then(|| Duration::from_nanos(nanos))
+}
+
+/// 0 is the default.
+pub fn duration_or(nanos: u64, default: Duration) -> Duration {
+    duration(nanos).unwrap_or(default)
+}

@@ -1,0 +1,169 @@
+//! A proxy as its owner sees it: threads, listeners, the end.
+
+use crate::{
+    connection::serving,
+    plan::{Listener, Plan},
+    proto,
+    shared::Shared,
+};
+use infermesh_policy::replay;
+use infermesh_telemetry::{Log, Traces};
+use infermesh_transport::{
+    Connections, Rules,
+    budget::Budget,
+    listener::{self, Endpoint},
+    thread::NetworkThread,
+    tls::Identity,
+};
+use infermesh_wire::Error;
+use prost::Message;
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+use tokio::runtime;
+
+/// One network thread is enough for what most apps ask of a sidecar, and a second keeps it from waiting for a large body.
+const MAX_DEFAULT_THREADS: usize = 2;
+
+const MAX_CONNECTIONS: u32 = 10_000;
+const MEMORY: u64 = 256 << 20;
+const REPLAY: u64 = 64 << 20;
+const REPLAY_REQUEST: u64 = 16 << 20;
+
+pub struct Proxy {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<NetworkThread<Arc<Listener>>>>,
+    /// Runs the listeners and the end; requests never come here.
+    control: runtime::Runtime,
+}
+
+impl Proxy {
+    /// Starts the network threads for a serialised `ProxyConfig`. Fails with INVALID_ARGUMENT and the field that is wrong, or
+    /// with INTERNAL if the system refuses a thread.
+    pub fn start(config: &[u8], version: &str) -> Result<Self, Error> {
+        let config = proto::ProxyConfig::decode(config)
+            .map_err(|error| Error::invalid(format!("the configuration is no ProxyConfig: {error}")))?;
+        let identity = config.identity.as_ref().map(identity).transpose().map_err(Error::invalid)?;
+        let plan = Plan::new(&config, identity.as_ref(), Instant::now()).map_err(Error::invalid)?;
+        let limits = config.limits.unwrap_or_default();
+        let or = |given: u64, default: u64| usize::try_from(if given > 0 { given } else { default });
+        let replay = replay::Settings {
+            total: or(limits.replay_bytes, REPLAY).unwrap_or(usize::MAX),
+            per_request: or(limits.replay_request_bytes, REPLAY_REQUEST).unwrap_or(usize::MAX),
+        };
+        replay.check().map_err(|why| Error::invalid(format!("limits.replay: {why}")))?;
+        let log = Arc::<Log>::default();
+        let max = or(limits.max_connections.into(), MAX_CONNECTIONS.into()).unwrap_or(usize::MAX);
+        let budget = Budget::new(or(limits.memory_bytes, MEMORY).unwrap_or(usize::MAX));
+        let shared = Arc::new(Shared {
+            name: config.name,
+            version: version.to_owned(),
+            plan,
+            identity,
+            connections: Arc::new(Connections::new(Rules::default(), max, log.clone())),
+            budget: Arc::new(budget),
+            replay: replay::Pool::new(replay),
+            log,
+            traces: Traces::default(),
+            ready: AtomicBool::new(false),
+        });
+        let count = match config.threads {
+            0 => thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_DEFAULT_THREADS)),
+            count => count as usize,
+        };
+        let threads = (0..count).map(|index| {
+            let shared = shared.clone();
+            NetworkThread::start(index, move || serving(shared))
+        });
+        let threads = Mutex::new(threads.collect::<Result<_, _>>()?);
+        let control = runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("listener")
+            .enable_all()
+            .build()
+            .map_err(|error| Error::internal(format!("cannot start the listener's thread: {error}")))?;
+        if let Some(identity) = &shared.identity {
+            control.spawn(identity.clone().follow(shared.log.clone(), shared.connections.clone()));
+        }
+        Ok(Self { shared, threads, control })
+    }
+
+    /// Binds all listeners and serves. Returns their names and the bound addresses. Fails with the listener's address.
+    pub fn listen(&self) -> io::Result<Vec<(String, String)>> {
+        let listeners = &self.shared.plan.listeners;
+        listeners.iter().map(|listener| Ok((listener.name.clone(), self.listen_on(listener)?))).collect()
+    }
+
+    fn listen_on(&self, plan: &Arc<Listener>) -> io::Result<String> {
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("cannot listen on {}: {error}", plan.address))
+        };
+        let (listener, address) = match plan.address.strip_prefix("unix:") {
+            Some(path) => (listener::bind_unix(path.as_ref()).map_err(named)?, format!("unix:{path}")),
+            None => {
+                let (host, port) = plan
+                    .address
+                    .rsplit_once(':')
+                    .and_then(|(host, port)| Some((host, port.parse().ok()?)))
+                    .ok_or_else(|| named(io::Error::other("expected HOST:PORT or unix:PATH")))?;
+                let host = host.trim_start_matches('[').trim_end_matches(']');
+                let (listener, address) = listener::bind_tcp(host, port).map_err(named)?;
+                (listener, address.to_string())
+            }
+        };
+        let threads = self.lock_threads().iter().map(|thread| thread.inbox.clone()).collect();
+        let connections = self.shared.connections.clone();
+        let endpoint = Endpoint {
+            protocol: plan.clone(),
+            counts: true,
+            terms: plan.terms.clone(),
+            threads,
+            connections,
+        };
+        self.control.spawn(listener.run(endpoint));
+        Ok(address)
+    }
+
+    pub fn log(&self) -> &Log {
+        &self.shared.log
+    }
+
+    pub fn traces(&self) -> &Traces {
+        &self.shared.traces
+    }
+
+    pub fn set_ready(&self, ready: bool) {
+        self.shared.ready.store(ready, Relaxed);
+    }
+
+    /// Refuses new requests, finishes accepted ones, closes everything. False if that took longer than `limit`; what is left
+    /// then is cut.
+    pub fn drain(&self, limit: Duration) -> bool {
+        self.set_ready(false);
+        self.shared.connections.drain();
+        let finished = self.control.block_on(self.shared.connections.ended(limit));
+        for thread in std::mem::take(&mut *self.lock_threads()) {
+            thread.stop();
+        }
+        finished
+    }
+
+    fn lock_threads(&self) -> std::sync::MutexGuard<'_, Vec<NetworkThread<Arc<Listener>>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn identity(given: &proto::Identity) -> Result<Arc<Identity>, String> {
+    let domain = (!given.trust_domain.is_empty()).then_some(&given.trust_domain[..]);
+    let files = [&given.certificate_file, &given.key_file, &given.authorities_file];
+    let [certificate, key, authorities] = files.map(PathBuf::from);
+    let loaded = Identity::load(certificate, key, authorities, domain);
+    loaded.map(Arc::new).map_err(|why| format!("identity: {why}"))
+}

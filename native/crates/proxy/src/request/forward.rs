@@ -1,0 +1,196 @@
+//! A request that passes: to an endpoint, and to another one if that may help.
+
+use super::{head::Head, source::Source};
+use crate::{
+    body::Body,
+    call::Call,
+    headers::{GRPC_PUSHBACK, grpc_status},
+    proto::UpstreamProtocol,
+    upstream::{Failure, endpoint::Ticket, pool::Kept},
+    watch::Watch,
+};
+use http::{Response, request::Parts};
+use infermesh_policy::{
+    Event,
+    deadline::Patience,
+    outcome::Bound,
+    retry::{Attempt, Decision, Pushback, Reason, decide},
+};
+use infermesh_wire::{Code, Error};
+use smallvec::SmallVec;
+use std::{pin::pin, time::Instant};
+use tokio::time::{sleep, timeout};
+
+/// Sends a request on and waits for the head of its answer.
+pub async fn send(
+    call: &Call<'_>,
+    head: Box<Parts>,
+    body: Body,
+    watch: &mut Watch,
+) -> Result<Response<Body>, Error> {
+    let retry = call.route.retry.as_ref();
+    let share = retry.map(|_| call.local.shared.replay.share());
+    let head = Head::new(call, head)?;
+    let source = Source::new(body, share);
+    let mut attempts = Attempts { call, head, source, tried: SmallVec::new() };
+    attempts.run(watch).await
+}
+
+struct Attempts<'a> {
+    call: &'a Call<'a>,
+    head: Head,
+    source: Source,
+    /// Endpoints that were asked already.
+    tried: SmallVec<[u64; 5]>,
+}
+
+/// What came of an attempt.
+struct Outcome {
+    event: Option<Event>,
+    answer: Result<(Response<Body>, Kept), Failure>,
+}
+
+impl Attempts<'_> {
+    async fn run(&mut self, watch: &mut Watch) -> Result<Response<Body>, Error> {
+        let cluster = &self.call.route.cluster;
+        if let Some(retry) = &self.call.route.retry {
+            retry.budget().deposit(Instant::now());
+        }
+        let mut last: Option<String> = None;
+        loop {
+            let begun = Instant::now();
+            let picked = cluster.pick(&self.tried, &mut self.call.local.chance.borrow_mut(), begun);
+            let ticket = picked.map_err(|error| match &last {
+                // What the caller sees is why it failed, not only that there is nobody left.
+                Some(last) => Error::new(error.code, format!("{last}; then {}", error.message)),
+                None => error,
+            })?;
+            let Outcome { event, answer } = self.attempt(&ticket, begun).await;
+            let Some(event) = event else {
+                let (response, kept) = answer.map_err(|failure| self.failed(&ticket, &failure, None))?;
+                watch.follow(ticket, kept);
+                return Ok(response);
+            };
+            self.tried.push(ticket.endpoint.id);
+            match (self.decide(event, &answer), answer) {
+                (Decision::After(delay), answer) => {
+                    if let Err(failure) = &answer {
+                        last = Some(format!("{}: {failure}", ticket.endpoint.address));
+                    }
+                    ticket.finish(event, Instant::now());
+                    watch.retried();
+                    drop(answer);
+                    if !delay.is_zero() {
+                        sleep(delay).await;
+                    }
+                }
+                (Decision::Stop(_), Ok((response, kept))) => {
+                    self.source.forget();
+                    watch.follow(ticket, kept);
+                    return Ok(response);
+                }
+                (Decision::Stop(_), Err(failure)) => {
+                    let error = self.failed(&ticket, &failure, Some(event));
+                    ticket.finish(event, Instant::now());
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, ticket: &Ticket, now: Instant) -> Outcome {
+        let retry = self.call.route.retry.as_ref();
+        let patience =
+            self.call.deadline.patience(now, retry.and_then(|retry| retry.settings.per_try_timeout));
+        let mut work = pin!(self.ask(ticket, patience));
+        let answer = match (patience.timeout, patience.bound) {
+            (Some(limit), Bound::Attempt) => match timeout(limit, work.as_mut()).await {
+                Ok(answer) => answer,
+                Err(_) => Err(Failure::TimedOut(format!("no answer within {limit:?}"))),
+            },
+            // Whoever waits for the whole request gives up in time.
+            _ => work.await,
+        };
+        let event = match &answer {
+            Ok((response, _)) => self.verdict(response, patience.bound),
+            Err(Failure::Connect(_) | Failure::Full(_)) => Some(Event::ConnectFailed),
+            Err(Failure::TimedOut(_)) => Some(Event::TimedOut(patience.bound)),
+            Err(Failure::Lost(lost)) if lost.refused => Some(Event::Refused),
+            Err(Failure::Lost(_)) => Some(Event::Reset),
+        };
+        Outcome { event, answer }
+    }
+
+    async fn ask(&self, ticket: &Ticket, patience: Patience) -> Result<(Response<Body>, Kept), Failure> {
+        let pool = self.call.local.pool(&ticket.endpoint);
+        let (head, body) = (|| self.head.of_attempt(patience), || self.source.reader());
+        let over_http2 = match self.call.route.cluster.protocol {
+            UpstreamProtocol::Http2 => true,
+            UpstreamProtocol::Http1 => false,
+            UpstreamProtocol::Unspecified => self.call.grpc,
+        };
+        let (response, kept) = match over_http2 {
+            true => pool.send_http2(head, body).await?,
+            false => Box::pin(pool.send_http1(head, body)).await?,
+        };
+        // Once a part of the answer has been passed on there is no way back. Until then, an answer that has nothing but a
+        // status to say may be exchanged for a better one.
+        let may_wait = self.call.grpc && self.call.route.retry.is_some() && self.source.is_received();
+        if !may_wait || grpc_status(response.headers()).is_some() {
+            return Ok((response, kept));
+        }
+        let (parts, body) = response.into_parts();
+        let body = body.begin().await.map_err(Failure::Lost)?;
+        Ok((Response::from_parts(parts, body), kept))
+    }
+
+    /// How the attempt ended, if that is known before its answer has passed; `None` for what goes well so far.
+    fn verdict(&self, response: &Response<Body>, bound: Bound) -> Option<Event> {
+        let trailers = match response.body() {
+            Body::Trailers(trailers) => grpc_status(trailers),
+            _ => None,
+        };
+        match grpc_status(response.headers()).or(trailers) {
+            Some(0) => None,
+            Some(status) if self.call.grpc => Some(Event::grpc(status, bound)),
+            _ if response.status().is_success() => None,
+            _ => Some(Event::Http(response.status().as_u16())),
+        }
+    }
+
+    fn decide(&self, event: Event, answer: &Result<(Response<Body>, Kept), Failure>) -> Decision {
+        let Some(retry) = &self.call.route.retry else { return Decision::Stop(Reason::NotCovered) };
+        let pushback = answer.as_ref().ok().and_then(|(response, _)| response.headers().get(GRPC_PUSHBACK));
+        let now = Instant::now();
+        let attempt = Attempt {
+            event,
+            made: self.tried.len() as u32,
+            idempotent: self.head.is_idempotent && !self.is_stateful(),
+            committed: false,
+            replayable: self.source.is_whole(),
+            pushback: pushback.map(|value| Pushback::parse(value.as_bytes())),
+            deadline: self.call.deadline,
+        };
+        let chance = &mut self.call.local.chance.borrow_mut();
+        decide(&retry.settings, &attempt, now, &mut retry.budget(), chance)
+    }
+
+    /// Whether the request belongs to a sequence: a server that has seen it has a state that a second one would change again.
+    fn is_stateful(&self) -> bool {
+        let Some(pieces) = self.source.received() else { return true };
+        pieces.iter().any(|piece| memchr::memmem::find(piece, b"sequence_id").is_some())
+    }
+
+    fn failed(&self, ticket: &Ticket, failure: &Failure, event: Option<Event>) -> Error {
+        if let Some(Event::TimedOut(Bound::Request)) = event {
+            return Error::deadline_exceeded();
+        }
+        let attempts = match self.tried.len() {
+            0 | 1 => String::new(),
+            count => format!(" (after {count} attempts)"),
+        };
+        let name = &self.call.route.cluster.name;
+        let said = format!("'{name}' did not answer: {}: {failure}{attempts}", ticket.endpoint.address);
+        Error::new(Code::Unavailable, said)
+    }
+}

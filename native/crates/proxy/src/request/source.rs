@@ -1,0 +1,148 @@
+//! A request's body, which can be sent again from its beginning as long as it is kept.
+//!
+//! Attempts read it one after the other, or, once it has been received whole, beside each other. What has been received
+//! is kept for the next attempt until there is none any more (`forget`), or until it does not fit (`share`).
+
+use crate::body::{Body, Lost, Piece};
+use bytes::Bytes;
+use http::HeaderMap;
+use infermesh_policy::replay::Share;
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+/// Shared by the attempts of one request.
+#[derive(Clone)]
+pub struct Source(Rc<RefCell<Kept>>);
+
+struct Kept {
+    body: Body,
+    /// Received and kept, from the first on.
+    pieces: VecDeque<Bytes>,
+    /// So many pieces before these were let go.
+    gone: usize,
+    trailers: Option<HeaderMap>,
+    ended: bool,
+    /// Whether there may be another attempt.
+    keeping: bool,
+    share: Share,
+}
+
+impl Source {
+    /// `share` accounts for what is kept; without one nothing is.
+    pub fn new(body: Body, share: Option<Share>) -> Self {
+        let keeping = share.is_some();
+        let ended = body.is_end();
+        Self(Rc::new(RefCell::new(Kept {
+            body,
+            pieces: VecDeque::new(),
+            gone: 0,
+            trailers: None,
+            ended,
+            keeping,
+            share: share.unwrap_or_default(),
+        })))
+    }
+
+    /// One attempt's way through it, from the beginning.
+    pub fn reader(&self) -> Reader {
+        Reader { source: self.clone(), at: 0 }
+    }
+
+    /// Whether it can be read from the beginning.
+    pub fn is_whole(&self) -> bool {
+        self.0.borrow().gone == 0
+    }
+
+    /// Whether it has been received to its end.
+    pub fn is_received(&self) -> bool {
+        self.0.borrow().ended
+    }
+
+    /// There will be no other attempt: what has been sent is let go.
+    pub fn forget(&self) {
+        self.0.borrow_mut().keeping = false;
+    }
+
+    /// What is kept, if that is all there is.
+    pub fn received(&self) -> Option<Vec<Bytes>> {
+        let kept = self.0.borrow();
+        (kept.ended && kept.gone == 0).then(|| kept.pieces.iter().cloned().collect())
+    }
+}
+
+impl Kept {
+    fn poll(&mut self, at: usize, context: &mut Context<'_>) -> Poll<Option<Result<Piece, Lost>>> {
+        if at < self.gone {
+            let why = "the request is too large to be kept, and cannot be sent a second time";
+            return Poll::Ready(Some(Err(Lost::new(why))));
+        }
+        if let Some(piece) = self.pieces.get(at - self.gone) {
+            let piece = piece.clone();
+            if !self.keeping {
+                self.let_go(at + 1);
+            }
+            return Poll::Ready(Some(Ok(Piece::Data(piece))));
+        }
+        if self.ended {
+            return Poll::Ready(self.trailers.clone().map(|trailers| Ok(Piece::Trailers(trailers))));
+        }
+        let piece = ready!(self.body.poll(context));
+        match &piece {
+            Some(Ok(Piece::Data(data))) => {
+                self.keeping = self.keeping && self.share.grow(data.len());
+                if self.keeping {
+                    self.pieces.push_back(data.clone());
+                } else {
+                    self.let_go(at + 1);
+                }
+                self.ended = self.body.is_end();
+            }
+            Some(Ok(Piece::Trailers(trailers))) => {
+                self.trailers = Some(trailers.clone());
+                self.ended = true;
+            }
+            Some(Err(_)) => {}
+            None => self.ended = true,
+        }
+        Poll::Ready(piece)
+    }
+
+    /// Keeps nothing before `at`.
+    fn let_go(&mut self, at: usize) {
+        self.pieces.drain(..(at - self.gone).min(self.pieces.len()));
+        self.gone = at;
+        if self.pieces.is_empty() {
+            self.share.release();
+        }
+    }
+}
+
+pub struct Reader {
+    source: Source,
+    at: usize,
+}
+
+impl Reader {
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Piece, Lost>>> {
+        let piece = ready!(self.source.0.borrow_mut().poll(self.at, context));
+        if let Some(Ok(Piece::Data(_))) = &piece {
+            self.at += 1;
+        }
+        Poll::Ready(piece)
+    }
+
+    /// Whether it is known that there is nothing left to read.
+    pub fn is_end(&self) -> bool {
+        let kept = self.source.0.borrow();
+        kept.ended && self.at == kept.gone + kept.pieces.len() && kept.trailers.is_none()
+    }
+
+    /// So many bytes of it have been passed on.
+    pub fn release(&self, bytes: usize) {
+        self.source.0.borrow_mut().body.release(bytes);
+    }
+}

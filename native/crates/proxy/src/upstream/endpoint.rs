@@ -1,0 +1,136 @@
+//! One endpoint of a cluster, as all threads see it: how it does, and whether it is to be asked.
+
+use super::{address::Address, connect::Secure, pool};
+use infermesh_policy::{
+    Chance, Event, Outcome,
+    balancer::peak_ewma::{Flight, Load},
+    breaker::{Breaker, Permit, State as Circuit},
+};
+use std::{
+    rc::Rc,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+pub struct Endpoint {
+    /// Of this process, never used again.
+    pub id: u64,
+    pub address: Address,
+    pool: pool::Settings,
+    tls: Option<Arc<Secure>>,
+    /// What active checks say.
+    healthy: AtomicBool,
+    state: Mutex<State>,
+}
+
+pub struct State {
+    pub load: Load,
+    pub breaker: Option<Breaker>,
+    chance: Chance,
+}
+
+impl Endpoint {
+    pub fn new(
+        address: Address,
+        pool: pool::Settings,
+        tls: Option<Arc<Secure>>,
+        load: Load,
+        breaker: Option<Breaker>,
+    ) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self {
+            id: NEXT.fetch_add(1, Relaxed),
+            address,
+            pool,
+            tls,
+            healthy: AtomicBool::new(true),
+            state: Mutex::new(State { load, breaker, chance: Chance::default() }),
+        }
+    }
+
+    pub fn pool(&self) -> Rc<pool::Pool> {
+        pool::Pool::new(self.address.clone(), self.pool, self.tls.clone())
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it may be asked at this moment.
+    pub fn is_available(&self, now: Instant) -> bool {
+        self.healthy.load(Relaxed)
+            && self.lock().breaker.as_ref().is_none_or(|breaker| breaker.is_available(now))
+    }
+
+    /// Why it is not asked, for people.
+    pub fn describe(&self, now: Instant) -> String {
+        let address = &self.address;
+        if !self.healthy.load(Relaxed) {
+            return format!("{address} fails its health checks");
+        }
+        match &self.lock().breaker {
+            Some(breaker) if !breaker.is_available(now) => {
+                let until = match breaker.state() {
+                    Circuit::Open { until } => {
+                        format!(", for {:.1?} more", until.saturating_duration_since(now))
+                    }
+                    _ => ", while a probe is under way".to_owned(),
+                };
+                format!("{address} is left alone after failures{until}")
+            }
+            _ => format!("{address} was tried"),
+        }
+    }
+}
+
+/// An attempt at an endpoint, until it is known how it went.
+pub struct Ticket {
+    pub endpoint: Arc<Endpoint>,
+    flight: Option<(Flight, Option<Permit>)>,
+}
+
+impl Ticket {
+    /// `None` if it has been found to be unavailable meanwhile.
+    pub fn begin(endpoint: &Arc<Endpoint>, now: Instant) -> Option<Self> {
+        let mut state = endpoint.lock();
+        let permit = match &mut state.breaker {
+            Some(breaker) => Some(breaker.admit(now)?),
+            None => None,
+        };
+        let flight = state.load.start(now);
+        drop(state);
+        Some(Self { endpoint: endpoint.clone(), flight: Some((flight, permit)) })
+    }
+
+    /// The answer begins.
+    pub fn answered(&mut self, now: Instant) {
+        if let Some((flight, _)) = &mut self.flight {
+            self.endpoint.lock().load.answer(now, flight);
+        }
+    }
+
+    pub fn finish(mut self, event: Event, now: Instant) {
+        self.settle(event, now);
+    }
+
+    fn settle(&mut self, event: Event, now: Instant) {
+        let Some((flight, permit)) = self.flight.take() else { return };
+        let outcome = Outcome::from(event);
+        let State { load, breaker, chance } = &mut *self.endpoint.lock();
+        load.end(now, flight, outcome);
+        if let (Some(breaker), Some(permit)) = (breaker, permit) {
+            breaker.record(now, permit, outcome, chance);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.flight.is_some() {
+            self.settle(Event::GivenUp, Instant::now());
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! One HTTP/2 connection to an endpoint: requests that share it, its signs of life, its end.
+
+use super::{Failure, connect::Io, heard::Heard};
+use crate::{
+    body::{Body, Lost},
+    request::{source::Reader, upload::Upload},
+};
+use bytes::Bytes;
+use h2::{
+    Ping,
+    client::{Builder, SendRequest},
+};
+use http::{Request, Response};
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::Poll,
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    task::{AbortHandle, spawn_local},
+    time::{Instant, interval, timeout},
+};
+
+/// Unread bytes that an upstream may send ahead, for one answer and in all.
+const STREAM_WINDOW: u32 = 2 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
+
+/// A larger frame saves a copy.
+const MAX_FRAME: u32 = 1 << 20;
+
+/// Of an answer, as they are when decoded.
+const MAX_HEADER_BYTES: u32 = 64 << 10;
+
+/// Bytes of one request that may wait in the connection's buffer.
+const SEND_BUFFER: usize = 1 << 20;
+
+/// Requests on one connection: there are not many more numbers for streams.
+const MAX_REQUESTS: u32 = 1 << 29;
+
+/// A connection is looked at no more often than this.
+const SHORTEST_BEAT: Duration = Duration::from_millis(5);
+
+/// When a connection is asked for a sign of life, and when it ends.
+#[derive(Debug, Clone, Copy)]
+pub struct Habits {
+    pub keepalive: Duration,
+    pub keepalive_timeout: Duration,
+    pub idle: Duration,
+    /// With its jitter.
+    pub age: Duration,
+}
+
+pub struct Connection {
+    sender: RefCell<SendRequest<Bytes>>,
+    /// Requests under way.
+    active: Cell<usize>,
+    /// Requests so far.
+    taken: Cell<u32>,
+    /// Takes no more requests: too old, or gone.
+    closed: Cell<bool>,
+    idle_since: Cell<Instant>,
+    /// Told when a request has ended or the connection takes no more.
+    news: Rc<Notify>,
+}
+
+/// A request under way on a connection, for as long as this lives.
+pub struct Use(Rc<Connection>);
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        let left = self.0.active.get() - 1;
+        self.0.active.set(left);
+        if left == 0 {
+            self.0.idle_since.set(Instant::now());
+        }
+        self.0.news.notify_waiters();
+    }
+}
+
+/// What is sent on while the answer already comes.
+#[derive(Default)]
+pub struct Uploading(Option<AbortHandle>);
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// A head, and what has to be kept until its body has ended.
+pub struct Answered {
+    pub response: Response<Body>,
+    pub in_use: Use,
+    pub uploading: Uploading,
+}
+
+impl Connection {
+    /// Agrees on HTTP/2 over a socket, and serves it on a task of its own.
+    pub async fn open(
+        io: impl Io,
+        habits: Habits,
+        limit: Duration,
+        news: Rc<Notify>,
+    ) -> Result<Rc<Self>, String> {
+        let (io, heard) = Heard::new(io);
+        let mut builder = Builder::new();
+        builder
+            .enable_push(false)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(MAX_FRAME)
+            .max_header_list_size(MAX_HEADER_BYTES)
+            .max_send_buffer_size(SEND_BUFFER);
+        let (sender, connection) = match timeout(limit, builder.handshake(io)).await {
+            Ok(Ok(agreed)) => agreed,
+            Ok(Err(error)) => return Err(format!("HTTP/2 cannot be agreed on: {error}")),
+            Err(_) => return Err(format!("HTTP/2 was not agreed on within {limit:?}")),
+        };
+        let this = Rc::new(Self {
+            sender: RefCell::new(sender),
+            active: Cell::new(0),
+            taken: Cell::new(0),
+            closed: Cell::new(false),
+            idle_since: Cell::new(Instant::now()),
+            news,
+        });
+        spawn_local(run(this.clone(), connection, heard, habits));
+        Ok(this)
+    }
+
+    /// Whether it takes requests, and how many are under way.
+    pub fn load(&self) -> Option<usize> {
+        (!self.closed.get()).then(|| self.active.get())
+    }
+
+    /// Whether one more request would not have to wait.
+    pub fn has_room(&self) -> bool {
+        !self.closed.get() && self.active.get() < self.sender.borrow().current_max_send_streams()
+    }
+
+    /// Takes a place for a request.
+    pub fn take(self: &Rc<Self>) -> Use {
+        self.active.set(self.active.get() + 1);
+        self.taken.set(self.taken.get() + 1);
+        if self.taken.get() == MAX_REQUESTS {
+            self.close();
+        }
+        Use(self.clone())
+    }
+
+    fn close(&self) {
+        self.closed.set(true);
+        self.news.notify_waiters();
+    }
+}
+
+impl Use {
+    /// Sends a request and waits for the head of its answer. `Err(None)`: the connection takes no more requests, and nothing
+    /// was sent.
+    pub async fn send(self, head: Request<()>, body: Reader) -> Result<Answered, Option<Failure>> {
+        let Self(connection) = &self;
+        let mut sender = connection.sender.borrow().clone();
+        let unusable = |error: h2::Error| {
+            // It is this request that cannot be sent; or the connection takes no more.
+            if !error.is_io() && error.reason().is_none() {
+                return Some(Failure::Lost(error.into()));
+            }
+            connection.close();
+            None
+        };
+        poll_fn(|context| sender.poll_ready(context)).await.map_err(unusable)?;
+        let ends = body.is_end();
+        let (response, stream) = sender.send_request(head, ends).map_err(unusable)?;
+        let mut response = pin!(response);
+        let mut upload = (!ends).then(|| Upload::new(body, stream));
+        let mut failed = None;
+        let answered = poll_fn(|context| {
+            if let Some(sending) = &mut upload
+                && let Poll::Ready(sent) = sending.poll(context)
+            {
+                upload = None;
+                // A server may answer without having read everything: its answer says more than this.
+                failed = sent.err();
+            }
+            response.as_mut().poll(context)
+        });
+        let response = match answered.await {
+            Ok(response) => response.map(Body::Http2),
+            Err(error) => {
+                let lost: Lost = error.into();
+                return Err(Some(Failure::Lost(failed.unwrap_or(lost))));
+            }
+        };
+        let uploading = Uploading(upload.map(|mut upload| {
+            let rest = async move { drop(poll_fn(|context| upload.poll(context)).await) };
+            spawn_local(rest).abort_handle()
+        }));
+        Ok(Answered { response, in_use: self, uploading })
+    }
+}
+
+/// Moves bytes until the connection is over.
+async fn run<T: Io>(
+    this: Rc<Connection>,
+    mut connection: h2::client::Connection<Heard<T>, Bytes>,
+    heard: Rc<Cell<Instant>>,
+    habits: Habits,
+) {
+    let mut pings = connection.ping_pong();
+    let mut asked = None;
+    let opened = Instant::now();
+    let beat = habits.keepalive.min(habits.keepalive_timeout).min(habits.idle).min(habits.age) / 2;
+    let mut beats = interval(beat.max(SHORTEST_BEAT));
+    poll_fn(|context| {
+        loop {
+            if Pin::new(&mut connection).poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+            if beats.poll_tick(context).is_pending() {
+                return Poll::Pending;
+            }
+            let (now, idle) = (Instant::now(), this.active.get() == 0);
+            if now >= opened + habits.age || idle && now >= this.idle_since.get() + habits.idle {
+                this.close();
+            }
+            if this.closed.get() && idle {
+                return Poll::Ready(());
+            }
+            let silent = !idle && heard.get() + habits.keepalive <= now;
+            match asked {
+                Some(since) if heard.get() < since => {
+                    if now >= since + habits.keepalive_timeout {
+                        return Poll::Ready(());
+                    }
+                }
+                _ if silent => {
+                    asked = Some(now);
+                    if let Some(pings) = &mut pings {
+                        let _ = pings.poll_pong(context);
+                        let _ = pings.send_ping(Ping::opaque());
+                    }
+                }
+                _ => asked = None,
+            }
+        }
+    })
+    .await;
+    this.close();
+}

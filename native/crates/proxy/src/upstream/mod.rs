@@ -1,0 +1,38 @@
+//! Towards those who do the work: which of them, over which connection.
+//!
+//! A `cluster` is a set of `endpoint`s that do the same, and picks one; each network thread has a `pool` of connections
+//! to each, made by `connect` and spoken on by `http1` or `http2`.
+
+pub mod address;
+pub mod cluster;
+pub mod connect;
+pub mod endpoint;
+mod heard;
+mod http1;
+mod http2;
+pub mod pool;
+
+use crate::body::Lost;
+use std::fmt;
+
+/// Why an attempt came to nothing before there was an answer.
+#[derive(Debug, Clone)]
+pub enum Failure {
+    /// No connection could be made; nothing was sent.
+    Connect(String),
+    /// The pool has no room for another request; nothing was sent.
+    Full(String),
+    /// The connection or the stream ended.
+    Lost(Lost),
+    /// The attempt's own time was up.
+    TimedOut(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(why) | Self::Full(why) | Self::TimedOut(why) => f.write_str(why),
+            Self::Lost(lost) => lost.fmt(f),
+        }
+    }
+}

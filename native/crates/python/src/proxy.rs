@@ -1,0 +1,82 @@
+//! The `Proxy` class.
+
+use crate::{log, server::seconds};
+use infermesh_telemetry::{outbox::Pace, rules::Choice, traces};
+use infermesh_wire::Code;
+use pyo3::{
+    exceptions::{PyOSError, PyRuntimeError, PyValueError},
+    prelude::*,
+    types::{PyBytes, PyList},
+};
+use std::collections::BTreeMap;
+
+#[pyclass(frozen, module = "infermesh_native")]
+pub struct Proxy(infermesh_proxy::Proxy);
+
+#[pymethods]
+impl Proxy {
+    #[new]
+    #[pyo3(signature = (config, *, version))]
+    fn new(config: &[u8], version: &str) -> PyResult<Self> {
+        infermesh_proxy::Proxy::start(config, version).map(Self).map_err(|error| match error.code {
+            Code::InvalidArgument => PyValueError::new_err(error.message),
+            _ => PyRuntimeError::new_err(error.message),
+        })
+    }
+
+    fn listen(&self) -> PyResult<BTreeMap<String, String>> {
+        let bound = self.0.listen().map_err(|error| PyOSError::new_err(error.to_string()))?;
+        Ok(bound.into_iter().collect())
+    }
+
+    fn set_ready(&self, ready: bool) {
+        self.0.set_ready(ready);
+    }
+
+    fn start_traces(
+        &self,
+        rate: f64,
+        resource: Vec<(String, String)>,
+        queue: usize,
+        batch: usize,
+        delay: f64,
+    ) {
+        // One in so many.
+        let every = if rate > 0.0 { (1.0 / rate).round().clamp(1.0, 1e9) as u32 } else { 1 };
+        self.0.traces().start(traces::Settings {
+            choice: Choice { on: Some(rate > 0.0), rate: Some(every), count: None },
+            resource,
+            shown: Vec::new(),
+            pace: Some(Pace { capacity: queue, batch: batch.clamp(1, queue.max(1)), delay: seconds(delay) }),
+        });
+    }
+
+    fn take_spans<'py>(&self, py: Python<'py>, timeout: f64) -> Option<(usize, Bound<'py, PyBytes>)> {
+        let (count, message) = py.detach(|| self.0.traces().take(seconds(timeout)))?;
+        Some((count, PyBytes::new(py, &message)))
+    }
+
+    fn lose_spans(&self, count: u64) {
+        self.0.traces().lost(count);
+    }
+
+    fn flush_spans(&self) {
+        self.0.traces().flush();
+    }
+
+    fn take_log<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyList>> {
+        log::take(py, self.0.log(), seconds(timeout))
+    }
+
+    fn set_access_log(&self, wanted: bool) {
+        self.0.log().set_accesses(wanted);
+    }
+
+    fn flush_log(&self) {
+        self.0.log().flush();
+    }
+
+    fn drain(&self, py: Python<'_>, timeout: f64) -> bool {
+        py.detach(|| self.0.drain(seconds(timeout)))
+    }
+}

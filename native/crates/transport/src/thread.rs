@@ -1,0 +1,62 @@
+//! A network thread: a single-threaded runtime with its connections.
+
+use crate::{peer::address::Peer, tls::Terms};
+use infermesh_wire::Error;
+use std::{
+    net::TcpStream,
+    os::unix::net::UnixStream,
+    thread::{self, JoinHandle},
+};
+use tokio::{runtime, sync::mpsc, task::LocalSet};
+
+pub enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// A connection on its way from the listener to the thread that will own it.
+pub struct Accepted<P> {
+    pub stream: Stream,
+    pub protocol: P,
+    pub terms: Terms,
+    pub peer: Peer,
+}
+
+pub struct NetworkThread<P> {
+    pub inbox: mpsc::UnboundedSender<Accepted<P>>,
+    handle: JoinHandle<()>,
+}
+
+impl<P: Send + 'static> NetworkThread<P> {
+    /// Starts a thread and calls `begin` on it, whose result is called with each connection.
+    /// Fails with INTERNAL if the system refuses the thread or its event queue.
+    pub fn start<F: FnMut(Accepted<P>)>(
+        index: usize,
+        begin: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<Self, Error> {
+        let failed =
+            |error: std::io::Error| Error::internal(format!("cannot start a network thread: {error}"));
+        let (inbox, mut arrivals) = mpsc::unbounded_channel();
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let handle = thread::Builder::new()
+            .name(format!("network/{index}"))
+            .spawn(move || {
+                let tasks = LocalSet::new();
+                runtime.block_on(tasks.run_until(async {
+                    let mut open = begin();
+                    while let Some(accepted) = arrivals.recv().await {
+                        open(accepted);
+                    }
+                }));
+            })
+            .map_err(failed)?;
+        Ok(Self { inbox, handle })
+    }
+
+    /// Ends the thread; connections that are still open are cut.
+    pub fn stop(self) {
+        drop(self.inbox);
+        // A panic was already reported by the thread itself.
+        let _ = self.handle.join();
+    }
+}

@@ -1,0 +1,29 @@
+"""Which requests something is about."""
+
+from typing import Annotated, Literal
+
+from infermesh.settings.forms import OneOrMany
+from infermesh.settings.section import Section
+from pydantic import Field
+
+from infermesh_sidecar.settings.names import HttpPath, Method, Name
+
+
+class Match(Section):
+    """Which requests: all that is given has to fit."""
+
+    path: HttpPath | None = Field(default=None, description="A path that has to be equal.")
+    prefix: HttpPath | None = Field(default=None, description="What a path has to begin with.")
+    methods: Annotated[list[Method], OneOrMany()] = Field(
+        default=[], description="One of these HTTP methods."
+    )
+    authorities: Annotated[list[Name], OneOrMany()] = Field(
+        default=[], description="One of these values of `:authority` or Host."
+    )
+    headers: dict[str, str] = Field(
+        default={},
+        description="Headers that have to have these values; a `*` at the end stands for anything.",
+    )
+    protocol: Literal["any", "grpc", "http"] = Field(
+        default="any", description="Only requests of gRPC, or only others."
+    )
