@@ -12,12 +12,13 @@ use h2::{
     client::{Builder, SendRequest},
 };
 use http::{Request, Response};
+use infermesh_transport::lazy::Lazy;
 use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
     pin::{Pin, pin},
     rc::Rc,
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 use tokio::{
@@ -110,7 +111,8 @@ impl Connection {
         news: Rc<Notify>,
         counted: Counted,
     ) -> Result<Rc<Self>, String> {
-        let (io, heard) = Heard::new(io);
+        let socket = Lazy::new(io);
+        let (io, heard) = Heard::new(socket.clone());
         let mut builder = Builder::new();
         builder
             .enable_push(false)
@@ -132,7 +134,7 @@ impl Connection {
             idle_since: Cell::new(Instant::now()),
             news,
         });
-        let running = run(this.clone(), connection, heard, habits);
+        let running = run(this.clone(), connection, socket, heard, habits);
         spawn_local(async move {
             running.await;
             drop(counted);
@@ -214,7 +216,8 @@ impl Use {
 /// Moves bytes until the connection is over.
 async fn run<T: Io>(
     this: Rc<Connection>,
-    mut connection: h2::client::Connection<Heard<T>, Bytes>,
+    mut connection: h2::client::Connection<Heard<Lazy<T>>, Bytes>,
+    socket: Lazy<T>,
     heard: Rc<Cell<Instant>>,
     habits: Habits,
 ) {
@@ -223,7 +226,7 @@ async fn run<T: Io>(
     let opened = Instant::now();
     let beat = habits.keepalive.min(habits.keepalive_timeout).min(habits.idle).min(habits.age) / 2;
     let mut beats = interval(beat.max(SHORTEST_BEAT));
-    poll_fn(|context| {
+    let mut turn = |context: &mut Context<'_>| {
         loop {
             if Pin::new(&mut connection).poll(context).is_ready() {
                 return Poll::Ready(());
@@ -255,6 +258,12 @@ async fn run<T: Io>(
                 _ => asked = None,
             }
         }
+    };
+    poll_fn(|context| {
+        let turn = turn(context);
+        // An error is the connection's next.
+        let _ = socket.poll_end_of_turn(context);
+        turn
     })
     .await;
     this.close();
