@@ -5,6 +5,7 @@ use crate::{
     body::Body,
     edge::Door,
     headers::{GRPC_TIMEOUT, is_grpc},
+    limit::{self, Turn},
     plan::{Route, permission::authorize},
     request::forward,
     shared::Local,
@@ -33,6 +34,8 @@ pub struct Call<'a> {
     pub grpc: bool,
     pub deadline: Deadline,
     pub started: Instant,
+    /// What tells its limits how it ends.
+    pub turn: Option<Rc<Turn>>,
 }
 
 /// Answers a request, whatever it is.
@@ -41,9 +44,10 @@ pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: 
     let grpc = is_grpc(&head.headers);
     let mut watch = Box::new(Watch::new(started, grpc));
     let (deadline, served) = match admit(local, door, &head, grpc, started) {
-        Ok(call) => {
-            let work = pin!(serve(&call, head, body, &mut watch));
-            (call.deadline.at(), within(call.deadline, work).await)
+        Ok(mut call) => {
+            let deadline = call.deadline;
+            let work = pin!(serve(&mut call, head, body, &mut watch));
+            (deadline.at(), within(deadline, work).await)
         }
         Err(error) => (None, Err(error)),
     };
@@ -57,15 +61,21 @@ pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: 
 
 /// Takes an admitted request to the head of its answer.
 async fn serve(
-    call: &Call<'_>,
-    head: Box<Parts>,
+    call: &mut Call<'_>,
+    mut head: Box<Parts>,
     body: Body,
     watch: &mut Watch,
 ) -> Result<Response<Body>, Error> {
+    call.turn = limit::enter(call, &mut head.headers).await?;
+    watch.hold(call.turn.clone());
     if call.route.transcodes && !call.grpc {
         return Box::pin(transcode::serve(call, head, body)).await;
     }
-    forward::send(call, head, body, watch).await
+    let mut response = forward::send(call, head, body, watch).await?;
+    if let Some(turn) = &call.turn {
+        turn.hears(response.headers_mut());
+    }
+    Ok(response)
 }
 
 /// Finds out what the request asks for, and whether it may.
@@ -91,7 +101,7 @@ fn admit<'a>(
         _ => None,
     };
     let deadline = Deadline::earliest(started, [asked, route.timeout]);
-    Ok(Call { local, door, route: route.clone(), grpc, deadline, started })
+    Ok(Call { local, door, route: route.clone(), grpc, deadline, started, turn: None })
 }
 
 /// Waits no longer than the caller does.

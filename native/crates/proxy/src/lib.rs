@@ -8,6 +8,7 @@
 //! - `transcode` answers REST and plain JSON with the help of a gRPC server;
 //! - `request` sends it on, again if that may help; `watch` follows it to its end;
 //! - `plan` is what was configured, checked;
+//! - `limit` decides who is let in, and who waits for it;
 //! - `upstream` holds those who do the work, and the connections to them;
 //! - `body` and `headers` are what passes.
 
@@ -18,6 +19,7 @@ mod call;
 mod connection;
 mod edge;
 mod headers;
+mod limit;
 mod plan;
 mod proxy;
 mod request;

@@ -3,18 +3,20 @@
 use crate::{
     body::{Body, Lost},
     headers::grpc_status,
+    limit::Turn,
     upstream::{endpoint::Ticket, pool::Kept},
 };
-use http::Response;
+use http::{HeaderMap, Response};
 use infermesh_policy::{Event, outcome::Bound};
 use infermesh_wire::{Code, Error};
-use std::time::Instant;
+use std::{rc::Rc, time::Instant};
 
 pub struct Watch {
     started: Instant,
     grpc: bool,
     /// The attempt whose answer it is.
     attempt: Option<(Ticket, Kept)>,
+    turn: Option<Rc<Turn>>,
     /// How it ended, as soon as that is known: of an answer's head, of its trailers.
     event: Option<Event>,
     bytes: u64,
@@ -23,7 +25,12 @@ pub struct Watch {
 
 impl Watch {
     pub fn new(started: Instant, grpc: bool) -> Self {
-        Self { started, grpc, attempt: None, event: None, bytes: 0, retries: 0 }
+        Self { started, grpc, attempt: None, turn: None, event: None, bytes: 0, retries: 0 }
+    }
+
+    /// It has been let in.
+    pub fn hold(&mut self, turn: Option<Rc<Turn>>) {
+        self.turn = turn;
     }
 
     /// The answer comes from this attempt.
@@ -58,28 +65,41 @@ impl Watch {
         self.bytes += bytes as u64;
     }
 
+    /// The upstream says this at the end of the answer; what is for us alone is taken out.
+    pub fn hears(&self, trailers: &mut HeaderMap) {
+        if let Some(turn) = &self.turn {
+            turn.hears(trailers);
+        }
+    }
+
     /// The answer has come to its end; `status`: of its trailers.
-    pub fn ended(mut self, status: Option<u16>) {
+    pub fn ended(self, status: Option<u16>) {
         let event = match status {
             Some(status) => Event::grpc(status, Bound::Request),
             // A call without a status has failed, for whoever called: gRPC says UNKNOWN.
             None => self.event.unwrap_or(Event::Grpc(2)),
         };
-        if let Some((ticket, _kept)) = self.attempt.take() {
-            ticket.finish(event, Instant::now());
-        }
         let _ = (self.started, self.bytes);
+        self.settle(event);
     }
 
     /// The answer will not come to its end.
-    pub fn broken(mut self, error: &Error, lost: &Lost) {
+    pub fn broken(self, error: &Error, lost: &Lost) {
         let event = match error.code {
             Code::DeadlineExceeded => Event::TimedOut(Bound::Request),
             _ if lost.refused => Event::Refused,
             _ => Event::Reset,
         };
+        self.settle(event);
+    }
+
+    fn settle(mut self, event: Event) {
+        let now = Instant::now();
         if let Some((ticket, _kept)) = self.attempt.take() {
-            ticket.finish(event, Instant::now());
+            ticket.finish(event, now);
+        }
+        if let Some(turn) = self.turn.take() {
+            turn.end(event, now);
         }
     }
 }

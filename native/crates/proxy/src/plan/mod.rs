@@ -3,7 +3,7 @@
 pub mod matching;
 pub mod permission;
 
-use crate::{proto, upstream::cluster::Cluster};
+use crate::{limit::Limits, proto, upstream::cluster::Cluster};
 use infermesh_policy::{
     budget::{self, Budget},
     retry,
@@ -45,6 +45,7 @@ pub struct Route {
     pub metadata_ttl: Duration,
     pub timeout: Option<Duration>,
     pub retry: Option<Retry>,
+    pub limits: Limits,
 }
 
 pub struct Retry {
@@ -141,6 +142,7 @@ impl Route {
             },
             timeout: duration(given.timeout_ns),
             retry: given.retry.as_ref().map(|given| Retry::new(given, now)).transpose()?,
+            limits: Limits::new(given, now)?,
         })
     }
 }
