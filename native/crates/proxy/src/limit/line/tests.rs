@@ -134,6 +134,19 @@ async fn who_leaves_when_it_has_been_called_gives_its_place_to_the_next() {
     assert_eq!(crowd(&line), (0, 0));
 }
 
+/// As it happens between two threads: it is out of the queue, and its place not yet in its hands.
+#[tokio::test(start_paused = true)]
+async fn who_leaves_while_it_is_called_gives_its_place_to_the_next() {
+    let line = line(1, 10);
+    let place = at_once(&line);
+    let Ok(Entered::Waits(mut leaves)) = line.enter(Priority::FIRST, Deadline::NONE, now()) else { panic!() };
+    let stays = wait(&line, 1, None);
+    leaves.called.close();
+    drop(place);
+    drop(stays.await.unwrap().ok().unwrap());
+    assert_eq!(crowd(&line), (0, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_limit_that_grows_calls_as_many_as_it_has_room_for() {
     let given = proto::Concurrency { min: 3, max: 64, ..Default::default() };
