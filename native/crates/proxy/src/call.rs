@@ -6,6 +6,7 @@ use crate::{
     edge::Door,
     headers::{GRPC_TIMEOUT, is_grpc},
     infer,
+    limit::{self, Turn},
     plan::{Route, permission::authorize},
     request::{enriched, forward},
     shared::Local,
@@ -34,6 +35,8 @@ pub struct Call<'a> {
     pub grpc: bool,
     pub deadline: Deadline,
     pub started: Instant,
+    /// What tells its limits how it ends.
+    pub turn: Option<Rc<Turn>>,
 }
 
 /// Answers a request, whatever it is.
@@ -42,10 +45,11 @@ pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: 
     let grpc = is_grpc(&head.headers);
     let mut watch = Box::new(Watch::new(door, started, grpc));
     let (deadline, served) = match admit(local, door, &head, grpc, started) {
-        Ok(call) => {
+        Ok(mut call) => {
             watch.routed(&call.route);
-            let work = pin!(serve(&call, head, body, &mut watch));
-            (call.deadline.at(), within(call.deadline, work).await)
+            let deadline = call.deadline;
+            let work = pin!(serve(&mut call, head, body, &mut watch));
+            (deadline.at(), within(deadline, work).await)
         }
         Err(error) => (None, Err(error)),
     };
@@ -56,11 +60,13 @@ pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: 
 
 /// Takes an admitted request to the head of its answer.
 async fn serve(
-    call: &Call<'_>,
+    call: &mut Call<'_>,
     mut head: Box<Parts>,
     mut body: Body,
     watch: &mut Watch,
 ) -> Result<Response<Body>, Error> {
+    call.turn = limit::enter(call, &mut head.headers).await?;
+    watch.hold(call.turn.clone());
     if !call.route.on_request.rules.is_empty() {
         body = Box::pin(enriched::request(call, &mut head, body)).await?;
     }
@@ -73,7 +79,11 @@ async fn serve(
     if call.grpc && infer::looks_at(call, head.uri.path()) {
         return Box::pin(infer::serve(call, head, body)).await;
     }
-    forward::send(call, head, body, watch).await
+    let mut response = forward::send(call, head, body, watch).await?;
+    if let Some(turn) = &call.turn {
+        turn.hears(response.headers_mut());
+    }
+    Ok(response)
 }
 
 /// Finds out what the request asks for, and whether it may.
@@ -99,7 +109,7 @@ fn admit<'a>(
         _ => None,
     };
     let deadline = Deadline::earliest(started, [asked, route.timeout]);
-    Ok(Call { local, door, route: route.clone(), grpc, deadline, started })
+    Ok(Call { local, door, route: route.clone(), grpc, deadline, started, turn: None })
 }
 
 /// Waits no longer than the caller does.

@@ -4,11 +4,12 @@ use crate::{
     body::{Body, Lost},
     edge::Door,
     headers::grpc_status,
+    limit::Turn,
     observe::{ending::End, metrics::Requests},
     plan::Route,
     upstream::{endpoint::Ticket, pool::Kept},
 };
-use http::Response;
+use http::{HeaderMap, Response};
 use infermesh_policy::{Event, outcome::Bound, retry::Reason};
 use infermesh_wire::Code;
 use std::{cell::Cell, rc::Rc, sync::Arc, time::Instant};
@@ -24,6 +25,7 @@ pub struct Watch {
     route: Option<Arc<Route>>,
     /// The attempt whose answer it is.
     attempt: Option<(Ticket, Kept)>,
+    turn: Option<Rc<Turn>>,
     /// Of the answer's head: the HTTP status, and that of gRPC if it is there.
     status: u16,
     code: Option<u16>,
@@ -43,6 +45,7 @@ impl Watch {
             grpc,
             route: None,
             attempt: None,
+            turn: None,
             status: 0,
             code: None,
             received: Rc::default(),
@@ -63,6 +66,11 @@ impl Watch {
     pub fn routed(&mut self, route: &Arc<Route>) {
         route.counts.in_flight.enter();
         self.route = Some(route.clone());
+    }
+
+    /// It has been let in.
+    pub fn hold(&mut self, turn: Option<Rc<Turn>>) {
+        self.turn = turn;
     }
 
     /// Where the bytes of the request's body are to be counted.
@@ -101,6 +109,13 @@ impl Watch {
         self.sent += bytes as u64;
     }
 
+    /// The upstream says this at the end of the answer; what is for us alone is taken out.
+    pub fn hears(&self, trailers: &mut HeaderMap) {
+        if let Some(turn) = &self.turn {
+            turn.hears(trailers);
+        }
+    }
+
     /// The answer has come to its end; `status`: of its trailers.
     pub fn ended(mut self, status: Option<u16>) {
         let code = status.or(self.code);
@@ -129,6 +144,9 @@ impl Watch {
         let now = Instant::now();
         if let Some((ticket, _kept)) = self.attempt.take() {
             ticket.finish(event, now);
+        }
+        if let Some(turn) = self.turn.take() {
+            turn.end(event, now);
         }
         if !self.is_whole {
             return;

@@ -6,6 +6,7 @@ pub mod permission;
 
 use crate::{
     infer::{cache::Cache, coalesce},
+    limit::Limits,
     observe::metrics::Requests,
     proto,
     upstream::cluster::Cluster,
@@ -59,6 +60,7 @@ pub struct Route {
     pub timeout: Option<Duration>,
     pub retry: Option<Retry>,
     pub counts: Requests,
+    pub limits: Limits,
 }
 
 pub struct Retry {
@@ -169,6 +171,7 @@ impl Route {
             timeout: duration(given.timeout_ns),
             retry: given.retry.as_ref().map(|given| Retry::new(given, now)).transpose()?,
             counts: Requests::default(),
+            limits: Limits::new(given, now)?,
         })
     }
 }
