@@ -10,7 +10,8 @@ from support.client import SECONDS, Client, floats, outputs, request
 from support.ensembles import chain, put_ensemble
 from support.repository import Repository
 from support.rest import HTTP
-from support.server import Record, Serve, Server
+from support.process import Record
+from support.server import Serve, Server
 from support.triton_clients import triton
 
 POLL = ("--model-control-mode", "poll", "--repository-poll-secs", "0.1")
