@@ -373,6 +373,16 @@ class Proxy:
         Raises OSError that names the address that cannot be bound.
         """
 
+    def listen_admin(self, host: str = "127.0.0.1", port: int = 0) -> tuple[str, int]:
+        """Serve those who operate the proxy, over HTTP/1.1: ``GET /`` says what there is. Returns the bound address.
+
+        Whoever comes there sees everything but secrets, and can end the process. Raises OSError that names the
+        address if it cannot be bound.
+        """
+
+    def drain_requested(self) -> bool:
+        """Whether somebody has asked at the admin endpoint for the end of this process."""
+
     def set_ready(self, ready: bool) -> None:
         """Say whether requests should come. Not before this is True, and not any more once it is False."""
 

@@ -131,6 +131,18 @@ pub fn refusal(error: &Error, grpc: bool) -> Response<Body> {
     response.map(|_| Body::from(Bytes::from(text)))
 }
 
+/// A status that an upstream gave, handed on.
+pub fn refusal_of(code: u32, message: &str) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    let headers = response.headers_mut();
+    headers.insert(GRPC_STATUS, HeaderValue::from(code));
+    if let Ok(message) = HeaderValue::try_from(encode_message(message)) {
+        headers.insert(GRPC_MESSAGE, message);
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response
+}
+
 fn status_headers(error: &Error) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(GRPC_STATUS, HeaderValue::from(error.code as u16));

@@ -1,8 +1,9 @@
 //! A body on its way through, whatever carries it.
 
+use crate::headers::GRPC_STATUS;
 use bytes::Bytes;
 use h2::RecvStream;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::{
@@ -71,6 +72,8 @@ pub enum Body {
     Empty,
     /// Made here, in the buffers it was made in.
     Own(VecDeque<Bytes>),
+    /// One gRPC message of our own, and the status that says that all is well.
+    Message(VecDeque<Bytes>),
     /// Nothing but trailers.
     Trailers(Box<HeaderMap>),
     Http1(Incoming),
@@ -86,10 +89,22 @@ impl From<Bytes> for Body {
 }
 
 impl Body {
+    /// The answer of a unary call that went well.
+    pub fn message(pieces: impl IntoIterator<Item = Bytes>) -> Self {
+        Self::Message(pieces.into_iter().collect())
+    }
+
     /// The next piece; `None` at the end. After a wait of `Pending` the body wakes whoever polled it last.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Piece, Lost>>> {
         match self {
             Self::Empty => Poll::Ready(None),
+            Self::Message(pieces) => Poll::Ready(Some(Ok(match pieces.pop_front() {
+                Some(piece) => Piece::Data(piece),
+                None => {
+                    *self = Self::Empty;
+                    Piece::Trailers(HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("0"))]))
+                }
+            }))),
             Self::Trailers(trailers) => {
                 let trailers = std::mem::take(&mut **trailers);
                 *self = Self::Empty;
@@ -122,7 +137,7 @@ impl Body {
     pub fn is_end(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Trailers(_) | Self::Begun(..) => false,
+            Self::Message(_) | Self::Trailers(_) | Self::Begun(..) => false,
             Self::Own(pieces) => pieces.is_empty(),
             Self::Http1(incoming) => incoming.is_end_stream(),
             Self::Http2(stream) => stream.is_end_stream(),
@@ -159,7 +174,7 @@ impl Body {
             Self::Empty => SizeHint::with_exact(0),
             Self::Own(pieces) => SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum()),
             Self::Http1(incoming) => incoming.size_hint(),
-            Self::Trailers(_) | Self::Http2(_) | Self::Begun(..) => SizeHint::default(),
+            Self::Message(_) | Self::Trailers(_) | Self::Http2(_) | Self::Begun(..) => SizeHint::default(),
         }
     }
 }

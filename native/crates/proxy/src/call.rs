@@ -5,6 +5,7 @@ use crate::{
     body::Body,
     edge::Door,
     headers::{GRPC_TIMEOUT, is_grpc},
+    infer,
     plan::{Route, permission::authorize},
     request::{enriched, forward},
     shared::Local,
@@ -68,6 +69,9 @@ async fn serve(
     }
     if call.route.transcodes && !call.grpc {
         return Box::pin(transcode::serve(call, head, body)).await;
+    }
+    if call.grpc && infer::looks_at(call, head.uri.path()) {
+        return Box::pin(infer::serve(call, head, body)).await;
     }
     forward::send(call, head, body, watch).await
 }

@@ -7,6 +7,7 @@
 //! - `edge` turns what comes in into a request, and writes the `answer`;
 //! - `call` takes a request from its head to the head of its answer: who asks, for what, until when;
 //! - `transcode` answers REST and plain JSON with the help of a gRPC server;
+//! - `infer` gives equal inferences one answer and small ones one call;
 //! - `request` sends it on, again if that may help; `watch` follows it to its end;
 //! - `plan` is what was configured, checked;
 //! - `upstream` holds those who do the work, and the connections to them;
@@ -22,6 +23,7 @@ mod connection;
 mod edge;
 mod headers;
 mod hooks;
+mod infer;
 mod observe;
 mod plan;
 mod proxy;

@@ -59,8 +59,8 @@ impl Proxy {
     pub fn start(config: &[u8], version: &str) -> Result<Self, Error> {
         let config = proto::ProxyConfig::decode(config)
             .map_err(|error| Error::invalid(format!("the configuration is no ProxyConfig: {error}")))?;
-        let identity = config.identity.as_ref().map(identity).transpose().map_err(Error::invalid)?;
         let started = Instant::now();
+        let identity = config.identity.as_ref().map(identity).transpose().map_err(Error::invalid)?;
         let plan = Plan::new(&config, identity.as_ref(), started).map_err(Error::invalid)?;
         let limits = config.limits.unwrap_or_default();
         let or = |given: u64, default: u64| usize::try_from(if given > 0 { given } else { default });

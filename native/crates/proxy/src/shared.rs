@@ -2,6 +2,7 @@
 
 use crate::{
     hooks::Hooks,
+    infer::coalesce::Groups,
     plan::Plan,
     proto,
     transcode::signatures::Signatures,
@@ -68,6 +69,7 @@ pub struct Local {
     pub shared: Arc<Shared>,
     pub purse: Rc<Purse>,
     pub chance: RefCell<Chance>,
+    pub groups: Groups,
     pools: RefCell<HashMap<u64, Rc<Pool>>>,
 }
 
@@ -77,6 +79,7 @@ impl Local {
             purse: Purse::new(shared.budget.clone()),
             shared,
             chance: RefCell::default(),
+            groups: Groups::default(),
             pools: RefCell::default(),
         })
     }

@@ -30,7 +30,8 @@ pub struct Watch {
     /// Bytes of the request's body so far, and of the answer's.
     received: Rc<Cell<u64>>,
     sent: u64,
-    counted: bool,
+    /// Whether it is a client's request; or a call of the proxy's own for one, which is no request more.
+    is_whole: bool,
     over: bool,
 }
 
@@ -46,15 +47,15 @@ impl Watch {
             code: None,
             received: Rc::default(),
             sent: 0,
-            counted: true,
+            is_whole: true,
             over: false,
         }
     }
 
-    /// For a call of the proxy's own, a part of another request, which is the one that counts.
-    pub fn within(door: &Rc<Door>, started: Instant) -> Self {
-        let mut this = Self::new(door, started, true);
-        this.counted = false;
+    /// Of a call of the proxy's own.
+    pub fn aside(door: &Rc<Door>, route: &Arc<Route>) -> Self {
+        let mut this = Self::new(door, Instant::now(), true);
+        (this.route, this.is_whole) = (Some(route.clone()), false);
         this
     }
 
@@ -77,7 +78,7 @@ impl Watch {
 
     /// An attempt failed, and another one is made.
     pub fn retried(&mut self) {
-        if self.counted {
+        if self.is_whole {
             self.counts().retries.add(1);
         }
     }
@@ -129,7 +130,7 @@ impl Watch {
         if let Some((ticket, _kept)) = self.attempt.take() {
             ticket.finish(event, now);
         }
-        if !self.counted {
+        if !self.is_whole {
             return;
         }
         let took = now.saturating_duration_since(self.started);

@@ -32,6 +32,17 @@ impl Proxy {
         Ok(bound.into_iter().collect())
     }
 
+    #[pyo3(signature = (host = "127.0.0.1", port = 0))]
+    fn listen_admin(&self, host: &str, port: u16) -> PyResult<(String, u16)> {
+        let address =
+            self.0.listen_admin(host, port).map_err(|error| PyOSError::new_err(error.to_string()))?;
+        Ok((address.ip().to_string(), address.port()))
+    }
+
+    fn drain_requested(&self) -> bool {
+        self.0.drain_requested()
+    }
+
     fn set_ready(&self, ready: bool) {
         self.0.set_ready(ready);
     }

@@ -4,7 +4,12 @@ pub mod enrichment;
 pub mod matching;
 pub mod permission;
 
-use crate::{observe::metrics::Requests, proto, upstream::cluster::Cluster};
+use crate::{
+    infer::{cache::Cache, coalesce},
+    observe::metrics::Requests,
+    proto,
+    upstream::cluster::Cluster,
+};
 use enrichment::Enrichments;
 use infermesh_policy::{
     budget::{self, Budget},
@@ -47,6 +52,8 @@ pub struct Route {
     /// Whether REST and plain JSON become gRPC.
     pub transcodes: bool,
     pub metadata_ttl: Duration,
+    pub coalesce: Option<coalesce::Settings>,
+    pub cache: Option<Cache>,
     pub on_request: Enrichments,
     pub on_response: Enrichments,
     pub timeout: Option<Duration>,
@@ -142,6 +149,12 @@ impl Route {
             name: named(&given.name, index),
             matching,
             cluster,
+            coalesce: given.coalesce.as_ref().map(|given| coalesce::Settings {
+                max_rows: given.max_rows as usize,
+                max_delay: Duration::from_nanos(given.max_delay_ns),
+                models: given.models.clone(),
+            }),
+            cache: given.cache.as_ref().map(Cache::new),
             on_request: Enrichments::new(&given.enrichments, false, clusters, now)?,
             on_response: Enrichments::new(&given.enrichments, true, clusters, now)?,
             strip_prefix: match &given.action {
