@@ -92,11 +92,6 @@ impl Answer {
         self.ended || self.body.is_end()
     }
 
-    /// It has been handed over as a whole, without a look at its end.
-    pub fn finish(mut self) {
-        self.end(None);
-    }
-
     /// So many bytes of it have been passed on.
     pub fn release(&mut self, bytes: usize) {
         self.body.release(bytes);
@@ -104,6 +99,15 @@ impl Answer {
 
     pub fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// Whoever has all of it need not look at its end.
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if self.watch.is_some() && self.is_end() {
+            self.end(None);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     answer::{Answer, refusal},
-    body::Body,
+    body::{Body, linger},
     edge::Door,
     headers::{GRPC_TIMEOUT, is_grpc},
     plan::{Route, permission::authorize},
@@ -44,7 +44,10 @@ pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: 
             let work = pin!(forward::send(&call, head, body, &mut watch));
             (call.deadline.at(), within(call.deadline, work).await)
         }
-        Err(error) => (None, Err(error)),
+        Err(error) => {
+            linger(body);
+            (None, Err(error))
+        }
     };
     let response = served.unwrap_or_else(|error| {
         watch.refused(&error);
@@ -63,9 +66,6 @@ fn admit<'a>(
     started: Instant,
 ) -> Result<Call<'a>, Error> {
     let listener = &door.listener;
-    if local.shared.connections.is_draining() {
-        return Err(Error::new(Code::Unavailable, "the proxy is shutting down and takes no new requests"));
-    }
     authorize(&listener.permissions, door.peer.identity.as_deref().map(SpiffeId::as_str), head)?;
     let route = listener.routes.iter().find(|route| route.matching.fits(head)).ok_or_else(|| {
         let code = if grpc { Code::Unimplemented } else { Code::NotFound };

@@ -75,8 +75,7 @@ impl Watch {
     pub fn broken(mut self, error: &Error, lost: &Lost) {
         let event = match error.code {
             Code::DeadlineExceeded => Event::TimedOut(Bound::Request),
-            _ if lost.refused => Event::Refused,
-            _ => Event::Reset,
+            _ => Event::from(lost.cause),
         };
         if let Some((ticket, _kept)) = self.attempt.take() {
             ticket.finish(event, Instant::now());

@@ -2,5 +2,6 @@
 
 pub mod forward;
 pub mod head;
+pub mod message;
 pub mod source;
 pub mod upload;
