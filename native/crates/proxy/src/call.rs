@@ -2,7 +2,7 @@
 
 use crate::{
     answer::{Answer, refusal},
-    body::Body,
+    body::{Body, linger},
     edge::Door,
     headers::{GRPC_TIMEOUT, is_grpc},
     infer,
@@ -51,7 +51,10 @@ pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: 
             let work = pin!(serve(&mut call, head, body, &mut watch));
             (deadline.at(), within(deadline, work).await)
         }
-        Err(error) => (None, Err(error)),
+        Err(error) => {
+            linger(body);
+            (None, Err(error))
+        }
     };
     let response = served.unwrap_or_else(|error| refusal(&error, grpc));
     watch.answered(&response);
@@ -95,9 +98,6 @@ fn admit<'a>(
     started: Instant,
 ) -> Result<Call<'a>, Error> {
     let listener = &door.listener;
-    if local.shared.connections.is_draining() {
-        return Err(Error::new(Code::Unavailable, "the proxy is shutting down and takes no new requests"));
-    }
     authorize(&listener.permissions, door.peer.identity.as_deref().map(SpiffeId::as_str), head)?;
     let route = listener.routes.iter().find(|route| route.matching.fits(head)).ok_or_else(|| {
         let code = if grpc { Code::Unimplemented } else { Code::NotFound };

@@ -132,8 +132,7 @@ impl Watch {
     pub fn broken(mut self, code: Code, lost: &Lost) {
         let event = match code {
             Code::DeadlineExceeded => Event::TimedOut(Bound::Request),
-            _ if lost.refused => Event::Refused,
-            _ => Event::Reset,
+            _ => Event::from(lost.cause),
         };
         let end = if self.grpc { End::Grpc(code as u16) } else { End::Broken };
         self.tell(event, end);
