@@ -7,7 +7,7 @@ use crate::{
     headers::{GRPC_TIMEOUT, is_grpc},
     infer,
     plan::{Route, permission::authorize},
-    request::{enriched, forward},
+    request::{enriched, forward, sample},
     shared::Local,
     transcode,
     watch::Watch,
@@ -44,6 +44,7 @@ pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: 
     let (deadline, served) = match admit(local, door, &head, grpc, started) {
         Ok(call) => {
             watch.routed(&call.route);
+            let body = sample::begin(&call, &head, body, &mut watch);
             let work = pin!(serve(&call, head, body, &mut watch));
             (call.deadline.at(), within(call.deadline, work).await)
         }

@@ -12,7 +12,7 @@
 //! - `plan` is what was configured, checked;
 //! - `upstream` holds those who do the work, and the connections to them;
 //! - `observe` is what is told of requests;
-//! - `body` and `headers` are what passes.
+//! - `body` and `headers` are what passes, and `capture` is what is kept of it.
 
 #![allow(dead_code)]
 mod admin;

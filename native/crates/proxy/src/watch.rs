@@ -2,12 +2,14 @@
 
 use crate::{
     body::{Body, Lost},
+    capture::Passing,
     edge::Door,
     headers::grpc_status,
     observe::{ending::End, metrics::Requests},
     plan::Route,
     upstream::{endpoint::Ticket, pool::Kept},
 };
+use bytes::Bytes;
 use http::Response;
 use infermesh_policy::{Event, outcome::Bound, retry::Reason};
 use infermesh_wire::Code;
@@ -30,6 +32,8 @@ pub struct Watch {
     /// Bytes of the request's body so far, and of the answer's.
     received: Rc<Cell<u64>>,
     sent: u64,
+    /// Of a request that is kept while it passes.
+    passing: Option<Passing>,
     /// Whether it is a client's request; or a call of the proxy's own for one, which is no request more.
     is_whole: bool,
     over: bool,
@@ -47,6 +51,7 @@ impl Watch {
             code: None,
             received: Rc::default(),
             sent: 0,
+            passing: None,
             is_whole: true,
             over: false,
         }
@@ -63,6 +68,11 @@ impl Watch {
     pub fn routed(&mut self, route: &Arc<Route>) {
         route.counts.in_flight.enter();
         self.route = Some(route.clone());
+    }
+
+    /// Its answer is kept, too.
+    pub fn keep(&mut self, passing: Passing) {
+        self.passing = Some(passing);
     }
 
     /// Where the bytes of the request's body are to be counted.
@@ -94,16 +104,23 @@ impl Watch {
     pub fn answered(&mut self, response: &Response<Body>) {
         self.status = response.status().as_u16();
         self.code = if self.grpc { grpc_status(response.headers()) } else { None };
+        if let Some(passing) = &self.passing {
+            passing.answered(self.status, response.headers());
+        }
     }
 
     /// A part of the answer has passed.
-    pub fn passed(&mut self, bytes: usize) {
-        self.sent += bytes as u64;
+    pub fn passed(&mut self, data: &Bytes) {
+        self.sent += data.len() as u64;
+        if let Some(passing) = &self.passing {
+            passing.says(data);
+        }
     }
 
     /// The answer has come to its end; `status`: of its trailers.
     pub fn ended(mut self, status: Option<u16>) {
         let code = status.or(self.code);
+        self.code = code.filter(|_| self.grpc);
         let event = match code {
             Some(code) => Event::grpc(code, Bound::Request),
             // A call without a status has failed, for whoever called.
@@ -120,7 +137,8 @@ impl Watch {
             _ if lost.refused => Event::Refused,
             _ => Event::Reset,
         };
-        let end = if self.grpc { End::Grpc(code as u16) } else { End::Broken };
+        self.code = self.grpc.then_some(code as u16);
+        let end = self.code.map_or(End::Broken, End::Grpc);
         self.tell(event, end);
     }
 
@@ -134,6 +152,9 @@ impl Watch {
             return;
         }
         let took = now.saturating_duration_since(self.started);
+        if let Some(passing) = self.passing.take() {
+            passing.end(self.code, took);
+        }
         self.counts().ended(end, took, self.received.get(), self.sent);
         if let Some(route) = &self.route {
             route.counts.in_flight.leave();
