@@ -46,7 +46,7 @@ impl Answer {
         match self.body.poll(context) {
             Poll::Ready(Some(Ok(Piece::Data(data)))) => {
                 if let Some(watch) = &mut self.watch {
-                    watch.passed(data.len());
+                    watch.passed(&data);
                 }
                 Poll::Ready(Some(Ok(Piece::Data(data))))
             }

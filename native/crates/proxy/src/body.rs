@@ -1,6 +1,6 @@
 //! A body on its way through, whatever carries it.
 
-use crate::headers::GRPC_STATUS;
+use crate::{capture::Passing, headers::GRPC_STATUS};
 use bytes::Bytes;
 use h2::RecvStream;
 use http::{HeaderMap, HeaderValue};
@@ -111,6 +111,8 @@ pub enum Body {
     Http2(RecvStream),
     /// The first piece has been looked at.
     Begun(Bytes, RecvStream),
+    /// Of a request that is kept while it passes.
+    Kept(Box<(Body, Passing)>),
 }
 
 impl From<Bytes> for Body {
@@ -123,6 +125,11 @@ impl Body {
     /// The answer of a unary call that went well.
     pub fn message(pieces: impl IntoIterator<Item = Bytes>) -> Self {
         Self::Message(pieces.into_iter().collect())
+    }
+
+    /// What comes out of it is kept, too.
+    pub fn kept(self, passing: Passing) -> Self {
+        Self::Kept(Box::new((self, passing)))
     }
 
     /// The next piece; `None` at the end. After a wait of `Pending` the body wakes whoever polled it last.
@@ -161,6 +168,14 @@ impl Body {
                 let trailers = ready!(stream.poll_trailers(context)).map_err(Lost::from);
                 Poll::Ready(trailers.transpose().map(|trailers| trailers.map(Piece::Trailers)))
             }
+            Self::Kept(kept) => {
+                let (body, passing) = &mut **kept;
+                let piece = ready!(body.poll(context));
+                if let Some(Ok(Piece::Data(data))) = &piece {
+                    passing.asks(data);
+                }
+                Poll::Ready(piece)
+            }
         }
     }
 
@@ -172,6 +187,7 @@ impl Body {
             Self::Own(pieces) => pieces.is_empty(),
             Self::Http1(incoming) => incoming.is_end_stream(),
             Self::Http2(stream) => stream.is_end_stream(),
+            Self::Kept(kept) => kept.0.is_end(),
         }
     }
 
@@ -194,9 +210,13 @@ impl Body {
 
     /// So many bytes have been passed on: their sender may send as many more.
     pub fn release(&mut self, bytes: usize) {
-        if let Self::Http2(stream) = self {
-            // Fails only on a stream that is gone, which the next read reports.
-            let _ = stream.flow_control().release_capacity(bytes);
+        match self {
+            Self::Http2(stream) => {
+                // Fails only on a stream that is gone, which the next read reports.
+                let _ = stream.flow_control().release_capacity(bytes);
+            }
+            Self::Kept(kept) => kept.0.release(bytes),
+            _ => {}
         }
     }
 
@@ -205,6 +225,7 @@ impl Body {
             Self::Empty => SizeHint::with_exact(0),
             Self::Own(pieces) => SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum()),
             Self::Http1(incoming) => incoming.size_hint(),
+            Self::Kept(kept) => kept.0.size_hint(),
             Self::Message(_) | Self::Trailers(_) | Self::Http2(_) | Self::Begun(..) => SizeHint::default(),
         }
     }

@@ -8,7 +8,7 @@ use crate::{
     infer,
     limit::{self, Turn},
     plan::{Route, permission::authorize},
-    request::{enriched, forward},
+    request::{enriched, forward, sample},
     shared::Local,
     transcode,
     watch::Watch,
@@ -48,6 +48,7 @@ pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: 
         Ok(mut call) => {
             watch.routed(&call.route);
             let deadline = call.deadline;
+            let body = sample::begin(&call, &head, body, &mut watch);
             let work = pin!(serve(&mut call, head, body, &mut watch));
             (deadline.at(), within(deadline, work).await)
         }

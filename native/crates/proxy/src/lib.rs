@@ -13,7 +13,7 @@
 //! - `limit` decides who is let in, and who waits for it;
 //! - `upstream` holds those who do the work, and the connections to them;
 //! - `observe` is what is told of requests;
-//! - `body` and `headers` are what passes.
+//! - `body` and `headers` are what passes, and `capture` is what is kept of it.
 
 #![allow(dead_code)]
 mod admin;

@@ -2,6 +2,7 @@
 
 use crate::{
     body::{Body, Lost},
+    capture::Passing,
     edge::Door,
     headers::grpc_status,
     limit::Turn,
@@ -9,6 +10,7 @@ use crate::{
     plan::Route,
     upstream::{endpoint::Ticket, pool::Kept},
 };
+use bytes::Bytes;
 use http::{HeaderMap, Response};
 use infermesh_policy::{Event, outcome::Bound, retry::Reason};
 use infermesh_wire::Code;
@@ -32,6 +34,8 @@ pub struct Watch {
     /// Bytes of the request's body so far, and of the answer's.
     received: Rc<Cell<u64>>,
     sent: u64,
+    /// Of a request that is kept while it passes.
+    passing: Option<Passing>,
     /// Whether it is a client's request; or a call of the proxy's own for one, which is no request more.
     is_whole: bool,
     over: bool,
@@ -50,6 +54,7 @@ impl Watch {
             code: None,
             received: Rc::default(),
             sent: 0,
+            passing: None,
             is_whole: true,
             over: false,
         }
@@ -71,6 +76,11 @@ impl Watch {
     /// It has been let in.
     pub fn hold(&mut self, turn: Option<Rc<Turn>>) {
         self.turn = turn;
+    }
+
+    /// Its answer is kept, too.
+    pub fn keep(&mut self, passing: Passing) {
+        self.passing = Some(passing);
     }
 
     /// Where the bytes of the request's body are to be counted.
@@ -102,11 +112,17 @@ impl Watch {
     pub fn answered(&mut self, response: &Response<Body>) {
         self.status = response.status().as_u16();
         self.code = if self.grpc { grpc_status(response.headers()) } else { None };
+        if let Some(passing) = &self.passing {
+            passing.answered(self.status, response.headers());
+        }
     }
 
     /// A part of the answer has passed.
-    pub fn passed(&mut self, bytes: usize) {
-        self.sent += bytes as u64;
+    pub fn passed(&mut self, data: &Bytes) {
+        self.sent += data.len() as u64;
+        if let Some(passing) = &self.passing {
+            passing.says(data);
+        }
     }
 
     /// The upstream says this at the end of the answer; what is for us alone is taken out.
@@ -119,6 +135,7 @@ impl Watch {
     /// The answer has come to its end; `status`: of its trailers.
     pub fn ended(mut self, status: Option<u16>) {
         let code = status.or(self.code);
+        self.code = code.filter(|_| self.grpc);
         let event = match code {
             Some(code) => Event::grpc(code, Bound::Request),
             // A call without a status has failed, for whoever called.
@@ -134,7 +151,8 @@ impl Watch {
             Code::DeadlineExceeded => Event::TimedOut(Bound::Request),
             _ => Event::from(lost.cause),
         };
-        let end = if self.grpc { End::Grpc(code as u16) } else { End::Broken };
+        self.code = self.grpc.then_some(code as u16);
+        let end = self.code.map_or(End::Broken, End::Grpc);
         self.tell(event, end);
     }
 
@@ -151,6 +169,9 @@ impl Watch {
             return;
         }
         let took = now.saturating_duration_since(self.started);
+        if let Some(passing) = self.passing.take() {
+            passing.end(self.code, took);
+        }
         self.counts().ended(end, took, self.received.get(), self.sent);
         if let Some(route) = &self.route {
             route.counts.in_flight.leave();
