@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from support import hpack
+from support.holders import peer_serial
 from support.http2 import (
     ACK,
     DATA,
@@ -48,7 +49,7 @@ class Link:
     """A connection of a peer."""
 
     socket: socket.socket
-    #: Of the peer's certificate, if there is one.
+    #: Of the peer's certificate, where TLS is spoken.
     serial: int | None = None
     #: Bytes of bodies so far.
     received: int = 0
@@ -243,9 +244,7 @@ class ScriptedUpstream:
     def _speak(self, link: Link) -> None:
         if self._tls is not None:
             link.socket = secured = self._tls.wrap_socket(link.socket, server_side=True)
-            shown = secured.getpeercert()
-            link.serial = int(str(shown["serialNumber"]), 16) if shown else None
-            self._tell(lambda: None)
+            link.serial = peer_serial(secured)
         received = _Received(link)
         if received.take(len(PREFACE)) != PREFACE:
             return
