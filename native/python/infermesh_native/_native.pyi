@@ -354,6 +354,10 @@ class Hook:
     def call(self) -> bytes | None:
         """What the function is called with, in JSON; None once it was answered."""
 
+    @property
+    def wanted(self) -> bool:
+        """Whether a request still waits for it."""
+
     def reply(self, reply: bytes) -> None:
         """What the function returned, in JSON: ``{"tensors": {...}}`` or ``{"error": "..."}``. Once."""
 
@@ -411,6 +415,15 @@ class Proxy:
 
     def take_hooks(self, timeout: float) -> list[Hook]:
         """Requests that wait for functions named by ``transform``; empty if none comes within so many seconds."""
+
+    def take_captures(self, timeout: float) -> list[bytes]:
+        """Requests and answers that were kept, each a serialised ``infermesh.capture.v1.Record``.
+
+        Empty if there is none within so many seconds. A few wait a second for more.
+        """
+
+    def flush_captures(self) -> None:
+        """From now on ``take_captures`` never waits: it hands out what is left."""
 
     def drain(self, timeout: float) -> bool:
         """Refuse new requests, finish accepted ones, close everything.

@@ -186,6 +186,17 @@ impl Proxy {
         self.shared.hooks.take(patience)
     }
 
+    /// What was kept of requests and answers, each a serialised `infermesh.capture.v1.Record`; none if none comes within
+    /// `patience`. Blocks.
+    pub fn take_captures(&self, patience: Duration) -> Vec<Vec<u8>> {
+        self.shared.plan.captures.take(patience)
+    }
+
+    /// From now on `take_captures` returns at once, with what there is.
+    pub fn flush_captures(&self) {
+        self.shared.plan.captures.flush();
+    }
+
     /// Refuses new requests, finishes accepted ones, closes everything. False if that took longer than `limit`; what is left
     /// then is cut.
     pub fn drain(&self, limit: Duration) -> bool {

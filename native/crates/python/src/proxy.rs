@@ -95,6 +95,15 @@ impl Proxy {
         hooks.into_iter().map(|hook| Hook(Mutex::new(Some(hook)))).collect()
     }
 
+    fn take_captures<'py>(&self, py: Python<'py>, timeout: f64) -> Vec<Bound<'py, PyBytes>> {
+        let records = py.detach(|| self.0.take_captures(seconds(timeout)));
+        records.iter().map(|record| PyBytes::new(py, record)).collect()
+    }
+
+    fn flush_captures(&self) {
+        self.0.flush_captures();
+    }
+
     fn drain(&self, py: Python<'_>, timeout: f64) -> bool {
         py.detach(|| self.0.drain(seconds(timeout)))
     }
@@ -110,6 +119,12 @@ impl Hook {
     fn call<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
         let hook = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         hook.as_ref().map(|hook| PyBytes::new(py, &hook.call))
+    }
+
+    #[getter]
+    fn wanted(&self) -> bool {
+        let hook = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hook.as_ref().is_some_and(infermesh_proxy::Hook::is_wanted)
     }
 
     fn reply(&self, reply: Vec<u8>) {
