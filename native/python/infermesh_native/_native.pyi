@@ -416,7 +416,9 @@ class Proxy:
     def flush_spans(self) -> None:
         """As ``Server.flush_spans``."""
 
-    def take_log(self, timeout: float) -> list[tuple[float, str, str, str, dict[str, str | int | bool | list[str]]]]:
+    def take_log(
+        self, timeout: float
+    ) -> list[tuple[float, str, str, str, dict[str, str | int | bool | list[str]]]]:
         """As ``Server.take_log``."""
 
     def set_access_log(self, wanted: bool) -> None:
