@@ -354,6 +354,10 @@ class Hook:
     def call(self) -> bytes | None:
         """What the function is called with, in JSON; None once it was answered."""
 
+    @property
+    def wanted(self) -> bool:
+        """Whether a request still waits for it."""
+
     def reply(self, reply: bytes) -> None:
         """What the function returned, in JSON: ``{"tensors": {...}}`` or ``{"error": "..."}``. Once."""
 
@@ -373,6 +377,24 @@ class Proxy:
         Raises OSError that names the address that cannot be bound.
         """
 
+    def listen_admin(self, host: str = "127.0.0.1", port: int = 0) -> tuple[str, int]:
+        """Serve those who operate the proxy, over HTTP/1.1: ``GET /`` says what there is. Returns the bound address.
+
+        Whoever comes there sees everything but secrets, and can end the process. Raises OSError that names the
+        address if it cannot be bound.
+        """
+
+    def drain_requested(self) -> bool:
+        """Whether somebody has asked at the admin endpoint for the end of this process."""
+
+    def set_endpoints(self, cluster: str, endpoints: list[str]) -> None:
+        """Replace the endpoints of a cluster, HOST:PORT or unix:PATH.
+
+        Those that stay keep what is known of them.
+
+        Raises ValueError for an unknown cluster and for what is no address.
+        """
+
     def set_ready(self, ready: bool) -> None:
         """Say whether requests should come. Not before this is True, and not any more once it is False."""
 
@@ -390,7 +412,9 @@ class Proxy:
     def flush_spans(self) -> None:
         """As ``Server.flush_spans``."""
 
-    def take_log(self, timeout: float) -> list[tuple[float, str, str, str, dict[str, str | int | bool | list[str]]]]:
+    def take_log(
+        self, timeout: float
+    ) -> list[tuple[float, str, str, str, dict[str, str | int | bool | list[str]]]]:
         """As ``Server.take_log``."""
 
     def set_access_log(self, wanted: bool) -> None:
@@ -401,6 +425,15 @@ class Proxy:
 
     def take_hooks(self, timeout: float) -> list[Hook]:
         """Requests that wait for functions named by ``transform``; empty if none comes within so many seconds."""
+
+    def take_captures(self, timeout: float) -> list[bytes]:
+        """Requests and answers that were kept, each a serialised ``infermesh.capture.v1.Record``.
+
+        Empty if there is none within so many seconds. A few wait a second for more.
+        """
+
+    def flush_captures(self) -> None:
+        """From now on ``take_captures`` never waits: it hands out what is left."""
 
     def drain(self, timeout: float) -> bool:
         """Refuse new requests, finish accepted ones, close everything.

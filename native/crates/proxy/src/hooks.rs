@@ -34,6 +34,11 @@ pub struct Hook {
 }
 
 impl Hook {
+    /// Whether somebody still waits for it.
+    pub fn is_wanted(&self) -> bool {
+        !self.reply.is_closed()
+    }
+
     /// Whoever waited for it may have given up.
     pub fn reply(self, reply: Vec<u8>) {
         let _ = self.reply.send(reply);
@@ -51,7 +56,7 @@ impl Hooks {
                 return Err(gone());
             }
             if state.waiting.len() >= CAPACITY {
-                state.waiting.retain(|hook| !hook.reply.is_closed());
+                state.waiting.retain(Hook::is_wanted);
             }
             if state.waiting.len() >= CAPACITY {
                 return Err(Error::overloaded(format!("{CAPACITY} calls of Python functions wait already")));
@@ -67,7 +72,7 @@ impl Hooks {
         let until = Instant::now() + patience.min(Duration::from_secs(3600));
         let mut state = self.lock();
         loop {
-            state.waiting.retain(|hook| !hook.reply.is_closed());
+            state.waiting.retain(Hook::is_wanted);
             let count = state.waiting.len().min(BATCH);
             if count > 0 || state.closed {
                 return state.waiting.drain(..count).collect();
@@ -100,7 +105,8 @@ mod tests {
     use std::{sync::Arc, thread};
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(future)
     }
 
     #[test]

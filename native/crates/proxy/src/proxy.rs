@@ -8,6 +8,7 @@ use crate::{
     proto,
     shared::Shared,
     transcode::signatures::Signatures,
+    upstream::discover,
 };
 use infermesh_policy::replay;
 use infermesh_telemetry::{Log, Traces, log::Throttle};
@@ -59,8 +60,8 @@ impl Proxy {
     pub fn start(config: &[u8], version: &str) -> Result<Self, Error> {
         let config = proto::ProxyConfig::decode(config)
             .map_err(|error| Error::invalid(format!("the configuration is no ProxyConfig: {error}")))?;
-        let identity = config.identity.as_ref().map(identity).transpose().map_err(Error::invalid)?;
         let started = Instant::now();
+        let identity = config.identity.as_ref().map(identity).transpose().map_err(Error::invalid)?;
         let plan = Plan::new(&config, identity.as_ref(), started).map_err(Error::invalid)?;
         let limits = config.limits.unwrap_or_default();
         let or = |given: u64, default: u64| usize::try_from(if given > 0 { given } else { default });
@@ -106,10 +107,29 @@ impl Proxy {
             .enable_all()
             .build()
             .map_err(|error| Error::internal(format!("cannot start the listener's thread: {error}")))?;
+        for cluster in &shared.plan.clusters {
+            if let Some(name) = cluster.discovered.clone() {
+                let (log, connections) = (shared.log.clone(), shared.connections.clone());
+                control.spawn(discover::follow(cluster.clone(), name, log, connections));
+            }
+        }
         if let Some(identity) = &shared.identity {
             control.spawn(identity.clone().follow(shared.log.clone(), shared.connections.clone()));
         }
         Ok(Self { shared, threads, admin: Mutex::default(), control })
+    }
+
+    /// Replaces the endpoints of a cluster; those that stay keep what is known of them. Fails with what is wrong.
+    pub fn set_endpoints(&self, cluster: &str, endpoints: &[String]) -> Result<(), String> {
+        let clusters = &self.shared.plan.clusters;
+        let found = clusters.iter().find(|known| known.name == cluster);
+        let found = found.ok_or_else(|| {
+            let known: Vec<_> = clusters.iter().map(|known| &known.name[..]).collect();
+            format!("there is no cluster called '{cluster}'; there are: {}", known.join(", "))
+        })?;
+        let addresses = endpoints.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+        found.set(addresses, Instant::now());
+        Ok(())
     }
 
     /// Binds all listeners and serves. Returns their names and the bound addresses. Fails with the listener's address.
@@ -184,6 +204,17 @@ impl Proxy {
     /// Calls of Python functions that requests wait for; none if none comes within `patience`.
     pub fn take_hooks(&self, patience: Duration) -> Vec<Hook> {
         self.shared.hooks.take(patience)
+    }
+
+    /// What was kept of requests and answers, each a serialised `infermesh.capture.v1.Record`; none if none comes within
+    /// `patience`. Blocks.
+    pub fn take_captures(&self, patience: Duration) -> Vec<Vec<u8>> {
+        self.shared.plan.captures.take(patience)
+    }
+
+    /// From now on `take_captures` returns at once, with what there is.
+    pub fn flush_captures(&self) {
+        self.shared.plan.captures.flush();
     }
 
     /// Refuses new requests, finishes accepted ones, closes everything. False if that took longer than `limit`; what is left

@@ -2,13 +2,16 @@
 
 use crate::{
     body::{Body, Lost},
+    capture::Passing,
     edge::Door,
     headers::grpc_status,
+    limit::Turn,
     observe::{ending::End, metrics::Requests},
     plan::Route,
     upstream::{endpoint::Ticket, pool::Kept},
 };
-use http::Response;
+use bytes::Bytes;
+use http::{HeaderMap, Response};
 use infermesh_policy::{Event, outcome::Bound, retry::Reason};
 use infermesh_wire::Code;
 use std::{cell::Cell, rc::Rc, sync::Arc, time::Instant};
@@ -24,13 +27,17 @@ pub struct Watch {
     route: Option<Arc<Route>>,
     /// The attempt whose answer it is.
     attempt: Option<(Ticket, Kept)>,
+    turn: Option<Rc<Turn>>,
     /// Of the answer's head: the HTTP status, and that of gRPC if it is there.
     status: u16,
     code: Option<u16>,
     /// Bytes of the request's body so far, and of the answer's.
     received: Rc<Cell<u64>>,
     sent: u64,
-    counted: bool,
+    /// Of a request that is kept while it passes.
+    passing: Option<Passing>,
+    /// Whether it is a client's request; or a call of the proxy's own for one, which is no request more.
+    is_whole: bool,
     over: bool,
 }
 
@@ -42,19 +49,21 @@ impl Watch {
             grpc,
             route: None,
             attempt: None,
+            turn: None,
             status: 0,
             code: None,
             received: Rc::default(),
             sent: 0,
-            counted: true,
+            passing: None,
+            is_whole: true,
             over: false,
         }
     }
 
-    /// For a call of the proxy's own, a part of another request, which is the one that counts.
-    pub fn within(door: &Rc<Door>, started: Instant) -> Self {
-        let mut this = Self::new(door, started, true);
-        this.counted = false;
+    /// Of a call of the proxy's own.
+    pub fn aside(door: &Rc<Door>, route: &Arc<Route>) -> Self {
+        let mut this = Self::new(door, Instant::now(), true);
+        (this.route, this.is_whole) = (Some(route.clone()), false);
         this
     }
 
@@ -62,6 +71,16 @@ impl Watch {
     pub fn routed(&mut self, route: &Arc<Route>) {
         route.counts.in_flight.enter();
         self.route = Some(route.clone());
+    }
+
+    /// It has been let in.
+    pub fn hold(&mut self, turn: Option<Rc<Turn>>) {
+        self.turn = turn;
+    }
+
+    /// Its answer is kept, too.
+    pub fn keep(&mut self, passing: Passing) {
+        self.passing = Some(passing);
     }
 
     /// Where the bytes of the request's body are to be counted.
@@ -77,7 +96,7 @@ impl Watch {
 
     /// An attempt failed, and another one is made.
     pub fn retried(&mut self) {
-        if self.counted {
+        if self.is_whole {
             self.counts().retries.add(1);
         }
     }
@@ -93,16 +112,30 @@ impl Watch {
     pub fn answered(&mut self, response: &Response<Body>) {
         self.status = response.status().as_u16();
         self.code = if self.grpc { grpc_status(response.headers()) } else { None };
+        if let Some(passing) = &self.passing {
+            passing.answered(self.status, response.headers());
+        }
     }
 
     /// A part of the answer has passed.
-    pub fn passed(&mut self, bytes: usize) {
-        self.sent += bytes as u64;
+    pub fn passed(&mut self, data: &Bytes) {
+        self.sent += data.len() as u64;
+        if let Some(passing) = &self.passing {
+            passing.says(data);
+        }
+    }
+
+    /// The upstream says this at the end of the answer; what is for us alone is taken out.
+    pub fn hears(&self, trailers: &mut HeaderMap) {
+        if let Some(turn) = &self.turn {
+            turn.hears(trailers);
+        }
     }
 
     /// The answer has come to its end; `status`: of its trailers.
     pub fn ended(mut self, status: Option<u16>) {
         let code = status.or(self.code);
+        self.code = code.filter(|_| self.grpc);
         let event = match code {
             Some(code) => Event::grpc(code, Bound::Request),
             // A call without a status has failed, for whoever called.
@@ -116,10 +149,10 @@ impl Watch {
     pub fn broken(mut self, code: Code, lost: &Lost) {
         let event = match code {
             Code::DeadlineExceeded => Event::TimedOut(Bound::Request),
-            _ if lost.refused => Event::Refused,
-            _ => Event::Reset,
+            _ => Event::from(lost.cause),
         };
-        let end = if self.grpc { End::Grpc(code as u16) } else { End::Broken };
+        self.code = self.grpc.then_some(code as u16);
+        let end = self.code.map_or(End::Broken, End::Grpc);
         self.tell(event, end);
     }
 
@@ -129,10 +162,16 @@ impl Watch {
         if let Some((ticket, _kept)) = self.attempt.take() {
             ticket.finish(event, now);
         }
-        if !self.counted {
+        if let Some(turn) = self.turn.take() {
+            turn.end(event, now);
+        }
+        if !self.is_whole {
             return;
         }
         let took = now.saturating_duration_since(self.started);
+        if let Some(passing) = self.passing.take() {
+            passing.end(self.code, took);
+        }
         self.counts().ended(end, took, self.received.get(), self.sent);
         if let Some(route) = &self.route {
             route.counts.in_flight.leave();

@@ -32,6 +32,21 @@ impl Proxy {
         Ok(bound.into_iter().collect())
     }
 
+    #[pyo3(signature = (host = "127.0.0.1", port = 0))]
+    fn listen_admin(&self, host: &str, port: u16) -> PyResult<(String, u16)> {
+        let address =
+            self.0.listen_admin(host, port).map_err(|error| PyOSError::new_err(error.to_string()))?;
+        Ok((address.ip().to_string(), address.port()))
+    }
+
+    fn drain_requested(&self) -> bool {
+        self.0.drain_requested()
+    }
+
+    fn set_endpoints(&self, cluster: &str, endpoints: Vec<String>) -> PyResult<()> {
+        self.0.set_endpoints(cluster, &endpoints).map_err(PyValueError::new_err)
+    }
+
     fn set_ready(&self, ready: bool) {
         self.0.set_ready(ready);
     }
@@ -84,6 +99,15 @@ impl Proxy {
         hooks.into_iter().map(|hook| Hook(Mutex::new(Some(hook)))).collect()
     }
 
+    fn take_captures<'py>(&self, py: Python<'py>, timeout: f64) -> Vec<Bound<'py, PyBytes>> {
+        let records = py.detach(|| self.0.take_captures(seconds(timeout)));
+        records.iter().map(|record| PyBytes::new(py, record)).collect()
+    }
+
+    fn flush_captures(&self) {
+        self.0.flush_captures();
+    }
+
     fn drain(&self, py: Python<'_>, timeout: f64) -> bool {
         py.detach(|| self.0.drain(seconds(timeout)))
     }
@@ -99,6 +123,12 @@ impl Hook {
     fn call<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
         let hook = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         hook.as_ref().map(|hook| PyBytes::new(py, &hook.call))
+    }
+
+    #[getter]
+    fn wanted(&self) -> bool {
+        let hook = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hook.as_ref().is_some_and(infermesh_proxy::Hook::is_wanted)
     }
 
     fn reply(&self, reply: Vec<u8>) {

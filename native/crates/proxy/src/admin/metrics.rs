@@ -1,6 +1,7 @@
 //! Everything that is counted, as Prometheus reads it.
 
 use crate::{
+    capture::Captures,
     observe::metrics::{Attempts, Durations, Requests},
     plan::Plan,
     shared::Shared,
@@ -8,7 +9,9 @@ use crate::{
 };
 use infermesh_policy::breaker::State;
 use infermesh_telemetry::metrics::{Text, process, text::escaped};
+use infermesh_transport::tls::Identity;
 use std::{
+    collections::BTreeMap,
     fmt::Display,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Instant,
@@ -33,20 +36,27 @@ pub fn expose(shared: &Shared, now: Instant) -> String {
     let mut text = Text::default();
     requests(&mut text, &of_routes(&shared.plan));
     attempts(&mut text, &of_endpoints(&shared.plan, now));
+    captures(&mut text, &shared.plan);
     proxy(&mut text, shared);
+    if let Some(identity) = &shared.identity {
+        certificates(&mut text, identity);
+    }
     process::write(&mut text);
     text.into()
 }
 
 fn of_routes(plan: &Plan) -> Vec<OfRoute<'_>> {
     let all = plan.listeners.iter().flat_map(|listener| {
-        let labels =
-            |route: &str| format!("listener=\"{}\",route=\"{}\"", escaped(&listener.name), escaped(route));
-        let routes = listener.routes.iter().map(move |route| (labels(&route.name), &route.counts));
-        let unmatched = (listener.counts.totals().0 > 0).then(|| (labels(""), &listener.counts));
+        let routes = listener.routes.iter().map(|route| (labels(&listener.name, &route.name), &route.counts));
+        let unmatched =
+            (listener.counts.totals().0 > 0).then(|| (labels(&listener.name, ""), &listener.counts));
         routes.chain(unmatched)
     });
     all.collect()
+}
+
+fn labels(listener: &str, route: &str) -> String {
+    format!("listener=\"{}\",route=\"{}\"", escaped(listener), escaped(route))
 }
 
 fn of_endpoints(plan: &Plan, now: Instant) -> Vec<OfEndpoint> {
@@ -153,6 +163,28 @@ fn attempts(text: &mut Text, all: &[OfEndpoint]) {
     family(pending, "gauge", "Requests that wait for a connection to an endpoint", |it| it.pending.get());
 }
 
+/// Of routes that keep something.
+fn captures(text: &mut Text, plan: &Plan) {
+    let kept: Vec<(String, &Captures)> = plan
+        .listeners
+        .iter()
+        .flat_map(|listener| listener.routes.iter().map(move |route| (listener, route)))
+        .filter_map(|(listener, route)| {
+            Some((labels(&listener.name, &route.name), route.capture.as_deref()?))
+        })
+        .collect();
+    let mut family = |name: &str, help: &str, value: fn(&Captures) -> u64| {
+        let all = kept.iter().map(|(labels, captures)| (&labels[..], value(captures)));
+        samples(text, name, "counter", help, all);
+    };
+    family("infermesh_proxy_captures_total", "Requests that were kept with their answers", |it| it.posted());
+    family(
+        "infermesh_proxy_captures_dropped_total",
+        "Requests of the sample that were not kept: what is to be written came faster than it is written",
+        |it| it.dropped(),
+    );
+}
+
 fn proxy(text: &mut Text, shared: &Shared) {
     let name = "infermesh_proxy_info";
     text.family(name, "gauge", "Which proxy this is");
@@ -186,6 +218,44 @@ fn proxy(text: &mut Text, shared: &Shared) {
         "Log records that came faster than they were written",
         shared.log.dropped(),
     );
+}
+
+fn certificates(text: &mut Text, identity: &Identity) {
+    let current = identity.current();
+    let name = "infermesh_proxy_certificate_expiration_timestamp_seconds";
+    text.family(
+        name,
+        "gauge",
+        "When a certificate ends, in seconds since 1970: ours, or that of an authority",
+    );
+    let mut expiry = |role: &str, subject: &str, seconds: u64| {
+        text.sample(name, &format!("role=\"{role}\",subject=\"{}\"", escaped(subject)), seconds);
+    };
+    expiry("identity", current.id.as_str(), current.facts.not_after);
+    // Of authorities that bear one name the first to end.
+    let mut authorities = BTreeMap::new();
+    for facts in &current.authorities.facts {
+        let ends = authorities.entry(&facts.subject[..]).or_insert(facts.not_after);
+        *ends = facts.not_after.min(*ends);
+    }
+    authorities.into_iter().for_each(|(subject, ends)| expiry("authority", subject, ends));
+    let sides = [("accepted", identity.accepted.counts()), ("connected", identity.connected.counts())];
+    let name = "infermesh_proxy_tls_handshakes_total";
+    text.family(name, "counter", "Handshakes of connections that were accepted or made, by how they ended");
+    for (side, counts) in &sides {
+        let failed = counts.failed.iter().filter(|(_, count)| *count > 0);
+        let failed = failed.map(|(reason, count)| (reason.label(), *count));
+        for (result, count) in
+            [("done", counts.done), ("without_tls", counts.plaintext)].into_iter().chain(failed)
+        {
+            text.sample(name, &format!("side=\"{side}\",result=\"{result}\""), count);
+        }
+    }
+    let name = "infermesh_proxy_tls_resumptions_total";
+    text.family(name, "counter", "Handshakes that went on with an earlier session");
+    for (side, counts) in &sides {
+        text.sample(name, &format!("side=\"{side}\""), counts.resumed);
+    }
 }
 
 fn samples<'a, T: Display>(

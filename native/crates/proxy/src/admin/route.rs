@@ -8,6 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 use infermesh_rest::answer::{self, Answer};
 use infermesh_telemetry::metrics::CONTENT_TYPE;
 use infermesh_transport::http1::Mark;
+use rustls::pki_types::UnixTime;
 use serde_json::{Value, json};
 use std::{
     collections::VecDeque,
@@ -44,7 +45,7 @@ pub fn answer(shared: &Shared, head: &Parts) -> Answer {
         "/metrics" => answer::typed(CONTENT_TYPE, vec![metrics::expose(shared, now).into()]),
         "/stats" => said(&stats::of(shared, now)),
         "/endpoints" => said(&endpoints::of(&shared.plan, now)),
-        "/certificates" => said(&certificates::of(shared)),
+        "/certificates" => said(&certificates::of(shared, UnixTime::now())),
         "/config" => match config::of(&shared.config) {
             Ok(config) => said(&config),
             Err(error) => answer::error(&error),

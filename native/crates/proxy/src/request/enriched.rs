@@ -9,16 +9,17 @@ use crate::{
     body::Body,
     call::{Call, within},
     enrich::{Placed, Rule, Values, View, select::check_encoding, transform},
+    infer::framed,
     plan::enrichment::{Enrichment, Enrichments},
     transcode::signatures,
     watch::Watch,
 };
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header::CONTENT_LENGTH, request::Parts};
 use infermesh_policy::Deadline;
 use infermesh_rest::transcode::INFER;
-use infermesh_wire::{Code, Error, framing::PREFIX, proto::inference::ModelInferResponse, response::Pieces};
+use infermesh_wire::{Code, Error, proto::inference::ModelInferResponse};
 use prost::Message;
 use std::{pin::pin, time::Instant};
 
@@ -134,7 +135,7 @@ async fn message(
 async fn ask(call: &Call<'_>, rule: &Enrichment, values: &Values<'_>) -> Result<ModelInferResponse, Error> {
     let now = Instant::now();
     let deadline = Deadline::earliest(now, [call.deadline.remaining(now), Some(rule.timeout)]);
-    let inner = Call { route: rule.route.clone(), deadline, grpc: true, ..*call };
+    let inner = Call { route: rule.route.clone(), deadline, grpc: true, turn: None, ..*call };
     let work = pin!(async {
         let refused = |code: u32, message: String| {
             Error::new(
@@ -157,7 +158,7 @@ async fn ask(call: &Call<'_>, rule: &Enrichment, values: &Values<'_>) -> Result<
                 rule.rule.transformed(&ports, &reply, "", limit)?
             }
         };
-        match unary::ask(&inner, INFER, HeaderMap::new(), prefixed(request)).await? {
+        match unary::ask(&inner, INFER, HeaderMap::new(), framed(request)?).await? {
             Reply::Message(message) => ModelInferResponse::decode(message)
                 .map_err(|error| Error::internal(format!("the model's answer cannot be read: {error}"))),
             Reply::Refused { code, message } => Err(refused(code, message)),
@@ -184,12 +185,4 @@ fn put(
         headers.insert(name, value);
     }
     Ok(changed)
-}
-
-/// As gRPC sends a message.
-fn prefixed(message: Bytes) -> Pieces {
-    let mut prefix = BytesMut::with_capacity(PREFIX);
-    prefix.put_u8(0);
-    prefix.put_u32(message.len() as u32);
-    Pieces::from_iter([prefix.freeze(), message])
 }

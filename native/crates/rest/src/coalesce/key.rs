@@ -44,6 +44,10 @@ impl Key {
         )
     }
 
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The request that it stands for.
     pub(super) fn request(&self) -> Result<InferRequest<'_>, Alone> {
         InferRequest::decode(&self.0[PREFIX..]).map_err(|error| Alone::because(error.message))

@@ -10,6 +10,8 @@ use infermesh_wire::{
 
 #[derive(Debug)]
 pub struct Share {
+    model: String,
+    version: String,
     pub(super) key: Key,
     pub(super) id: String,
     pub(super) rows: usize,
@@ -42,7 +44,23 @@ impl Share {
             // Of nothing there is any number of rows, and the answer has as many.
             return Err(Alone::because("its rows have no values"));
         }
-        Ok(Self { tensors, key: Key::of(&request, &inputs), id: request.id.to_owned(), rows })
+        Ok(Self {
+            model: request.model_name.to_owned(),
+            version: request.model_version.to_owned(),
+            key: Key::of(&request, &inputs),
+            id: request.id.to_owned(),
+            rows,
+            tensors,
+        })
+    }
+
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// Empty: the server's choice.
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     pub fn key(&self) -> &Key {
@@ -57,6 +75,17 @@ impl Share {
     /// The size of all tensors, in bytes.
     pub fn bytes(&self) -> usize {
         self.tensors.iter().map(Bytes::len).sum()
+    }
+
+    /// Feeds everything that the answer may depend on, each part with its length in front, so that none can pass for a part
+    /// of its neighbour.
+    pub fn digest(&self, mut feed: impl FnMut(&[u8])) {
+        let parts = self.tensors.iter().map(|tensor| &tensor[..]);
+        for part in [self.key.as_bytes()].into_iter().chain(parts) {
+            feed(&(part.len() as u64).to_le_bytes());
+            feed(part);
+        }
+        feed(&(self.rows as u64).to_le_bytes());
     }
 }
 
