@@ -5,6 +5,7 @@ use crate::{
     body::Body,
     edge::Door,
     headers::{GRPC_TIMEOUT, is_grpc},
+    origin::Origin,
     plan::{Route, permission::authorize},
     request::forward,
     shared::Local,
@@ -29,6 +30,7 @@ use tokio::time::sleep_until;
 pub struct Call<'a> {
     pub local: &'a Rc<Local>,
     pub door: &'a Rc<Door>,
+    pub origin: &'a Rc<Origin>,
     pub route: Arc<Route>,
     pub grpc: bool,
     pub deadline: Deadline,
@@ -36,11 +38,17 @@ pub struct Call<'a> {
 }
 
 /// Answers a request, whatever it is.
-pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: Body) -> Response<Answer> {
+pub async fn handle(
+    local: &Rc<Local>,
+    door: &Rc<Door>,
+    mut head: Box<Parts>,
+    body: Body,
+) -> Response<Answer> {
     let started = Instant::now();
     let grpc = is_grpc(&head.headers);
-    let mut watch = Box::new(Watch::new(door, started, grpc));
-    let (deadline, served) = match admit(local, door, &head, grpc, started) {
+    let origin = Origin::of(local, door, &mut head, grpc, started);
+    let mut watch = Box::new(Watch::new(&origin));
+    let (deadline, served) = match admit(local, door, &origin, &head) {
         Ok(call) => {
             watch.routed(&call.route);
             let work = pin!(serve(&call, head, body, &mut watch));
@@ -48,7 +56,10 @@ pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: 
         }
         Err(error) => (None, Err(error)),
     };
-    let response = served.unwrap_or_else(|error| refusal(&error, grpc));
+    let response = served.unwrap_or_else(|error| {
+        watch.refused(&error);
+        refusal(&error, grpc)
+    });
     watch.answered(&response);
     response.map(|body| Answer::new(body, grpc, deadline.map(Into::into), watch))
 }
@@ -70,11 +81,10 @@ async fn serve(
 fn admit<'a>(
     local: &'a Rc<Local>,
     door: &'a Rc<Door>,
+    origin: &'a Rc<Origin>,
     head: &Parts,
-    grpc: bool,
-    started: Instant,
 ) -> Result<Call<'a>, Error> {
-    let listener = &door.listener;
+    let (listener, grpc, started) = (&door.listener, origin.grpc, origin.started);
     if local.shared.connections.is_draining() {
         return Err(Error::new(Code::Unavailable, "the proxy is shutting down and takes no new requests"));
     }
@@ -89,7 +99,7 @@ fn admit<'a>(
         _ => None,
     };
     let deadline = Deadline::earliest(started, [asked, route.timeout]);
-    Ok(Call { local, door, route: route.clone(), grpc, deadline, started })
+    Ok(Call { local, door, origin, route: route.clone(), grpc, deadline, started })
 }
 
 /// Waits no longer than the caller does.

@@ -7,7 +7,8 @@
 //! - `edge` turns what comes in into a request, and writes the `answer`;
 //! - `call` takes a request from its head to the head of its answer: who asks, for what, until when;
 //! - `transcode` answers REST and plain JSON with the help of a gRPC server;
-//! - `request` sends it on, again if that may help; `watch` follows it to its end;
+//! - `request` sends it on, again if that may help;
+//! - `watch` follows it to its end, `origin` is what is known of it from its beginning;
 //! - `plan` is what was configured, checked;
 //! - `upstream` holds those who do the work, and the connections to them;
 //! - `observe` is what is told of requests;
@@ -22,6 +23,7 @@ mod connection;
 mod edge;
 mod headers;
 mod observe;
+mod origin;
 mod plan;
 mod proxy;
 mod request;

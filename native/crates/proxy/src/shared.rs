@@ -1,6 +1,7 @@
 //! What the threads of a proxy share, and what each of them has for its requests.
 
 use crate::{
+    observe::{access::Access, tap::Tap, trace::Tracing},
     plan::Plan,
     proto,
     transcode::signatures::Signatures,
@@ -36,7 +37,10 @@ pub struct Shared {
     /// Bodies that are kept to be sent again.
     pub replay: Arc<replay::Pool>,
     pub log: Arc<Log>,
-    pub traces: Traces,
+    pub access: Access,
+    pub tap: Arc<Tap>,
+    pub traces: Arc<Traces>,
+    pub tracing: Tracing,
     /// Of a body that is received whole.
     pub max_message: usize,
     pub signatures: Signatures,

@@ -31,7 +31,7 @@ pub async fn send(
     let retry = call.route.retry.as_ref();
     let share = retry.map(|_| call.local.shared.replay.share());
     let head = Head::new(call, head)?;
-    let source = Source::new(body, share, watch.received());
+    let source = Source::new(body, share, watch.receives());
     let mut attempts = Attempts { call, head, source, tried: SmallVec::new() };
     attempts.run(watch).await
 }
@@ -60,11 +60,18 @@ impl Attempts<'_> {
         loop {
             let begun = Instant::now();
             let picked = cluster.pick(&self.tried, &mut self.call.local.chance.borrow_mut(), begun);
-            let ticket = picked.map_err(|error| match &last {
+            let mut ticket = picked.map_err(|error| match &last {
                 // What the caller sees is why it failed, not only that there is nobody left.
                 Some(last) => Error::new(error.code, format!("{last}; then {}", error.message)),
                 None => error,
             })?;
+            self.call.origin.attempt(
+                &mut ticket,
+                self.head.request(),
+                self.call.grpc,
+                self.tried.len(),
+                begun,
+            );
             let Outcome { event, answer } = self.attempt(&ticket, begun).await;
             let Some(event) = event else {
                 let (response, kept) = answer.map_err(|failure| self.failed(&ticket, &failure, None))?;
@@ -125,7 +132,7 @@ impl Attempts<'_> {
 
     async fn ask(&self, ticket: &Ticket, patience: Patience) -> Result<(Response<Body>, Kept), Failure> {
         let pool = self.call.local.pool(&ticket.endpoint);
-        let (head, body) = (|| self.head.of_attempt(patience), || self.source.reader());
+        let (head, body) = (|| self.head.of_attempt(patience, ticket), || self.source.reader());
         let over_http2 = match self.call.route.cluster.protocol {
             UpstreamProtocol::Http2 => true,
             UpstreamProtocol::Http1 => false,

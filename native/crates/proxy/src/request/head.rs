@@ -4,6 +4,7 @@ use crate::{
     call::Call,
     headers::{GRPC_TIMEOUT, leave_http1},
     plan::matching::authority,
+    upstream::endpoint::Ticket,
 };
 use http::{
     HeaderValue, Method, Request, Uri, Version,
@@ -55,13 +56,20 @@ impl Head {
         self.head.method()
     }
 
-    /// With the time that this attempt has.
-    pub fn of_attempt(&self, patience: Patience) -> Request<()> {
+    pub fn request(&self) -> &Request<()> {
+        &self.head
+    }
+
+    /// With the time that this attempt has, and the span that it is.
+    pub fn of_attempt(&self, patience: Patience, ticket: &Ticket) -> Request<()> {
         let mut head = Request::clone(&self.head);
         if let (true, Some(timeout)) = (self.grpc, patience.timeout)
             && let Ok(value) = HeaderValue::from_bytes(&deadline::format(timeout))
         {
             head.headers_mut().insert(GRPC_TIMEOUT, value);
+        }
+        if let Some(span) = &ticket.span {
+            span.write(head.headers_mut());
         }
         head
     }

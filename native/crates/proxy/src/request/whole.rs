@@ -44,6 +44,7 @@ pub async fn receive(call: &Call<'_>, headers: &HeaderMap, mut body: Body) -> Re
             return Err(too_large(size, limit));
         }
         hold.grow(chunk.len())?;
+        call.origin.receive(chunk.len());
         if first.is_empty() && buffer.is_empty() {
             first = chunk;
             continue;

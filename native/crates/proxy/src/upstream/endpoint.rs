@@ -1,7 +1,7 @@
 //! One endpoint of a cluster, as all threads see it: how it does, and whether it is to be asked.
 
 use super::{address::Address, connect::Secure, pool};
-use crate::observe::metrics::Attempts;
+use crate::observe::{metrics::Attempts, trace};
 use infermesh_policy::{
     Chance, Event, Outcome,
     balancer::peak_ewma::{Flight, Load},
@@ -98,6 +98,8 @@ impl Endpoint {
 pub struct Ticket {
     pub endpoint: Arc<Endpoint>,
     begun: Instant,
+    /// Its span, if it is recorded.
+    pub span: Option<Box<trace::Attempt>>,
     flight: Option<(Flight, Option<Permit>)>,
 }
 
@@ -111,7 +113,7 @@ impl Ticket {
         };
         let flight = state.load.start(now);
         drop(state);
-        Some(Self { endpoint: endpoint.clone(), begun: now, flight: Some((flight, permit)) })
+        Some(Self { endpoint: endpoint.clone(), begun: now, span: None, flight: Some((flight, permit)) })
     }
 
     /// The answer begins.
@@ -128,6 +130,9 @@ impl Ticket {
     fn settle(&mut self, event: Event, now: Instant) {
         let Some((flight, permit)) = self.flight.take() else { return };
         self.endpoint.counts.ended(event, now.saturating_duration_since(self.begun));
+        if let Some(span) = self.span.take() {
+            span.over(event, now);
+        }
         let outcome = Outcome::from(event);
         let State { load, breaker, chance } = &mut *self.endpoint.lock();
         load.end(now, flight, outcome);
