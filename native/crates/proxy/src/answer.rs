@@ -92,11 +92,6 @@ impl Answer {
         self.ended || self.body.is_end()
     }
 
-    /// It has been handed over as a whole, without a look at its end.
-    pub fn finish(mut self) {
-        self.end(None);
-    }
-
     /// So many bytes of it have been passed on.
     pub fn release(&mut self, bytes: usize) {
         self.body.release(bytes);
@@ -107,10 +102,10 @@ impl Answer {
     }
 }
 
-/// HTTP/1.1 asks for no more once it has what it was told to expect.
+/// Whoever has all of it need not look at its end.
 impl Drop for Answer {
     fn drop(&mut self) {
-        if self.is_end() {
+        if self.watch.is_some() && self.is_end() {
             self.end(None);
         }
     }

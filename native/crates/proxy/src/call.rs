@@ -2,7 +2,7 @@
 
 use crate::{
     answer::{Answer, refusal},
-    body::Body,
+    body::{Body, linger},
     edge::Door,
     headers::{GRPC_TIMEOUT, is_grpc},
     origin::Origin,
@@ -54,7 +54,10 @@ pub async fn handle(
             let work = pin!(serve(&call, head, body, &mut watch));
             (call.deadline.at(), within(call.deadline, work).await)
         }
-        Err(error) => (None, Err(error)),
+        Err(error) => {
+            linger(body);
+            (None, Err(error))
+        }
     };
     let response = served.unwrap_or_else(|error| {
         watch.refused(&error);
@@ -85,9 +88,6 @@ fn admit<'a>(
     head: &Parts,
 ) -> Result<Call<'a>, Error> {
     let (listener, grpc, started) = (&door.listener, origin.grpc, origin.started);
-    if local.shared.connections.is_draining() {
-        return Err(Error::new(Code::Unavailable, "the proxy is shutting down and takes no new requests"));
-    }
     authorize(&listener.permissions, door.peer.identity.as_deref().map(SpiffeId::as_str), head)?;
     let route = listener.routes.iter().find(|route| route.matching.fits(head)).ok_or_else(|| {
         let code = if grpc { Code::Unimplemented } else { Code::NotFound };

@@ -137,8 +137,7 @@ impl Watch {
         self.refused(error);
         let event = match error.code {
             Code::DeadlineExceeded => Event::TimedOut(Bound::Request),
-            _ if lost.refused => Event::Refused,
-            _ => Event::Reset,
+            _ => Event::from(lost.cause),
         };
         let end = if self.grpc { End::Grpc(error.code as u16) } else { End::Broken };
         self.tell(event, end);

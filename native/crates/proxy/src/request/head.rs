@@ -4,7 +4,6 @@ use crate::{
     call::Call,
     headers::{GRPC_TIMEOUT, leave_http1},
     plan::matching::authority,
-    upstream::endpoint::Ticket,
 };
 use http::{
     HeaderValue, Method, Request, Uri, Version,
@@ -13,7 +12,7 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 use infermesh_policy::deadline::{self, Patience};
-use infermesh_wire::Error;
+use infermesh_wire::{Code, Error};
 
 pub struct Head {
     head: Box<Request<()>>,
@@ -26,6 +25,12 @@ impl Head {
     /// Fails with INVALID_ARGUMENT for a head that cannot be sent on.
     pub fn new(call: &Call<'_>, mut head: Box<Parts>) -> Result<Self, Error> {
         let wrong = |what: &str| Error::invalid(format!("the request's {what} cannot be sent on"));
+        if head.method == Method::CONNECT {
+            return Err(Error::new(
+                Code::Unimplemented,
+                "CONNECT asks for a tunnel, and this proxy has none",
+            ));
+        }
         if head.version < Version::HTTP_2 {
             leave_http1(&mut head.headers);
         }
@@ -60,16 +65,13 @@ impl Head {
         &self.head
     }
 
-    /// With the time that this attempt has, and the span that it is.
-    pub fn of_attempt(&self, patience: Patience, ticket: &Ticket) -> Request<()> {
+    /// With the time that this attempt has.
+    pub fn of_attempt(&self, patience: Patience) -> Request<()> {
         let mut head = Request::clone(&self.head);
         if let (true, Some(timeout)) = (self.grpc, patience.timeout)
             && let Ok(value) = HeaderValue::from_bytes(&deadline::format(timeout))
         {
             head.headers_mut().insert(GRPC_TIMEOUT, value);
-        }
-        if let Some(span) = &ticket.span {
-            span.write(head.headers_mut());
         }
         head
     }

@@ -3,6 +3,7 @@
 
 pub mod forward;
 pub mod head;
+pub mod message;
 pub mod source;
 pub mod unary;
 pub mod upload;

@@ -4,7 +4,7 @@
 //! is kept for the next attempt until there is none any more (`forget`), or until it does not fit (`share`).
 
 use crate::{
-    body::{Body, Lost, Piece},
+    body::{Body, Lost, Piece, linger},
     origin::Origin,
 };
 use bytes::Bytes;
@@ -126,6 +126,14 @@ impl Kept {
         self.gone = at;
         if self.pieces.is_empty() {
             self.share.release();
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if !self.ended {
+            linger(std::mem::take(&mut self.body));
         }
     }
 }

@@ -15,6 +15,8 @@ pub enum Fate {
     /// An answer that says that the caller has to act.
     Rejected,
     ConnectFailed,
+    /// It was not sent: as much is under way to it as may be.
+    Full,
     Refused,
     Reset,
     Timeout,
@@ -22,12 +24,13 @@ pub enum Fate {
 }
 
 impl Fate {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Success,
         Self::Failure,
         Self::Overload,
         Self::Rejected,
         Self::ConnectFailed,
+        Self::Full,
         Self::Refused,
         Self::Reset,
         Self::Timeout,
@@ -42,6 +45,7 @@ impl Fate {
             Self::Overload => "overload",
             Self::Rejected => "rejected",
             Self::ConnectFailed => "connect_failed",
+            Self::Full => "full",
             Self::Refused => "refused",
             Self::Reset => "reset",
             Self::Timeout => "timeout",
@@ -59,6 +63,7 @@ impl From<Event> for Fate {
     fn from(event: Event) -> Self {
         match event {
             Event::ConnectFailed => Self::ConnectFailed,
+            Event::Full => Self::Full,
             Event::Refused => Self::Refused,
             Event::Reset => Self::Reset,
             Event::TimedOut(_) => Self::Timeout,
@@ -150,6 +155,7 @@ mod tests {
             Event::Http(200),
             Event::Http(404),
             Event::ConnectFailed,
+            Event::Full,
             Event::Refused,
             Event::Reset,
             Event::TimedOut(Bound::Request),
@@ -164,13 +170,14 @@ mod tests {
             ("overload", 1),
             ("rejected", 2),
             ("connect_failed", 1),
+            ("full", 1),
             ("refused", 1),
             ("reset", 1),
             ("timeout", 1),
             ("given_up", 1),
         ];
         assert_eq!(found, expected);
-        assert_eq!(attempts.totals(), (11, 6));
+        assert_eq!(attempts.totals(), (12, 7));
     }
 
     #[test]
