@@ -438,6 +438,7 @@ class Route(_message.Message):
     CACHE_FIELD_NUMBER: _builtins.int
     CAPTURE_FIELD_NUMBER: _builtins.int
     ENRICHMENTS_FIELD_NUMBER: _builtins.int
+    ADMISSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """In logs and metrics."""
     cluster: _builtins.str
@@ -488,6 +489,10 @@ class Route(_message.Message):
     def enrichments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Enrichment]:
         """Models asked about a request before the app sees it, or about its answer before the caller does."""
 
+    @_builtins.property
+    def admission(self) -> Global___Admission:
+        """Whether a share is refused while many fail."""
+
     def __init__(
         self,
         *,
@@ -505,10 +510,11 @@ class Route(_message.Message):
         cache: Global___Cache | None = ...,
         capture: Global___Capture | None = ...,
         enrichments: _abc.Iterable[Global___Enrichment] | None = ...,
+        admission: Global___Admission | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "cache", b"cache", "capture", b"capture", "coalesce", b"coalesce", "concurrency", b"concurrency", "forward", b"forward", "hedge", b"hedge", "match", b"match", "rate_limit", b"rate_limit", "retry", b"retry", "transcode", b"transcode"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "admission", b"admission", "cache", b"cache", "capture", b"capture", "coalesce", b"coalesce", "concurrency", b"concurrency", "forward", b"forward", "hedge", b"hedge", "match", b"match", "rate_limit", b"rate_limit", "retry", b"retry", "transcode", b"transcode"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "cache", b"cache", "capture", b"capture", "cluster", b"cluster", "coalesce", b"coalesce", "concurrency", b"concurrency", "enrichments", b"enrichments", "forward", b"forward", "hedge", b"hedge", "match", b"match", "name", b"name", "rate_limit", b"rate_limit", "retry", b"retry", "timeout_ns", b"timeout_ns", "transcode", b"transcode"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "admission", b"admission", "cache", b"cache", "capture", b"capture", "cluster", b"cluster", "coalesce", b"coalesce", "concurrency", b"concurrency", "enrichments", b"enrichments", "forward", b"forward", "hedge", b"hedge", "match", b"match", "name", b"name", "rate_limit", b"rate_limit", "retry", b"retry", "timeout_ns", b"timeout_ns", "transcode", b"transcode"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_action: _TypeAlias = _typing.Literal["forward", "transcode"]  # noqa: Y015
     _WhichOneofArgType_action: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
@@ -548,6 +554,7 @@ class Match(_message.Message):
     AUTHORITIES_FIELD_NUMBER: _builtins.int
     HEADERS_FIELD_NUMBER: _builtins.int
     PROTOCOL_FIELD_NUMBER: _builtins.int
+    ANY_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """A path that has to be equal."""
     prefix: _builtins.str
@@ -566,6 +573,10 @@ class Match(_message.Message):
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Headers that have to have these values; a `*` at the end stands for anything."""
 
+    @_builtins.property
+    def any(self) -> _containers.RepeatedCompositeFieldContainer[Global___Match]:
+        """Beside what is given above, one of these has to fit. Empty: no more is asked."""
+
     def __init__(
         self,
         *,
@@ -575,10 +586,11 @@ class Match(_message.Message):
         authorities: _abc.Iterable[_builtins.str] | None = ...,
         headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         protocol: Global___Protocol.ValueType = ...,
+        any: _abc.Iterable[Global___Match] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorities", b"authorities", "headers", b"headers", "methods", b"methods", "path", b"path", "prefix", b"prefix", "protocol", b"protocol"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any", b"any", "authorities", b"authorities", "headers", b"headers", "methods", b"methods", "path", b"path", "prefix", b"prefix", "protocol", b"protocol"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -748,7 +760,7 @@ Global___RateLimit: _TypeAlias = RateLimit  # noqa: Y015
 
 @_typing.final
 class Concurrency(_message.Message):
-    """Requests under way and those that wait for their turn."""
+    """Requests under way and those that wait for their turn. A stream is under way until it ends."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -765,7 +777,9 @@ class Concurrency(_message.Message):
     max: _builtins.int
     """The most an adapting limit grows to."""
     queue: _builtins.int
-    """Requests that may wait; more are refused, those of the least priority first. 0: 1,024."""
+    """Requests that may wait. The last tenth of these places is kept for priority 0, the last quarter for 0 and 1, the last
+    half for 0 to 2. Who finds no place is refused, or the newest of those that wait with less priority. 0: 1,024.
+    """
     queue_timeout_ns: _builtins.int
     """How long one may wait. 0: 1 s."""
     priority_header: _builtins.str
@@ -787,6 +801,44 @@ class Concurrency(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Concurrency: _TypeAlias = Concurrency  # noqa: Y015
+
+@_typing.final
+class Admission(_message.Message):
+    """Refuses a share of the requests while many of those that are sent fail; those that are refused do not count."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIN_SUCCESS_RATE_FIELD_NUMBER: _builtins.int
+    AGGRESSION_FIELD_NUMBER: _builtins.int
+    WINDOW_NS_FIELD_NUMBER: _builtins.int
+    MAX_REFUSED_FIELD_NUMBER: _builtins.int
+    MIN_REQUESTS_FIELD_NUMBER: _builtins.int
+    min_success_rate: _builtins.float
+    """With at least this share of successes nothing is refused. 0: 0.95."""
+    aggression: _builtins.float
+    """At 1 as many more are refused as fail more; above it, more of them at once. 0: 1."""
+    window_ns: _builtins.int
+    """What is remembered: older answers count less and less. 0: 30 s."""
+    max_refused: _builtins.float
+    """No larger share is refused. 0: 0.8."""
+    min_requests: _builtins.int
+    """Answers that have to be remembered before anything is refused. 0: 10."""
+    def __init__(
+        self,
+        *,
+        min_success_rate: _builtins.float = ...,
+        aggression: _builtins.float = ...,
+        window_ns: _builtins.int = ...,
+        max_refused: _builtins.float = ...,
+        min_requests: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggression", b"aggression", "max_refused", b"max_refused", "min_requests", b"min_requests", "min_success_rate", b"min_success_rate", "window_ns", b"window_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Admission: _TypeAlias = Admission  # noqa: Y015
 
 @_typing.final
 class Coalesce(_message.Message):

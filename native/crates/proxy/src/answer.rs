@@ -2,17 +2,21 @@
 
 use crate::{
     body::{Body, Lost, Piece},
-    headers::{GRPC_MESSAGE, GRPC_STATUS},
+    headers::{GRPC_MESSAGE, GRPC_PUSHBACK, GRPC_STATUS},
     watch::Watch,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderValue, Response,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
 use http_body::SizeHint;
 use infermesh_rest::status;
 use infermesh_wire::{Code, Error, framing::encode_message};
 use std::{
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -42,11 +46,14 @@ impl Answer {
         match self.body.poll(context) {
             Poll::Ready(Some(Ok(Piece::Data(data)))) => {
                 if let Some(watch) = &mut self.watch {
-                    watch.passed(data.len());
+                    watch.passed(&data);
                 }
                 Poll::Ready(Some(Ok(Piece::Data(data))))
             }
-            Poll::Ready(Some(Ok(Piece::Trailers(trailers)))) => {
+            Poll::Ready(Some(Ok(Piece::Trailers(mut trailers)))) => {
+                if let Some(watch) = &self.watch {
+                    watch.hears(&mut trailers);
+                }
                 self.end(Some(&trailers));
                 Poll::Ready(Some(Ok(Piece::Trailers(trailers))))
             }
@@ -122,8 +129,24 @@ pub fn refusal(error: &Error, grpc: bool) -> Response<Body> {
     }
     *response.status_mut() = status(error);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(wait) = error.retry_after {
+        // HTTP has whole seconds, and fewer would be too few.
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ceil(wait, Duration::from_secs(1))));
+    }
     let text = serde_json::json!({ "error": error.message }).to_string();
     response.map(|_| Body::from(Bytes::from(text)))
+}
+
+/// A status that an upstream gave, handed on.
+pub fn refusal_of(code: u32, message: &str) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    let headers = response.headers_mut();
+    headers.insert(GRPC_STATUS, HeaderValue::from(code));
+    if let Ok(message) = HeaderValue::try_from(encode_message(message)) {
+        headers.insert(GRPC_MESSAGE, message);
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response
 }
 
 fn status_headers(error: &Error) -> HeaderMap {
@@ -132,5 +155,13 @@ fn status_headers(error: &Error) -> HeaderMap {
     if let Ok(message) = HeaderValue::try_from(encode_message(&error.message)) {
         headers.insert(GRPC_MESSAGE, message);
     }
+    if let Some(wait) = error.retry_after {
+        headers.insert(GRPC_PUSHBACK, HeaderValue::from(ceil(wait, Duration::from_millis(1))));
+    }
     headers
+}
+
+/// In whole units, no less than it is.
+fn ceil(time: Duration, unit: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(unit.as_nanos())).unwrap_or(u64::MAX)
 }

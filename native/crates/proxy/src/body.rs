@@ -1,8 +1,9 @@
 //! A body on its way through, whatever carries it.
 
+use crate::{capture::Passing, headers::GRPC_STATUS};
 use bytes::Bytes;
 use h2::RecvStream;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use infermesh_policy::Event;
@@ -102,12 +103,16 @@ pub enum Body {
     Empty,
     /// Made here, in the buffers it was made in.
     Own(VecDeque<Bytes>),
+    /// One gRPC message of our own, and the status that says that all is well.
+    Message(VecDeque<Bytes>),
     /// Nothing but trailers.
     Trailers(Box<HeaderMap>),
     Http1(Incoming),
     Http2(RecvStream),
     /// The first piece has been looked at.
     Begun(Bytes, RecvStream),
+    /// Of a request that is kept while it passes.
+    Kept(Box<(Body, Passing)>),
 }
 
 impl From<Bytes> for Body {
@@ -117,10 +122,32 @@ impl From<Bytes> for Body {
 }
 
 impl Body {
+    /// The answer of a unary call that went well.
+    pub fn message(pieces: impl IntoIterator<Item = Bytes>) -> Self {
+        Self::Message(pieces.into_iter().collect())
+    }
+
+    /// What comes out of it is kept, too.
+    pub fn kept(self, passing: Passing) -> Self {
+        Self::Kept(Box::new((self, passing)))
+    }
+
+    /// Whether it comes from a peer, rather than being made here.
+    pub fn is_foreign(&self) -> bool {
+        !matches!(self, Self::Empty | Self::Own(_) | Self::Message(_) | Self::Trailers(_))
+    }
+
     /// The next piece; `None` at the end. After a wait of `Pending` the body wakes whoever polled it last.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Piece, Lost>>> {
         match self {
             Self::Empty => Poll::Ready(None),
+            Self::Message(pieces) => Poll::Ready(Some(Ok(match pieces.pop_front() {
+                Some(piece) => Piece::Data(piece),
+                None => {
+                    *self = Self::Empty;
+                    Piece::Trailers(HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("0"))]))
+                }
+            }))),
             Self::Trailers(trailers) => {
                 let trailers = std::mem::take(&mut **trailers);
                 *self = Self::Empty;
@@ -146,6 +173,14 @@ impl Body {
                 let trailers = ready!(stream.poll_trailers(context)).map_err(Lost::from);
                 Poll::Ready(trailers.transpose().map(|trailers| trailers.map(Piece::Trailers)))
             }
+            Self::Kept(kept) => {
+                let (body, passing) = &mut **kept;
+                let piece = ready!(body.poll(context));
+                if let Some(Ok(Piece::Data(data))) = &piece {
+                    passing.asks(data);
+                }
+                Poll::Ready(piece)
+            }
         }
     }
 
@@ -153,10 +188,11 @@ impl Body {
     pub fn is_end(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Trailers(_) | Self::Begun(..) => false,
+            Self::Message(_) | Self::Trailers(_) | Self::Begun(..) => false,
             Self::Own(pieces) => pieces.is_empty(),
             Self::Http1(incoming) => incoming.is_end_stream(),
             Self::Http2(stream) => stream.is_end_stream(),
+            Self::Kept(kept) => kept.0.is_end(),
         }
     }
 
@@ -179,9 +215,13 @@ impl Body {
 
     /// So many bytes have been passed on: their sender may send as many more.
     pub fn release(&mut self, bytes: usize) {
-        if let Self::Http2(stream) = self {
-            // Fails only on a stream that is gone, which the next read reports.
-            let _ = stream.flow_control().release_capacity(bytes);
+        match self {
+            Self::Http2(stream) => {
+                // Fails only on a stream that is gone, which the next read reports.
+                let _ = stream.flow_control().release_capacity(bytes);
+            }
+            Self::Kept(kept) => kept.0.release(bytes),
+            _ => {}
         }
     }
 
@@ -190,7 +230,8 @@ impl Body {
             Self::Empty => SizeHint::with_exact(0),
             Self::Own(pieces) => SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum()),
             Self::Http1(incoming) => incoming.size_hint(),
-            Self::Trailers(_) | Self::Http2(_) | Self::Begun(..) => SizeHint::default(),
+            Self::Kept(kept) => kept.0.size_hint(),
+            Self::Message(_) | Self::Trailers(_) | Self::Http2(_) | Self::Begun(..) => SizeHint::default(),
         }
     }
 }

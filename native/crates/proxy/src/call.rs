@@ -5,9 +5,11 @@ use crate::{
     body::{Body, linger},
     edge::Door,
     headers::{GRPC_TIMEOUT, is_grpc},
+    infer,
+    limit::{self, Turn},
     origin::Origin,
     plan::{Route, permission::authorize},
-    request::forward,
+    request::{enriched, forward, sample},
     shared::Local,
     transcode,
     watch::Watch,
@@ -35,6 +37,8 @@ pub struct Call<'a> {
     pub grpc: bool,
     pub deadline: Deadline,
     pub started: Instant,
+    /// What tells its limits how it ends.
+    pub turn: Option<Rc<Turn>>,
 }
 
 /// Answers a request, whatever it is.
@@ -49,10 +53,12 @@ pub async fn handle(
     let origin = Origin::of(local, door, &mut head, grpc, started);
     let mut watch = Box::new(Watch::new(&origin));
     let (deadline, served) = match admit(local, door, &origin, &head) {
-        Ok(call) => {
+        Ok(mut call) => {
             watch.routed(&call.route);
-            let work = pin!(serve(&call, head, body, &mut watch));
-            (call.deadline.at(), within(call.deadline, work).await)
+            let deadline = call.deadline;
+            let body = sample::begin(&call, &head, body, &mut watch);
+            let work = pin!(serve(&mut call, head, body, &mut watch));
+            (deadline.at(), within(deadline, work).await)
         }
         Err(error) => {
             linger(body);
@@ -69,15 +75,30 @@ pub async fn handle(
 
 /// Takes an admitted request to the head of its answer.
 async fn serve(
-    call: &Call<'_>,
-    head: Box<Parts>,
-    body: Body,
+    call: &mut Call<'_>,
+    mut head: Box<Parts>,
+    mut body: Body,
     watch: &mut Watch,
 ) -> Result<Response<Body>, Error> {
+    call.turn = limit::enter(call, &mut head.headers).await?;
+    watch.hold(call.turn.clone());
+    if !call.route.on_request.rules.is_empty() {
+        body = Box::pin(enriched::request(call, &mut head, body)).await?;
+    }
+    if !call.route.on_response.rules.is_empty() {
+        return Box::pin(enriched::exchange(call, head, body, watch)).await;
+    }
     if call.route.transcodes && !call.grpc {
         return Box::pin(transcode::serve(call, head, body)).await;
     }
-    forward::send(call, head, body, watch).await
+    if call.grpc && infer::looks_at(call, head.uri.path()) {
+        return Box::pin(infer::serve(call, head, body)).await;
+    }
+    let mut response = forward::send(call, head, body, watch).await?;
+    if let Some(turn) = &call.turn {
+        turn.hears(response.headers_mut());
+    }
+    Ok(response)
 }
 
 /// Finds out what the request asks for, and whether it may.
@@ -99,7 +120,7 @@ fn admit<'a>(
         _ => None,
     };
     let deadline = Deadline::earliest(started, [asked, route.timeout]);
-    Ok(Call { local, door, origin, route: route.clone(), grpc, deadline, started })
+    Ok(Call { local, door, origin, route: route.clone(), grpc, deadline, started, turn: None })
 }
 
 /// Waits no longer than the caller does.

@@ -7,12 +7,14 @@
 //! - `edge` turns what comes in into a request, and writes the `answer`;
 //! - `call` takes a request from its head to the head of its answer: who asks, for what, until when;
 //! - `transcode` answers REST and plain JSON with the help of a gRPC server;
+//! - `infer` gives equal inferences one answer and small ones one call;
 //! - `request` sends it on, again if that may help;
 //! - `watch` follows it to its end, `origin` is what is known of it from its beginning;
 //! - `plan` is what was configured, checked;
+//! - `limit` decides who is let in, and who waits for it;
 //! - `upstream` holds those who do the work, and the connections to them;
 //! - `observe` is what is told of requests;
-//! - `body` and `headers` are what passes.
+//! - `body` and `headers` are what passes, and `capture` is what is kept of it.
 
 #![allow(dead_code)]
 mod admin;
@@ -22,6 +24,9 @@ mod call;
 mod connection;
 mod edge;
 mod headers;
+mod hooks;
+mod infer;
+mod limit;
 mod observe;
 mod origin;
 mod plan;
@@ -32,6 +37,7 @@ mod transcode;
 mod upstream;
 mod watch;
 
+pub use hooks::Hook;
 pub use proxy::Proxy;
 
 pub mod capture;

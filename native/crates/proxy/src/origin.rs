@@ -16,7 +16,7 @@ use crate::{
 use http::{Method, Request, request::Parts, uri::PathAndQuery};
 use infermesh_transport::tls::spiffe::SpiffeId;
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     rc::Rc,
     sync::Arc,
     time::Instant,
@@ -30,6 +30,7 @@ pub struct Origin {
     method: Method,
     path: Option<PathAndQuery>,
     context: RefCell<Context>,
+    route: OnceCell<Arc<Route>>,
     /// Whether its end will be told whatever it is; and its number for those who look at live requests.
     is_told: bool,
     pub number: Option<u64>,
@@ -62,11 +63,21 @@ impl Origin {
             path: head.uri.path_and_query().cloned(),
             is_told: is_told || context.trace.is_some(),
             context: RefCell::new(context),
+            route: OnceCell::new(),
             number,
             received: Cell::default(),
             attempts: Cell::default(),
             endpoint: RefCell::default(),
         })
+    }
+
+    /// It is known where it goes.
+    pub fn routed(&self, route: &Arc<Route>) {
+        let _ = self.route.set(route.clone());
+    }
+
+    pub fn route(&self) -> Option<&Arc<Route>> {
+        self.route.get()
     }
 
     pub fn shared(&self) -> &Shared {
@@ -86,17 +97,27 @@ impl Origin {
         self.attempts.get()
     }
 
-    /// Somebody is asked for it. `made`: others were before him.
-    pub fn attempt(&self, ticket: &mut Ticket, head: &Request<()>, grpc: bool, made: usize, now: Instant) {
-        self.attempts.set(self.attempts.get() + 1);
-        if !self.is_told {
-            return;
-        }
+    /// Somebody is asked for it: by its own route, or by that of a model that is asked about it. `made`: others were before
+    /// him.
+    pub fn attempt(
+        &self,
+        route: &Arc<Route>,
+        ticket: &mut Ticket,
+        head: &Request<()>,
+        grpc: bool,
+        made: usize,
+        now: Instant,
+    ) {
         if let Some(trace) = &self.context.borrow().trace {
             let server = server(&ticket.endpoint.address);
             ticket.span = Some(Box::new(trace.attempt(head, grpc, server, made as u32, now)));
         }
-        *self.endpoint.borrow_mut() = Some(ticket.endpoint.clone());
+        if self.route().is_some_and(|own| Arc::ptr_eq(own, route)) {
+            self.attempts.set(self.attempts.get() + 1);
+            if self.is_told {
+                *self.endpoint.borrow_mut() = Some(ticket.endpoint.clone());
+            }
+        }
     }
 
     /// Whether its end is told whatever it is.
@@ -116,8 +137,8 @@ impl Origin {
     }
 
     /// For those who are told of it.
-    pub fn begun<'a>(&'a self, route: Option<&'a Route>) -> Begun<'a> {
-        let context = self.context.borrow();
+    pub fn begun(&self) -> Begun<'_> {
+        let (context, route) = (self.context.borrow(), self.route());
         Begun {
             grpc: self.grpc,
             method: self.method.as_str(),

@@ -3,6 +3,7 @@
 use crate::{
     admin::Admin,
     connection::serving,
+    hooks::{Hook, Hooks},
     observe::{access::Access, trace::Tracing},
     plan::{Listener, Plan},
     proto,
@@ -10,7 +11,7 @@ use crate::{
     transcode::signatures::Signatures,
 };
 use infermesh_policy::replay;
-use infermesh_telemetry::{Log, Traces};
+use infermesh_telemetry::{Log, Traces, log::Throttle};
 use infermesh_transport::{
     Connections, Rules,
     budget::Budget,
@@ -38,6 +39,9 @@ const MAX_DEFAULT_THREADS: usize = 2;
 
 const MAX_CONNECTIONS: u32 = 10_000;
 const MEMORY: u64 = 256 << 20;
+/// Failures that are told in a second.
+const COMPLAINTS: u32 = 10;
+
 const MESSAGE: u64 = 64 << 20;
 const REPLAY: u64 = 64 << 20;
 const REPLAY_REQUEST: u64 = 16 << 20;
@@ -91,6 +95,8 @@ impl Proxy {
             traces,
             max_message: or(limits.message_bytes, MESSAGE).unwrap_or(usize::MAX),
             signatures: Signatures::default(),
+            hooks: Hooks::default(),
+            complaints: Throttle::new(COMPLAINTS),
             ready: AtomicBool::new(false),
             drain_requested: AtomicBool::new(false),
         });
@@ -180,12 +186,29 @@ impl Proxy {
         self.shared.ready.store(ready, Relaxed);
     }
 
+    /// Calls of Python functions that requests wait for; none if none comes within `patience`.
+    pub fn take_hooks(&self, patience: Duration) -> Vec<Hook> {
+        self.shared.hooks.take(patience)
+    }
+
+    /// What was kept of requests and answers, each a serialised `infermesh.capture.v1.Record`; none if none comes within
+    /// `patience`. Blocks.
+    pub fn take_captures(&self, patience: Duration) -> Vec<Vec<u8>> {
+        self.shared.plan.captures.take(patience)
+    }
+
+    /// From now on `take_captures` returns at once, with what there is.
+    pub fn flush_captures(&self) {
+        self.shared.plan.captures.flush();
+    }
+
     /// Refuses new requests, finishes accepted ones, closes everything. False if that took longer than `limit`; what is left
     /// then is cut.
     pub fn drain(&self, limit: Duration) -> bool {
         self.set_ready(false);
         self.shared.connections.drain();
         let finished = self.control.block_on(self.shared.connections.ended(limit));
+        self.shared.hooks.close();
         for thread in std::mem::take(&mut *self.lock_threads()) {
             thread.stop();
         }

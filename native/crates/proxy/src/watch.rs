@@ -2,7 +2,9 @@
 
 use crate::{
     body::{Body, Lost},
+    capture::Passing,
     headers::{GRPC_MESSAGE, grpc_status},
+    limit::Turn,
     observe::{
         ending::End,
         failure::{Failure, Source},
@@ -13,6 +15,7 @@ use crate::{
     plan::Route,
     upstream::{endpoint::Ticket, pool::Kept},
 };
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response};
 use infermesh_policy::{Event, outcome::Bound, retry::Reason};
 use infermesh_wire::{Code, Error, framing::decode_message};
@@ -25,20 +28,22 @@ const UNKNOWN: u16 = 2;
 pub struct Watch {
     origin: Rc<Origin>,
     grpc: bool,
-    route: Option<Arc<Route>>,
+    /// Of a call of the proxy's own for a client's request, which is no request more: who is asked.
+    aside: Option<Arc<Route>>,
     /// The attempt whose answer it is.
     attempt: Option<(Ticket, Kept)>,
+    turn: Option<Rc<Turn>>,
     /// Of the answer's head: the HTTP status, and that of gRPC if it is there.
     status: u16,
     code: Option<u16>,
     /// Bytes of the answer's body.
     sent: u64,
+    /// Of a request that is kept while it passes.
+    passing: Option<Passing>,
     /// Why it fails, as far as that is known already.
     failure: Option<Failure>,
     /// Whether the answer, or its end, is our own.
     is_own: bool,
-    /// Whether it is a client's request; or a call of the proxy's own for one, which is no request more.
-    is_whole: bool,
     over: bool,
 }
 
@@ -47,14 +52,15 @@ impl Watch {
         Self {
             origin: origin.clone(),
             grpc: origin.grpc,
-            route: None,
+            aside: None,
             attempt: None,
+            turn: None,
             status: 0,
             code: None,
             sent: 0,
+            passing: None,
             failure: None,
             is_own: false,
-            is_whole: true,
             over: false,
         }
     }
@@ -62,22 +68,27 @@ impl Watch {
     /// Of a call of the proxy's own.
     pub fn aside(origin: &Rc<Origin>, route: &Arc<Route>) -> Self {
         let mut this = Self::new(origin);
-        (this.grpc, this.is_whole, this.route) = (true, false, Some(route.clone()));
+        (this.grpc, this.aside) = (true, Some(route.clone()));
         this
     }
 
     /// It is known where the request goes.
     pub fn routed(&mut self, route: &Arc<Route>) {
         route.counts.in_flight.enter();
-        self.route = Some(route.clone());
+        self.origin.routed(route);
         if let Some(number) = self.origin.number {
-            self.origin.shared().tap.begun(number, &self.origin.begun(Some(route)));
+            self.origin.shared().tap.begun(number, &self.origin.begun());
         }
     }
 
-    /// For whom the request's body is counted, if it is a client's.
-    pub fn receives(&self) -> Option<Rc<Origin>> {
-        self.is_whole.then(|| self.origin.clone())
+    /// It has been let in.
+    pub fn hold(&mut self, turn: Option<Rc<Turn>>) {
+        self.turn = turn;
+    }
+
+    /// Its answer is kept, too.
+    pub fn keep(&mut self, passing: Passing) {
+        self.passing = Some(passing);
     }
 
     /// The answer comes from this attempt.
@@ -93,7 +104,7 @@ impl Watch {
 
     /// An attempt failed, and no other one is made.
     pub fn not_retried(&mut self, reason: Reason) {
-        if let Some(route) = self.route.as_ref().filter(|route| route.retry.is_some()) {
+        if let Some(route) = self.route().filter(|route| route.retry.is_some()) {
             route.counts.not_retried(reason);
         }
     }
@@ -102,7 +113,7 @@ impl Watch {
     pub fn refused(&mut self, error: &Error) {
         self.is_own = true;
         let was_sent = self.origin.attempts() > 0;
-        self.failure = Some(Failure::of_error(error, self.route.is_some(), was_sent));
+        self.failure = Some(Failure::of_error(error, self.route().is_some(), was_sent));
     }
 
     /// The head of the answer is known.
@@ -110,11 +121,24 @@ impl Watch {
         self.status = response.status().as_u16();
         self.code = if self.grpc { grpc_status(response.headers()) } else { None };
         self.hear(response.headers());
+        if let Some(passing) = &self.passing {
+            passing.answered(self.status, response.headers());
+        }
     }
 
     /// A part of the answer has passed.
-    pub fn passed(&mut self, bytes: usize) {
-        self.sent += bytes as u64;
+    pub fn passed(&mut self, data: &Bytes) {
+        self.sent += data.len() as u64;
+        if let Some(passing) = &self.passing {
+            passing.says(data);
+        }
+    }
+
+    /// The upstream says this at the end of the answer; what is for us alone is taken out.
+    pub fn hears(&self, trailers: &mut HeaderMap) {
+        if let Some(turn) = &self.turn {
+            turn.hears(trailers);
+        }
     }
 
     /// The answer has come to its end.
@@ -123,6 +147,7 @@ impl Watch {
             self.hear(trailers);
         }
         let code = trailers.and_then(grpc_status).or(self.code);
+        self.code = code.filter(|_| self.grpc);
         let event = match code {
             Some(code) => Event::grpc(code, Bound::Request),
             // A call without a status has failed, for whoever called.
@@ -139,7 +164,8 @@ impl Watch {
             Code::DeadlineExceeded => Event::TimedOut(Bound::Request),
             _ => Event::from(lost.cause),
         };
-        let end = if self.grpc { End::Grpc(error.code as u16) } else { End::Broken };
+        self.code = self.grpc.then_some(error.code as u16);
+        let end = self.code.map_or(End::Broken, End::Grpc);
         self.tell(event, end);
     }
 
@@ -161,12 +187,18 @@ impl Watch {
         if let Some((ticket, _kept)) = self.attempt.take() {
             ticket.finish(event, now);
         }
-        if !self.is_whole {
+        if let Some(turn) = self.turn.take() {
+            turn.end(event, now);
+        }
+        if self.aside.is_some() {
             return;
         }
         let took = now.saturating_duration_since(self.origin.started);
+        if let Some(passing) = self.passing.take() {
+            passing.end(self.code, took);
+        }
         self.counts().ended(end, took, self.origin.received(), self.sent);
-        if let Some(route) = &self.route {
+        if let Some(route) = self.route() {
             route.counts.in_flight.leave();
         }
         if self.origin.is_told() || self.is_own {
@@ -190,7 +222,7 @@ impl Watch {
 
     fn record(&self, over: &Over<'_>) {
         let (origin, shared) = (&self.origin, self.origin.shared());
-        let begun = origin.begun(self.route.as_deref());
+        let begun = origin.begun();
         shared.access.over(&shared.log, &begun, over, self.is_own);
         if let Some(number) = origin.number {
             shared.tap.over(number, &begun, over);
@@ -200,8 +232,12 @@ impl Watch {
         }
     }
 
+    fn route(&self) -> Option<&Arc<Route>> {
+        self.aside.as_ref().or(self.origin.route())
+    }
+
     fn counts(&self) -> &Requests {
-        self.route.as_ref().map_or(&self.origin.door.listener.counts, |route| &route.counts)
+        self.route().map_or(&self.origin.door.listener.counts, |route| &route.counts)
     }
 }
 

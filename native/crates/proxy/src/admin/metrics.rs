@@ -1,6 +1,7 @@
 //! Everything that is counted, as Prometheus reads it.
 
 use crate::{
+    capture::Captures,
     observe::metrics::{Attempts, Durations, Requests},
     plan::Plan,
     shared::Shared,
@@ -35,6 +36,7 @@ pub fn expose(shared: &Shared, now: Instant) -> String {
     let mut text = Text::default();
     requests(&mut text, &of_routes(&shared.plan));
     attempts(&mut text, &of_endpoints(&shared.plan, now));
+    captures(&mut text, &shared.plan);
     proxy(&mut text, shared);
     if let Some(identity) = &shared.identity {
         certificates(&mut text, identity);
@@ -45,13 +47,16 @@ pub fn expose(shared: &Shared, now: Instant) -> String {
 
 fn of_routes(plan: &Plan) -> Vec<OfRoute<'_>> {
     let all = plan.listeners.iter().flat_map(|listener| {
-        let labels =
-            |route: &str| format!("listener=\"{}\",route=\"{}\"", escaped(&listener.name), escaped(route));
-        let routes = listener.routes.iter().map(move |route| (labels(&route.name), &route.counts));
-        let unmatched = (listener.counts.totals().0 > 0).then(|| (labels(""), &listener.counts));
+        let routes = listener.routes.iter().map(|route| (labels(&listener.name, &route.name), &route.counts));
+        let unmatched =
+            (listener.counts.totals().0 > 0).then(|| (labels(&listener.name, ""), &listener.counts));
         routes.chain(unmatched)
     });
     all.collect()
+}
+
+fn labels(listener: &str, route: &str) -> String {
+    format!("listener=\"{}\",route=\"{}\"", escaped(listener), escaped(route))
 }
 
 fn of_endpoints(plan: &Plan, now: Instant) -> Vec<OfEndpoint> {
@@ -156,6 +161,28 @@ fn attempts(text: &mut Text, all: &[OfEndpoint]) {
     family(opened, "counter", "Connections to an endpoint that were begun", |it| it.opened.get());
     let pending = "infermesh_proxy_upstream_pending_requests";
     family(pending, "gauge", "Requests that wait for a connection to an endpoint", |it| it.pending.get());
+}
+
+/// Of routes that keep something.
+fn captures(text: &mut Text, plan: &Plan) {
+    let kept: Vec<(String, &Captures)> = plan
+        .listeners
+        .iter()
+        .flat_map(|listener| listener.routes.iter().map(move |route| (listener, route)))
+        .filter_map(|(listener, route)| {
+            Some((labels(&listener.name, &route.name), route.capture.as_deref()?))
+        })
+        .collect();
+    let mut family = |name: &str, help: &str, value: fn(&Captures) -> u64| {
+        let all = kept.iter().map(|(labels, captures)| (&labels[..], value(captures)));
+        samples(text, name, "counter", help, all);
+    };
+    family("infermesh_proxy_captures_total", "Requests that were kept with their answers", |it| it.posted());
+    family(
+        "infermesh_proxy_captures_dropped_total",
+        "Requests of the sample that were not kept: what is to be written came faster than it is written",
+        |it| it.dropped(),
+    );
 }
 
 fn proxy(text: &mut Text, shared: &Shared) {

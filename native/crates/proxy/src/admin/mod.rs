@@ -15,12 +15,11 @@ mod tap;
 use crate::shared::Shared;
 use body::Held;
 use infermesh_transport::{
-    Connections, Rules, http1,
+    Connections, Rules, Terms, http1,
     listener::Endpoint,
     peer::address::Peer,
     socket::{self, Serve},
     thread::NetworkThread,
-    tls::Terms,
 };
 use infermesh_wire::Error;
 use std::{io, sync::Arc, time::Duration};

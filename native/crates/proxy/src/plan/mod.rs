@@ -1,9 +1,18 @@
 //! What a proxy does, checked whole: from the message that Python wrote to what requests are held against.
 
+pub mod enrichment;
 pub mod matching;
 pub mod permission;
 
-use crate::{observe::metrics::Requests, proto, upstream::cluster::Cluster};
+use crate::{
+    capture::{Captures, Queue},
+    infer::{cache::Cache, coalesce},
+    limit::Limits,
+    observe::metrics::Requests,
+    proto,
+    upstream::cluster::Cluster,
+};
+use enrichment::Enrichments;
 use infermesh_policy::{
     budget::{self, Budget},
     retry,
@@ -24,6 +33,8 @@ const METADATA_TTL: Duration = Duration::from_secs(60);
 pub struct Plan {
     pub listeners: Vec<Arc<Listener>>,
     pub clusters: Vec<Arc<Cluster>>,
+    /// What routes keep of requests and answers.
+    pub captures: Arc<Queue>,
 }
 
 pub struct Listener {
@@ -45,9 +56,15 @@ pub struct Route {
     /// Whether REST and plain JSON become gRPC.
     pub transcodes: bool,
     pub metadata_ttl: Duration,
+    pub coalesce: Option<coalesce::Settings>,
+    pub cache: Option<Cache>,
+    pub capture: Option<Arc<Captures>>,
+    pub on_request: Enrichments,
+    pub on_response: Enrichments,
     pub timeout: Option<Duration>,
     pub retry: Option<Retry>,
     pub counts: Requests,
+    pub limits: Limits,
 }
 
 pub struct Retry {
@@ -75,13 +92,15 @@ impl Plan {
             }
             ordered.push(cluster);
         }
+        let routes = config.listeners.iter().flat_map(|listener| &listener.routes);
+        let captures = Arc::new(Queue::new(routes.filter_map(|route| route.capture.as_ref())));
         let listeners = config.listeners.iter().enumerate().map(|(index, given)| {
-            let listener = Listener::new(index, given, &clusters, identity, now);
+            let listener = Listener::new(index, given, &clusters, &captures, identity, now);
             listener.map(Arc::new).map_err(|why| format!("listeners[{index}].{why}"))
         });
         let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
         distinct("listeners", listeners.iter().map(|listener| &listener.name[..]))?;
-        Ok(Self { listeners, clusters: ordered })
+        Ok(Self { listeners, clusters: ordered, captures })
     }
 }
 
@@ -90,6 +109,7 @@ impl Listener {
         index: usize,
         given: &proto::Listener,
         clusters: &HashMap<&str, Arc<Cluster>>,
+        captures: &Arc<Queue>,
         identity: Option<&Arc<Identity>>,
         now: Instant,
     ) -> Result<Self, String> {
@@ -102,10 +122,12 @@ impl Listener {
             proto::ListenerTls::Permissive => Terms::Permissive(identity()?),
         };
         let routes = given.routes.iter().enumerate().map(|(index, given)| {
-            let route = Route::new(index, given, clusters, now);
-            route.map(Arc::new).map_err(|why| format!("routes[{index}].{why}"))
+            let within = |why: String| format!("routes[{index}].{why}");
+            let mut route = Route::new(index, given, clusters, now).map_err(within)?;
+            route.keep(given, captures).map_err(within)?;
+            Ok(Arc::new(route))
         });
-        let routes = routes.collect::<Result<Vec<_>, _>>()?;
+        let routes = routes.collect::<Result<Vec<_>, String>>()?;
         distinct("routes", routes.iter().map(|route| &route.name[..]))?;
         let permissions = given.permissions.iter().enumerate().map(|(index, given)| {
             Permission::new(given).map_err(|why| format!("permissions[{index}].{why}"))
@@ -133,14 +155,20 @@ impl Route {
             Some(matching) => Match::new(matching).map_err(|why| format!("match.{why}"))?,
             None => Match::default(),
         };
-        let cluster = clusters.get(&given.cluster[..]).ok_or_else(|| {
-            let known = clusters.keys().copied().collect::<Vec<_>>().join(", ");
-            format!("cluster: there is no cluster called '{}'; there are: {known}", given.cluster)
-        })?;
+        let cluster = cluster(&given.cluster, clusters)?;
         Ok(Self {
             name: named(&given.name, index),
             matching,
-            cluster: cluster.clone(),
+            cluster,
+            coalesce: given.coalesce.as_ref().map(|given| coalesce::Settings {
+                max_rows: given.max_rows as usize,
+                max_delay: Duration::from_nanos(given.max_delay_ns),
+                models: given.models.clone(),
+            }),
+            cache: given.cache.as_ref().map(Cache::new),
+            capture: None,
+            on_request: Enrichments::new(&given.enrichments, false, clusters, now)?,
+            on_response: Enrichments::new(&given.enrichments, true, clusters, now)?,
             strip_prefix: match &given.action {
                 Some(proto::route::Action::Forward(forward)) => forward.strip_prefix.clone(),
                 _ => String::new(),
@@ -153,8 +181,36 @@ impl Route {
             timeout: duration(given.timeout_ns),
             retry: given.retry.as_ref().map(|given| Retry::new(given, now)).transpose()?,
             counts: Requests::default(),
+            limits: Limits::new(given, now)?,
         })
     }
+}
+
+impl Route {
+    /// A sample of what passes is kept, if it says so.
+    fn keep(&mut self, given: &proto::Route, queue: &Arc<Queue>) -> Result<(), String> {
+        if let Some(given) = &given.capture {
+            let captures = Captures::new(&self.name, given, queue);
+            let captures = captures.map_err(|error| format!("capture.{}", error.message))?;
+            self.capture = Some(Arc::new(captures));
+        }
+        Ok(())
+    }
+
+    /// For calls of the proxy's own: every policy as it is by default.
+    fn inner(name: String, cluster: Arc<Cluster>, now: Instant) -> Result<Self, String> {
+        let retry = Some(proto::Retry::default());
+        let given = proto::Route { name, cluster: cluster.name.clone(), retry, ..Default::default() };
+        Self::new(0, &given, &HashMap::from([(&cluster.name.clone()[..], cluster)]), now)
+    }
+}
+
+fn cluster(name: &str, clusters: &HashMap<&str, Arc<Cluster>>) -> Result<Arc<Cluster>, String> {
+    clusters.get(name).cloned().ok_or_else(|| {
+        let mut known: Vec<_> = clusters.keys().copied().collect();
+        known.sort_unstable();
+        format!("cluster: there is no cluster called '{name}'; there are: {}", known.join(", "))
+    })
 }
 
 impl Retry {

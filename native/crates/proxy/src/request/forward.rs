@@ -31,7 +31,7 @@ pub async fn send(
     let retry = call.route.retry.as_ref();
     let share = retry.map(|_| call.local.shared.replay.share());
     let head = Head::new(call, head)?;
-    let source = Source::new(body, share, watch.receives());
+    let source = Source::new(body, share, call.origin.clone());
     let mut attempts = Attempts { call, head, source, tried: SmallVec::new() };
     attempts.run(watch).await
 }
@@ -69,6 +69,7 @@ impl Attempts<'_> {
                 None => error,
             })?;
             self.call.origin.attempt(
+                &self.call.route,
                 &mut ticket,
                 self.head.request(),
                 self.call.grpc,

@@ -32,13 +32,14 @@ struct Kept {
     /// Whether there may be another attempt.
     keeping: bool,
     share: Share,
-    /// For whom what comes is counted.
-    origin: Option<Rc<Origin>>,
+    /// For whom what comes from a client is counted.
+    origin: Rc<Origin>,
 }
 
 impl Source {
-    /// `share` accounts for what is kept; without one nothing is. What comes is counted for `origin`.
-    pub fn new(body: Body, share: Option<Share>, origin: Option<Rc<Origin>>) -> Self {
+    /// `share` accounts for what is kept; without one nothing is. What comes from a client is counted for
+    /// `origin`.
+    pub fn new(body: Body, share: Option<Share>, origin: Rc<Origin>) -> Self {
         let keeping = share.is_some();
         let ended = body.is_end();
         Self(Rc::new(RefCell::new(Kept {
@@ -99,8 +100,8 @@ impl Kept {
         let piece = ready!(self.body.poll(context));
         match &piece {
             Some(Ok(Piece::Data(data))) => {
-                if let Some(origin) = &self.origin {
-                    origin.receive(data.len());
+                if self.body.is_foreign() {
+                    self.origin.receive(data.len());
                 }
                 self.keeping = self.keeping && self.share.grow(data.len());
                 if self.keeping {

@@ -58,8 +58,8 @@ impl Endpoint {
 
     /// Connections to it, for one thread.
     pub fn pool(&self) -> Rc<pool::Pool> {
-        let (pool, counts) = (self.pool.clone(), self.counts.clone());
-        pool::Pool::new(Dial::new(self.address.clone(), self.tls.clone(), pool, counts))
+        let (tls, counts) = (self.tls.clone(), self.counts.clone());
+        pool::Pool::new(Dial::new(self.address.clone(), tls, self.pool.clone(), counts))
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {

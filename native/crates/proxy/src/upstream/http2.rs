@@ -18,6 +18,7 @@ use h2::{
 };
 use http::{Request, Response};
 use infermesh_policy::age::{Age, Stage};
+use infermesh_transport::lazy::Lazy;
 use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
@@ -124,7 +125,8 @@ impl Connection {
         news: Rc<Notify>,
         counted: Counted,
     ) -> Result<Rc<Self>, String> {
-        let (io, heard) = Listening::new(io);
+        let socket = Lazy::new(io);
+        let (io, heard) = Listening::new(socket.clone());
         // Requests that are given up are not errors of the peer, whose answers cross the reset: no number of them ends it.
         let mut builder = Builder::new();
         builder
@@ -138,7 +140,13 @@ impl Connection {
             .max_local_error_reset_streams(None);
         let agreed = timeout_at(deadline, async {
             let (sender, mut connection) = builder.handshake(io).await?;
-            poll_fn(|context| greeted(&sender, &mut connection, context)).await?;
+            poll_fn(|context| {
+                let greeted = greeted(&sender, &mut connection, context);
+                // An error is the connection's next.
+                let _ = socket.poll_end_of_turn(context);
+                greeted
+            })
+            .await?;
             Ok::<_, h2::Error>((sender, connection))
         });
         let (sender, connection) = match agreed.await {
@@ -154,7 +162,7 @@ impl Connection {
             idle_since: Cell::new(Instant::now()),
             news,
         });
-        let running = run(this.clone(), connection, heard, habits, age);
+        let running = run(this.clone(), connection, socket, heard, habits, age);
         spawn_local(async move {
             running.await;
             drop(counted);
@@ -251,7 +259,8 @@ fn greeted<T: Io>(
 /// Moves bytes until the connection is over.
 async fn run<T: Io>(
     this: Rc<Connection>,
-    mut connection: h2::client::Connection<Listening<T>, Bytes>,
+    mut connection: h2::client::Connection<Listening<Lazy<T>>, Bytes>,
+    socket: Lazy<T>,
     heard: Rc<Cell<Heard>>,
     habits: Habits,
     age: Age,
@@ -260,7 +269,7 @@ async fn run<T: Io>(
     let mut pulse = Pulse::new(habits.keepalive, habits.keepalive_timeout);
     let mut busy_since = None;
     let mut beats = beats(habits, age);
-    poll_fn(|context| {
+    let mut turn = |context: &mut Context<'_>| {
         loop {
             if Pin::new(&mut connection).poll(context).is_ready() {
                 return Poll::Ready(());
@@ -289,6 +298,12 @@ async fn run<T: Io>(
                 }
             }
         }
+    };
+    poll_fn(|context| {
+        let turn = turn(context);
+        // An error is the connection's next.
+        let _ = socket.poll_end_of_turn(context);
+        turn
     })
     .await;
     this.close();

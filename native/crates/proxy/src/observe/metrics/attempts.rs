@@ -15,7 +15,7 @@ pub enum Fate {
     /// An answer that says that the caller has to act.
     Rejected,
     ConnectFailed,
-    /// It was not sent: as much is under way to it as may be.
+    /// There was no room for it on the connections.
     Full,
     Refused,
     Reset,

@@ -1,12 +1,13 @@
 //! Trace contexts in headers.
 
+use crate::headers::TRACEPARENT;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use infermesh_telemetry::{
     Parent,
     b3::{self, Given},
 };
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// What a caller says.
@@ -63,6 +64,19 @@ pub fn write_state(headers: &mut HeaderMap, state: &str) {
         && let Ok(state) = HeaderValue::from_str(state)
     {
         headers.insert(TRACESTATE, state);
+    }
+}
+
+/// Nothing is left of what they say of one request, but this.
+pub fn speak_for(headers: &mut HeaderMap, traceparent: Option<HeaderValue>) {
+    for name in b3::NAMES {
+        headers.remove(name);
+    }
+    for name in [TRACEPARENT, TRACESTATE, REQUEST_ID] {
+        headers.remove(name);
+    }
+    if let Some(value) = traceparent {
+        headers.insert(TRACEPARENT, value);
     }
 }
 

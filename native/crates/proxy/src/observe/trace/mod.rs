@@ -4,7 +4,7 @@
 //! calls others they are spans below the app's own. What is not recorded passes as it came.
 
 mod attempt;
-mod headers;
+pub mod headers;
 
 pub use attempt::Attempt;
 
@@ -13,16 +13,14 @@ use super::{
     record::{Begun, Over},
 };
 use crate::proto::{self, Direction};
-use headers::Caller;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use headers::{Caller, REQUEST_ID};
+use http::{HeaderMap, HeaderValue};
 use infermesh_telemetry::{
     Parent, Span, Traces,
     context::{span_id, trace_id},
     span::Kind,
 };
 use std::{sync::Arc, time::Instant};
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// How a proxy passes traces on.
 pub struct Tracing {
@@ -110,9 +108,7 @@ impl Tracing {
         }
         let id = context.as_ref().map(|context| context.trace);
         let remembered = match &self.joins {
-            Some(joins) if direction == Direction::Inbound => {
-                Some(joins.remember(&named(headers), context))
-            }
+            Some(joins) if direction == Direction::Inbound => Some(joins.remember(&named(headers), context)),
             _ => None,
         };
         Context { id, trace, remembered }

@@ -17,8 +17,8 @@ use tokio::{sync::Notify, time::Instant};
 pub struct Dial {
     pub address: Address,
     pub settings: Settings,
-    pub counts: Arc<Attempts>,
     tls: Option<Arc<Secure>>,
+    pub counts: Arc<Attempts>,
     chance: RefCell<Chance>,
 }
 
@@ -29,16 +29,16 @@ impl Dial {
         settings: Settings,
         counts: Arc<Attempts>,
     ) -> Self {
-        Self { address, settings, counts, tls, chance: RefCell::default() }
+        Self { address, settings, tls, counts, chance: RefCell::default() }
     }
 
     pub async fn http2(&self, news: Rc<Notify>) -> Result<Rc<http2::Connection>, String> {
         let (limit, habits) = (Limit::from_now(self.settings.connect_timeout), self.settings.habits);
-        let counted = self.counts.connection();
+        let (age, counted) = (self.age(), self.counts.connection());
         let opened = match self.connect(HTTP2, limit).await? {
-            Socket::Tcp(io) => http2::Connection::open(io, habits, self.age(), limit, news, counted).await,
-            Socket::Tls(io) => http2::Connection::open(io, habits, self.age(), limit, news, counted).await,
-            Socket::Unix(io) => http2::Connection::open(io, habits, self.age(), limit, news, counted).await,
+            Socket::Tcp(io) => http2::Connection::open(io, habits, age, limit, news, counted).await,
+            Socket::Tls(io) => http2::Connection::open(io, habits, age, limit, news, counted).await,
+            Socket::Unix(io) => http2::Connection::open(io, habits, age, limit, news, counted).await,
         };
         opened.map_err(|why| format!("{self}: {why}"))
     }

@@ -9,7 +9,7 @@ use super::{
     dial::Dial,
     queue::Queue,
 };
-use crate::{body::Body, request::message::Message};
+use crate::{body::Body, observe::metrics::Counted, request::message::Message};
 use http::Response;
 use std::{
     cell::{Cell, RefCell},
@@ -101,12 +101,18 @@ struct Place {
     pool: Weak<Exclusive>,
     count: Rc<Cell<usize>>,
     news: Rc<Notify>,
+    _counted: Counted,
 }
 
 impl Place {
     fn take(pool: &Rc<Exclusive>) -> Self {
         pool.count.set(pool.count.get() + 1);
-        Self { pool: Rc::downgrade(pool), count: pool.count.clone(), news: pool.queue.news.clone() }
+        Self {
+            pool: Rc::downgrade(pool),
+            count: pool.count.clone(),
+            news: pool.queue.news.clone(),
+            _counted: pool.dial.counts.connection(),
+        }
     }
 }
 
