@@ -53,7 +53,7 @@ fuzz: setup ## Fuzz what reads a peer's bytes, SECONDS_EACH=20 for each target; 
 	@cd native/fuzz && RUSTFLAGS="$(COVERAGE)" cargo build --locked --profile fuzz --quiet \
 		--target $(HOST) --target-dir ../target/fuzz
 	@$(BIN)/python native/fuzz/seeds.py out/fuzz/corpus
-	@for target in grpc http frames loadgen enrich; do \
+	@for target in grpc http frames loadgen enrich transcode; do \
 		printf '\033[1m==> fuzzing: %s\033[0m\n' $$target; \
 		mkdir -p out/fuzz/$$target; \
 		native/target/fuzz/$(HOST)/fuzz/$$target out/fuzz/corpus/$$target -artifact_prefix=out/fuzz/$$target/ \

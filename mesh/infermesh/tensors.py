@@ -12,8 +12,9 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from infermesh.errors import ConfigurationError
 from numpy.typing import NDArray
+
+from infermesh.errors import ConfigurationError
 
 _NUMPY_NAMES = {
     "BOOL": "?",

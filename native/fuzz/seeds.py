@@ -135,6 +135,31 @@ def messages_of_apps() -> Iterator[bytes]:
     yield b'\x00body["\\u0061"]\nbody.a\n{"\\u0061": 1, "a": 2, "a": null}'
 
 
+def transcoded() -> Iterator[bytes]:
+    """Requests to a proxy with answers; in front the path, the length of the JSON part, that of the body."""
+    answer = pb.ModelInferResponse(model_name="m", model_version="1", id="7")
+    answer.outputs.add(name="y", datatype="FP32", shape=[2, 2])
+    answer.outputs.add(name="s", datatype="BYTES", shape=[2])
+    answer.raw_output_contents.extend([bytes(16), b"\1\0\0\0a\0\0\0\0"])
+    said = answer.SerializeToString()
+    number = {"name": "n", "datatype": "INT8", "shape": [1, 1], "parameters": {"binary_data_size": 1}}
+    head = json.dumps({"id": "7", "inputs": [number]}).encode()
+    yield bytes([0, len(head), len(head) + 1]) + head + b"\5" + said
+    for path, body in (
+        (1, {"x": [1.5, "NaN"], "n": -3, "s": ["a", "\u00fc"], "parameters": {"priority": 1}}),
+        (1, {"instances": [{"x": [1, 2], "n": [1]}, {"n": 2, "x": [3, 4]}]}),
+        (2, {"trace_level": ["OFF"], "trace_rate": None}),
+        (3, {"log_info": True, "log_verbose_level": 1}),
+    ):
+        text = json.dumps(body).encode()
+        yield bytes([path, 0, len(text)]) + text + said
+    request = pb.ModelInferRequest(model_name="m")
+    request.inputs.add(name="x", datatype="FP32", shape=[1, 2])
+    request.raw_input_contents.append(bytes(8))
+    message = request.SerializeToString()
+    yield bytes([0, 0, len(message)]) + message + said
+
+
 def main() -> None:
     """Write each target's seeds into a directory of its own."""
     requests = list(messages())
@@ -142,6 +167,7 @@ def main() -> None:
     targets = {"grpc": [*requests, *compressed], "http": list(bodies()), "frames": list(connections())}
     targets["loadgen"] = [*grpc_answers(), *http_answers()]
     targets["enrich"] = list(messages_of_apps())
+    targets["transcode"] = list(transcoded())
     for target, seeds in targets.items():
         directory = Path(sys.argv[1]) / target
         directory.mkdir(parents=True, exist_ok=True)

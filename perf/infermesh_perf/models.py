@@ -108,9 +108,7 @@ def identity(elements: int) -> Model:
     def build() -> onnx.ModelProto:
         x, y = (helper.make_tensor_value_info(it, TensorProto.FLOAT, ["N", elements]) for it in ("x", "y"))
         graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], name, [x], [y])
-        return helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
-        )
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
     return Model(
         name=name,

@@ -25,7 +25,10 @@ CRASH_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Command:
-    """What starts a server that has one model; `environment` is added to this process's own."""
+    """What starts a server that has one model; `environment` is added to this process's own.
+
+    `identity` is a folder with the identity of somebody whom it answers, where it is to want mutual TLS.
+    """
 
     arguments: tuple[str, ...]
     model: str
@@ -33,6 +36,7 @@ class Command:
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     directory: Path | None = None
+    identity: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ def free_ports(count: int) -> list[int]:
 def serving(command: Command) -> Iterator[Running]:
     """Runs the server for as long as the block lasts.
 
-    Raises RunError, with the end of its log, when it ends early or is not ready within READY_SECONDS.
+    Raises RunError, with the end of its log, when it ends early or is not ready within READY_SECONDS; also
+    when it answers in plaintext although its command has an identity.
     """
     command.log.parent.mkdir(parents=True, exist_ok=True)
     with command.log.open("wb") as log:
@@ -91,10 +96,12 @@ def _wait_ready(process: subprocess.Popen[bytes], command: Command, deadline: fl
     while not _accepts(command.grpc_port):
         _check_alive(process, command, deadline)
         time.sleep(POLL_SECONDS)
-    with Client(command.grpc_port) as client:
+    with Client(command.grpc_port, identity=command.identity) as client:
         while not client.ready(command.model, timeout=5):
             _check_alive(process, command, deadline)
+            _check_tls(command)
             time.sleep(POLL_SECONDS)
+    _check_tls(command)
 
 
 def _accepts(port: int) -> bool:
@@ -110,6 +117,15 @@ def _check_alive(process: subprocess.Popen[bytes], command: Command, deadline: f
     if time.monotonic() > deadline:
         name = command.arguments[0]
         raise RunError(f"{name} was not ready within {READY_SECONDS:.0f} s:\n{_tail(command.log)}")
+
+
+def _check_tls(command: Command) -> None:
+    if command.identity is None:
+        return
+    # Else a server that overlooks what it was told would be measured in plaintext, and that called TLS.
+    with Client(command.grpc_port) as client:
+        if client.ready(command.model, timeout=1):
+            raise RunError(f"{command.arguments[0]} answers in plaintext, expected nothing but mutual TLS")
 
 
 def _tail(log: Path, lines: int = 20) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Self
 import grpc
 import numpy as np
 import onnxruntime
+from infermesh.identity.layout import OWN
 from infermesh.proto.inference import grpc_service_pb2 as pb
 
 from infermesh_perf.bodies import decode_answer, infer_request
@@ -21,24 +22,30 @@ TOLERANCE = 1e-4
 
 
 class Client:
-    """One plaintext channel to a v2 server on this machine; used as a context manager."""
+    """One channel to a v2 server on this machine; used as a context manager."""
 
-    def __init__(self, port: int, *options: tuple[str, int]) -> None:
-        """`options` are further ones of the channel."""
+    def __init__(self, port: int, *options: tuple[str, int], identity: Path | None = None) -> None:
+        """`options` are further ones of the channel.
+
+        In plaintext, or with mutual TLS and the identity in this folder; the server's certificate has to name
+        the address 127.0.0.1.
+        """
         # A refused connection must be tried again at once: gRPC's own first pause is a second, far longer
         # than what the time to ready measures.
-        self._channel = grpc.insecure_channel(
-            f"127.0.0.1:{port}",
-            options=[
-                ("grpc.initial_reconnect_backoff_ms", 20),
-                ("grpc.min_reconnect_backoff_ms", 20),
-                ("grpc.max_reconnect_backoff_ms", 20),
-                ("grpc.max_receive_message_length", -1),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.enable_http_proxy", 0),
-                *options,
-            ],
-        )
+        every = [
+            ("grpc.initial_reconnect_backoff_ms", 20),
+            ("grpc.min_reconnect_backoff_ms", 20),
+            ("grpc.max_reconnect_backoff_ms", 20),
+            ("grpc.max_receive_message_length", -1),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.enable_http_proxy", 0),
+            *options,
+        ]
+        target = f"127.0.0.1:{port}"
+        if identity is None:
+            self._channel = grpc.insecure_channel(target, options=every)
+        else:
+            self._channel = grpc.secure_channel(target, _credentials(identity), options=every)
 
     def __enter__(self) -> Self:
         """The client itself."""
@@ -91,6 +98,11 @@ class Client:
     def _call(self, method: str, request: bytes, timeout: float) -> bytes:
         call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(SERVICE + method)
         return call(request, timeout=timeout)
+
+
+def _credentials(identity: Path) -> grpc.ChannelCredentials:
+    files = (OWN.bundle, OWN.key, OWN.certificate)
+    return grpc.ssl_channel_credentials(*((identity / name).read_bytes() for name in files))
 
 
 def check_answer(port: int, model: Model, path: Path, rows: int) -> int:

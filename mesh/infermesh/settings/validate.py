@@ -1,6 +1,7 @@
 """Turns a document into a model, or into a sentence for each mistake: where, what found, what expected."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -13,6 +14,9 @@ from infermesh.settings.document import Document
 from infermesh.settings.section import fields_at
 
 M = TypeVar("M", bound=BaseModel)
+
+#: Alternatives that are worth naming all.
+_MANY = 5
 
 #: What pydantic calls an error, and what is expected instead; in braces, what it knows about the field.
 _EXPECTED = {
@@ -65,9 +69,18 @@ def _rule(model: type[BaseModel], error: ErrorDetails) -> BrokenRule:
     if kind == "extra_forbidden":
         known = fields_at(model, path[:-1])
         return BrokenRule(path, f"found an unknown field, expected {close_to(str(path[-1]), known)}")
+    if kind == "literal_error" and (close := _meant(error)):
+        return BrokenRule(path, f"found {found}, expected {close!r}")
     if kind in _EXPECTED:
         return BrokenRule(path, f"found {found}, expected {_EXPECTED[kind].format(**error.get('ctx', {}))}")
     return BrokenRule(path, f"found {found}: {error['msg']}")
+
+
+def _meant(error: ErrorDetails) -> str | None:
+    """Of several words, the one that was mistyped."""
+    words = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+    close = difflib.get_close_matches(str(error["input"]), words, n=1) if len(words) > _MANY else []
+    return close[0] if close else None
 
 
 def _shown(value: Any) -> str:

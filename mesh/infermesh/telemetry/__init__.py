@@ -1,5 +1,5 @@
 """What the data plane has to say, on its way out of the process: its log and its traces.
 
-``native_log`` writes records into the process's log, ``trace_config`` says what is traced, ``tracing`` sends
-it. All of it serves whoever has the methods for it: ``infermesh_native.Server`` and ``Proxy``.
+``native_log`` passes records on to ``logging``; ``trace_config`` says what is traced, ``export`` sends it.
+All of it serves whoever has the methods for it: ``infermesh_native.Server`` and ``Proxy``.
 """

@@ -1,6 +1,7 @@
 //! Compiles the proxy's protos in process, so that a build needs no protoc.
 
-use std::{env, error::Error, path::PathBuf};
+use prost::Message;
+use std::{env, error::Error, fs, path::PathBuf};
 
 const PROTOS: [&str; 2] = ["infermesh/proxy/v1/proxy.proto", "infermesh/capture/v1/capture.proto"];
 
@@ -9,6 +10,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for proto in PROTOS {
         println!("cargo:rerun-if-changed={}", root.join(proto).display());
     }
-    prost_build::Config::new().compile_fds(protox::compile(PROTOS, [&root])?)?;
+    let descriptors = protox::compile(PROTOS, [&root])?;
+    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin"), descriptors.encode_to_vec())?;
+    prost_build::Config::new().compile_fds(descriptors)?;
     Ok(())
 }

@@ -7,6 +7,7 @@ __all__ = [
     "ONNX_PARAMETERS",
     "FatalError",
     "Histogram",
+    "Hook",
     "Limits",
     "LoadGenerator",
     "ModelError",
@@ -346,6 +347,21 @@ class LoadGenerator:
         """
 
 @final
+class Hook:
+    """A request that waits for a function in Python."""
+
+    @property
+    def call(self) -> bytes | None:
+        """What the function is called with, in JSON; None once it was answered."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a request still waits for it."""
+
+    def reply(self, reply: bytes) -> None:
+        """What the function returned, in JSON: ``{"tensors": {...}}`` or ``{"error": "..."}``. Once."""
+
+@final
 class Proxy:
     """A proxy before or behind an app: listeners, routes to clusters of endpoints, and the policies between them."""
 
@@ -360,6 +376,16 @@ class Proxy:
 
         Raises OSError that names the address that cannot be bound.
         """
+
+    def listen_admin(self, host: str = "127.0.0.1", port: int = 0) -> tuple[str, int]:
+        """Serve those who operate the proxy, over HTTP/1.1: ``GET /`` says what there is. Returns the bound address.
+
+        Whoever comes there sees everything but secrets, and can end the process. Raises OSError that names the
+        address if it cannot be bound.
+        """
+
+    def drain_requested(self) -> bool:
+        """Whether somebody has asked at the admin endpoint for the end of this process."""
 
     def set_ready(self, ready: bool) -> None:
         """Say whether requests should come. Not before this is True, and not any more once it is False."""
@@ -386,6 +412,18 @@ class Proxy:
 
     def flush_log(self) -> None:
         """As ``Server.flush_log``."""
+
+    def take_hooks(self, timeout: float) -> list[Hook]:
+        """Requests that wait for functions named by ``transform``; empty if none comes within so many seconds."""
+
+    def take_captures(self, timeout: float) -> list[bytes]:
+        """Requests and answers that were kept, each a serialised ``infermesh.capture.v1.Record``.
+
+        Empty if there is none within so many seconds. A few wait a second for more.
+        """
+
+    def flush_captures(self) -> None:
+        """From now on ``take_captures`` never waits: it hands out what is left."""
 
     def drain(self, timeout: float) -> bool:
         """Refuse new requests, finish accepted ones, close everything.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -12,14 +13,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from infermesh_perf import machine
 from infermesh_perf.bench import h2load, report, result_file
-from infermesh_perf.bench.entry import Out, Root, names_of, run, wide_console
+from infermesh_perf.bench.entry import Out, Root, names_of, run, streams_of, wide_console
 from infermesh_perf.bench.measure import Plan, measure_model, measure_startup
 from infermesh_perf.bench.results import Result
-from infermesh_perf.errors import SetupError
+from infermesh_perf.bench.sidecar.bench import PARTS, measure_and_show
 from infermesh_perf.models import MODELS, Model
 from infermesh_perf.peers import DEFAULT_PEERS, PEERS, Peer
 
 SUBJECT = "infermesh"
+
+#: Some five minutes in place of ten.
+SIDECAR_ROUNDS, SIDECAR_SECONDS = 3, 2.0
 
 
 def bench(
@@ -31,6 +35,9 @@ def bench(
     ),
     models: Annotated[str, typer.Option(help="Models, in their order.")] = ",".join(MODELS),
     startup: Annotated[bool, typer.Option(help="Also measure time to ready and memory.")] = True,
+    sidecar: Annotated[
+        bool, typer.Option(help="Also measure the sidecar beside Envoy, for a shorter time.")
+    ] = True,
     root: Root = Path(),
     out: Out = None,
 ) -> None:
@@ -39,11 +46,12 @@ def bench(
     The peers are installed into `.peers/` on the first run. Every server answers the same bodies for the same
     model and is checked against ONNX Runtime first. Ratios are taken round by round, and shown with their
     spread. The result is written to `perf/results/serve-DATE-KIND.json`; KIND is the processor and its cores.
+    The sidecar has a result of its own, beside it, see `python -m infermesh_perf.bench.sidecar`.
 
     **Examples**
 
-    - everything, about a quarter of an hour: `python -m infermesh_perf.bench`
-    - a look in a minute: `python -m infermesh_perf.bench --models perceptron --rounds 2 --duration 2`
+    - everything, about twenty minutes: `python -m infermesh_perf.bench`
+    - a look in a minute: `python -m infermesh_perf.bench --models perceptron --rounds 2 --no-sidecar`
     - ONNX Runtime called through Python: `python -m infermesh_perf.bench --peers infermesh,infermesh-python`
     - one peer, more streams: `python -m infermesh_perf.bench --peers triton,infermesh --streams 1,64,256`
 
@@ -53,7 +61,7 @@ def bench(
     root = root.resolve()
     chosen_models = [MODELS[name] for name in names_of("--models", models, MODELS)]
     chosen = [PEERS[name](root) for name in names_of("--peers", peers, PEERS)]
-    plan = Plan(h2load.find(), rounds, duration, _streams(streams))
+    plan = Plan(h2load.find(), rounds, duration, streams_of(streams))
     for peer in chosen:
         with console.status(f"installing {peer.name}"):
             peer.install()
@@ -71,6 +79,9 @@ def bench(
     for table in report.tables(result):
         stdout.print(table)
     stdout.print(f"written to {path}", highlight=False, soft_wrap=True)
+    if sidecar:
+        short = replace(plan, rounds=min(rounds, SIDECAR_ROUNDS), seconds=min(duration, SIDECAR_SECONDS))
+        measure_and_show(root, short, list(PARTS), out.with_stem(f"{out.stem}-sidecar") if out else None)
 
 
 def _measure(
@@ -102,16 +113,6 @@ def _measure(
             result.startup = measure_startup(plan.rounds, small, paths[small.name], peers, step)
         result.models = [measure_model(plan, model, paths[model.name], peers, step) for model in models]
         progress.update(task, advance=1, description="done")
-
-
-def _streams(text: str) -> tuple[int, ...]:
-    try:
-        streams = tuple(int(number) for number in text.split(","))
-    except ValueError:
-        streams = ()
-    if not streams or min(streams) < 1:
-        raise SetupError(f"--streams: found {text!r}, expected numbers from 1, such as 1,16,64")
-    return streams
 
 
 def main() -> NoReturn:

@@ -32,6 +32,17 @@ def names_of(option: str, text: str, known: Iterable[str]) -> list[str]:
     return names
 
 
+def streams_of(text: str) -> tuple[int, ...]:
+    """Numbers of requests in flight with commas between them. Raises SetupError for what is none."""
+    try:
+        streams = tuple(int(number) for number in text.split(","))
+    except ValueError:
+        streams = ()
+    if not streams or min(streams) < 1:
+        raise SetupError(f"--streams: found {text!r}, expected numbers from 1, such as 1,16,64")
+    return streams
+
+
 def wide_console() -> Console:
     """Standard output for tables. A log has no width of its own, and 80 columns would break every cell."""
     console = Console()

@@ -6,13 +6,21 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from infermesh_perf import machine
 from infermesh_perf.bench import h2load
-from infermesh_perf.peers import Peer
 
 SCHEMA = 1
+
+
+class Versioned(Protocol):
+    """What runs in a benchmark."""
+
+    name: str
+
+    def versions(self) -> dict[str, str]:
+        """Of what it consists, by package name."""
 
 
 def begin(options: Mapping[str, Any], versions: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,7 +34,7 @@ def begin(options: Mapping[str, Any], versions: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def versions(tool: str, peers: Sequence[Peer]) -> dict[str, dict[str, str]]:
+def versions(tool: str, peers: Sequence[Versioned]) -> dict[str, dict[str, str]]:
     """Of h2load, of what checks the answers, and of the peers, which are installed."""
     return {
         "client": {"h2load": h2load.version(tool)},

@@ -1,10 +1,11 @@
 """The servers under test and what is measured with them, by the names that the command line gives them."""
 
-from infermesh_perf.peers.base import Installable, Peer
+from infermesh_perf.peers.base import Front, Installable, Peer, Proxy
 from infermesh_perf.peers.envoy import Envoy
 from infermesh_perf.peers.infermesh import Infermesh, InfermeshThroughPython
 from infermesh_perf.peers.mlserver import MLServer
 from infermesh_perf.peers.perf_analyzer import PerfAnalyzer
+from infermesh_perf.peers.sidecar import Sidecar
 from infermesh_perf.peers.triton import Triton, TritonIdentity
 
 PEERS: dict[str, type[Triton] | type[MLServer] | type[Infermesh]] = {
@@ -22,12 +23,15 @@ __all__ = [
     "DEFAULT_PEERS",
     "PEERS",
     "Envoy",
+    "Front",
     "Infermesh",
     "InfermeshThroughPython",
     "Installable",
     "MLServer",
     "Peer",
     "PerfAnalyzer",
+    "Proxy",
+    "Sidecar",
     "Triton",
     "TritonIdentity",
 ]

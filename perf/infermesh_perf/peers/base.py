@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from infermesh_perf.models import Model
+from infermesh_perf.peers.mutual import Mutual
 from infermesh_perf.processes import Command
 
 
@@ -39,6 +42,28 @@ class Peer(Installable):
     @abstractmethod
     def command(self, model: Model, onnx: Path) -> Command:
         """Writes a repository that holds only `model`, from the file `onnx`, and says what serves it."""
+
+
+@dataclass(frozen=True)
+class Front:
+    """A proxy before a server: what starts it, and where it tells its metrics, empty if it does not."""
+
+    command: Command
+    metrics_url: str
+
+
+class Proxy(Protocol):
+    """What stands before a server and hands requests through."""
+
+    name: str
+
+    def before(
+        self, name: str, port: int, model: str, threads: int | None = None, mutual: Mutual | None = None
+    ) -> Front:
+        """One on loopback before the server `name` at `port`; it is up when `model` is ready through it.
+
+        It has as many network threads as it takes by itself, unless `threads` says how many.
+        """
 
 
 def fresh(directory: Path) -> Path:

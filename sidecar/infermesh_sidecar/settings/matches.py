@@ -9,7 +9,7 @@ from pydantic import Field
 from infermesh_sidecar.settings.names import HttpPath, Method, Name
 
 
-class Match(Section):
+class Fit(Section):
     """Which requests: all that is given has to fit."""
 
     path: HttpPath | None = Field(default=None, description="A path that has to be equal.")
@@ -26,4 +26,12 @@ class Match(Section):
     )
     protocol: Literal["any", "grpc", "http"] = Field(
         default="any", description="Only requests of gRPC, or only others."
+    )
+
+
+class Match(Fit):
+    """Which requests: all that is given has to fit."""
+
+    any: Annotated[list[Fit], OneOrMany()] = Field(
+        default=[], description="Beside what is given above, one of these has to fit."
     )

@@ -13,7 +13,7 @@ ServiceName = Annotated[str, Text("name", r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-
 
 HttpPath = Annotated[str, Text("path", r"/.*", "/healthz")]
 
-Method = Annotated[str, Text("HTTP method", r"[A-Z]+", "POST")]
+Method = Annotated[str, Text("method", r"[A-Z]+", "POST")]
 
 #: Of a Python module, for what fields cannot say.
 Function = Annotated[str, Text("function", r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", "package.module:function")]

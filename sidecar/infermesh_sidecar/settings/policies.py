@@ -61,8 +61,10 @@ class Hedge(Section):
     delay: Duration | None = Field(
         default=None, description="How long the first may take. Without it, by `quantile`."
     )
-    quantile: Share = Field(
-        default=0.95, lt=1, description="Or: as long as this share of the latest answers took."
+    quantile: Share | None = Field(
+        default=None,
+        lt=1,
+        description="Or: as long as this share of answers take. Without both, 95%.",
     )
     budget_ratio: Share = Field(default=0.05, description="Second attempts as a share of requests.")
 
@@ -87,8 +89,12 @@ class Concurrency(Section):
     limit: int | None = Field(
         default=None, ge=1, description="A fixed limit. Without it, it adapts to what the service takes."
     )
-    min: int = Field(default=3, ge=1, description="The least an adapting limit shrinks to.")
-    max: int = Field(default=1000, ge=1, description="The most an adapting limit grows to.")
+    min: int | None = Field(
+        default=None, ge=1, description="The least that an adapting limit shrinks to. Without it, 3."
+    )
+    max: int | None = Field(
+        default=None, ge=1, description="The most that an adapting limit grows to. Without it, 1000."
+    )
     queue: int = Field(default=1024, ge=1, description="Requests that may wait.")
     queue_timeout: Duration = Field(default=timedelta(seconds=1), description="How long one may wait.")
     priority_header: Name = Field(

@@ -10,8 +10,8 @@ from infermesh_sidecar.settings.sidecar import Sidecar
 def read_settings(document: Document) -> Sidecar:
     """Check fields and what they have to keep together.
 
-    Raises ConfigurationError with one line per mistake; what fields have to keep together is only looked at when
-    each of them is right.
+    Raises ConfigurationError with one line per mistake. What fields have to keep together is looked at once
+    each of them is right by itself.
     """
     sidecar = validate(Sidecar, document)
     if found := list(broken_rules(sidecar)):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from infermesh_sidecar.settings.listeners import Inbound, Listener, Outbound, Route
-from infermesh_sidecar.settings.policies import Policies
+from infermesh_sidecar.settings.policies import Policies, Transcode
 from infermesh_sidecar.settings.services import Service
 from infermesh_sidecar.settings.sidecar import Sidecar
 
@@ -45,15 +45,16 @@ def inbound_tls(inbound: Inbound, sidecar: Sidecar) -> str:
     return inbound.tls or ("mutual" if sidecar.identity is not None else "off")
 
 
-def policy(name: str, route: Route | None, target: Policies) -> Any:
+def policy(name: str, route: Route, target: Policies) -> Any:
     """What a route says, or else whom it leads to: a service, or the inbound listener before the app."""
-    level = route if route is not None and name in route.model_fields_set else target
-    found = getattr(level, name)
-    if name == "transcode" and "transcode" not in level.model_fields_set and _speaks_http1(target):
-        # gRPC needs HTTP/2.
-        return None
-    return found
+    level = route if name in route.model_fields_set else target
+    if name == "transcode" and isinstance(level, Service):
+        return transcode(level)
+    return getattr(level, name)
 
 
-def _speaks_http1(target: Policies) -> bool:
-    return isinstance(target, Service) and target.protocol == "http1"
+def transcode(service: Service) -> Transcode | None:
+    """A service is one of v2 over gRPC unless it says otherwise."""
+    if "transcode" in service.model_fields_set or service.protocol == "http1":
+        return service.transcode
+    return Transcode()

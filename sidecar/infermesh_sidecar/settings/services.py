@@ -60,7 +60,7 @@ class Service(Endpoints, Policies):
         description="Whether an endpoint is left alone after failures. On unless it is `false`.",
     )
     transcode: Annotated[Transcode | None, OnOrOff()] = Field(
-        default=Transcode(),
+        default=None,
         description="Whether REST v2 and simple JSON are answered by gRPC. On unless it is `false`, or "
         "`protocol` is http1.",
     )

@@ -554,6 +554,7 @@ class Match(_message.Message):
     AUTHORITIES_FIELD_NUMBER: _builtins.int
     HEADERS_FIELD_NUMBER: _builtins.int
     PROTOCOL_FIELD_NUMBER: _builtins.int
+    ANY_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """A path that has to be equal."""
     prefix: _builtins.str
@@ -572,6 +573,10 @@ class Match(_message.Message):
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Headers that have to have these values; a `*` at the end stands for anything."""
 
+    @_builtins.property
+    def any(self) -> _containers.RepeatedCompositeFieldContainer[Global___Match]:
+        """Beside what is given above, one of these has to fit. Empty: no more is asked."""
+
     def __init__(
         self,
         *,
@@ -581,10 +586,11 @@ class Match(_message.Message):
         authorities: _abc.Iterable[_builtins.str] | None = ...,
         headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         protocol: Global___Protocol.ValueType = ...,
+        any: _abc.Iterable[Global___Match] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorities", b"authorities", "headers", b"headers", "methods", b"methods", "path", b"path", "prefix", b"prefix", "protocol", b"protocol"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any", b"any", "authorities", b"authorities", "headers", b"headers", "methods", b"methods", "path", b"path", "prefix", b"prefix", "protocol", b"protocol"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

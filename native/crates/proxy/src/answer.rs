@@ -46,7 +46,7 @@ impl Answer {
         match self.body.poll(context) {
             Poll::Ready(Some(Ok(Piece::Data(data)))) => {
                 if let Some(watch) = &mut self.watch {
-                    watch.passed(data.len());
+                    watch.passed(&data);
                 }
                 Poll::Ready(Some(Ok(Piece::Data(data))))
             }
@@ -80,7 +80,7 @@ impl Answer {
 
     fn fail(&mut self, error: &Error, lost: Lost) -> Result<Piece, Lost> {
         if let Some(watch) = self.watch.take() {
-            watch.broken(error, &lost);
+            watch.broken(error.code, &lost);
         }
         self.ended = true;
         self.body = Body::Empty;
@@ -99,11 +99,6 @@ impl Answer {
         self.ended || self.body.is_end()
     }
 
-    /// It has been handed over as a whole, without a look at its end.
-    pub fn finish(mut self) {
-        self.end(None);
-    }
-
     /// So many bytes of it have been passed on.
     pub fn release(&mut self, bytes: usize) {
         self.body.release(bytes);
@@ -111,6 +106,15 @@ impl Answer {
 
     pub fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// Whoever has all of it need not look at its end.
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if self.watch.is_some() && self.is_end() {
+            self.end(None);
+        }
     }
 }
 
@@ -131,6 +135,18 @@ pub fn refusal(error: &Error, grpc: bool) -> Response<Body> {
     }
     let text = serde_json::json!({ "error": error.message }).to_string();
     response.map(|_| Body::from(Bytes::from(text)))
+}
+
+/// A status that an upstream gave, handed on.
+pub fn refusal_of(code: u32, message: &str) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    let headers = response.headers_mut();
+    headers.insert(GRPC_STATUS, HeaderValue::from(code));
+    if let Ok(message) = HeaderValue::try_from(encode_message(message)) {
+        headers.insert(GRPC_MESSAGE, message);
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response
 }
 
 fn status_headers(error: &Error) -> HeaderMap {

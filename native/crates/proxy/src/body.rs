@@ -1,17 +1,25 @@
 //! A body on its way through, whatever carries it.
 
+use crate::{capture::Passing, headers::GRPC_STATUS};
 use bytes::Bytes;
 use h2::RecvStream;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use infermesh_policy::Event;
 use std::{
     collections::VecDeque,
     fmt,
     future::poll_fn,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
+use tokio::{task::spawn_local, time::timeout};
+
+/// How long, and for how much, a body is read that nobody wants.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 1 << 20;
 
 /// What comes out of a body: bytes, and at its end perhaps trailers.
 #[derive(Debug)]
@@ -24,15 +32,35 @@ pub enum Piece {
 #[derive(Debug, Clone)]
 pub struct Lost {
     pub why: String,
+    pub cause: Cause,
+}
+
+/// Whose doing it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Its sender has given it up, or is gone.
+    Sender,
     /// Its sender says that nothing was done with the request.
-    pub refused: bool,
-    /// Its sender has given it up, rather than the connection being gone.
-    pub reset: Option<h2::Reason>,
+    Refused,
+    /// Its sender leaves the connection, and says that nothing was done with the request: on another one it may be.
+    Left,
+    /// We have given it up, as whoever wanted it did.
+    Ours,
+}
+
+impl From<Cause> for Event {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::Sender => Self::Reset,
+            Cause::Refused | Cause::Left => Self::Refused,
+            Cause::Ours => Self::GivenUp,
+        }
+    }
 }
 
 impl Lost {
     pub fn new(why: impl Into<String>) -> Self {
-        Self { why: why.into(), refused: false, reset: None }
+        Self { why: why.into(), cause: Cause::Sender }
     }
 }
 
@@ -46,10 +74,13 @@ impl std::error::Error for Lost {}
 
 impl From<h2::Error> for Lost {
     fn from(error: h2::Error) -> Self {
-        let refused = error.reason() == Some(h2::Reason::REFUSED_STREAM)
-            || error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR);
-        let reset = if error.is_reset() { error.reason() } else { None };
-        Self { why: error.to_string(), refused, reset }
+        let cause = match error.reason() {
+            _ if error.is_reset() && !error.is_remote() && !error.is_library() => Cause::Ours,
+            Some(h2::Reason::REFUSED_STREAM) => Cause::Refused,
+            Some(h2::Reason::NO_ERROR) if error.is_go_away() && error.is_remote() => Cause::Left,
+            _ => Cause::Sender,
+        };
+        Self { why: error.to_string(), cause }
     }
 }
 
@@ -60,7 +91,8 @@ impl From<hyper::Error> for Lost {
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),
         };
-        Self { why, refused: error.is_canceled(), reset: None }
+        let cause = if error.is_canceled() { Cause::Refused } else { Cause::Sender };
+        Self { why, cause }
     }
 }
 
@@ -71,12 +103,16 @@ pub enum Body {
     Empty,
     /// Made here, in the buffers it was made in.
     Own(VecDeque<Bytes>),
+    /// One gRPC message of our own, and the status that says that all is well.
+    Message(VecDeque<Bytes>),
     /// Nothing but trailers.
     Trailers(Box<HeaderMap>),
     Http1(Incoming),
     Http2(RecvStream),
     /// The first piece has been looked at.
     Begun(Bytes, RecvStream),
+    /// Of a request that is kept while it passes.
+    Kept(Box<(Body, Passing)>),
 }
 
 impl From<Bytes> for Body {
@@ -86,10 +122,27 @@ impl From<Bytes> for Body {
 }
 
 impl Body {
+    /// The answer of a unary call that went well.
+    pub fn message(pieces: impl IntoIterator<Item = Bytes>) -> Self {
+        Self::Message(pieces.into_iter().collect())
+    }
+
+    /// What comes out of it is kept, too.
+    pub fn kept(self, passing: Passing) -> Self {
+        Self::Kept(Box::new((self, passing)))
+    }
+
     /// The next piece; `None` at the end. After a wait of `Pending` the body wakes whoever polled it last.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Piece, Lost>>> {
         match self {
             Self::Empty => Poll::Ready(None),
+            Self::Message(pieces) => Poll::Ready(Some(Ok(match pieces.pop_front() {
+                Some(piece) => Piece::Data(piece),
+                None => {
+                    *self = Self::Empty;
+                    Piece::Trailers(HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("0"))]))
+                }
+            }))),
             Self::Trailers(trailers) => {
                 let trailers = std::mem::take(&mut **trailers);
                 *self = Self::Empty;
@@ -115,6 +168,14 @@ impl Body {
                 let trailers = ready!(stream.poll_trailers(context)).map_err(Lost::from);
                 Poll::Ready(trailers.transpose().map(|trailers| trailers.map(Piece::Trailers)))
             }
+            Self::Kept(kept) => {
+                let (body, passing) = &mut **kept;
+                let piece = ready!(body.poll(context));
+                if let Some(Ok(Piece::Data(data))) = &piece {
+                    passing.asks(data);
+                }
+                Poll::Ready(piece)
+            }
         }
     }
 
@@ -122,10 +183,11 @@ impl Body {
     pub fn is_end(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Trailers(_) | Self::Begun(..) => false,
+            Self::Message(_) | Self::Trailers(_) | Self::Begun(..) => false,
             Self::Own(pieces) => pieces.is_empty(),
             Self::Http1(incoming) => incoming.is_end_stream(),
             Self::Http2(stream) => stream.is_end_stream(),
+            Self::Kept(kept) => kept.0.is_end(),
         }
     }
 
@@ -148,9 +210,13 @@ impl Body {
 
     /// So many bytes have been passed on: their sender may send as many more.
     pub fn release(&mut self, bytes: usize) {
-        if let Self::Http2(stream) = self {
-            // Fails only on a stream that is gone, which the next read reports.
-            let _ = stream.flow_control().release_capacity(bytes);
+        match self {
+            Self::Http2(stream) => {
+                // Fails only on a stream that is gone, which the next read reports.
+                let _ = stream.flow_control().release_capacity(bytes);
+            }
+            Self::Kept(kept) => kept.0.release(bytes),
+            _ => {}
         }
     }
 
@@ -159,9 +225,28 @@ impl Body {
             Self::Empty => SizeHint::with_exact(0),
             Self::Own(pieces) => SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum()),
             Self::Http1(incoming) => incoming.size_hint(),
-            Self::Trailers(_) | Self::Http2(_) | Self::Begun(..) => SizeHint::default(),
+            Self::Kept(kept) => kept.0.size_hint(),
+            Self::Message(_) | Self::Trailers(_) | Self::Http2(_) | Self::Begun(..) => SizeHint::default(),
         }
     }
+}
+
+/// An answer may come before its request has been sent to the end: what is still on its way is read for a moment and thrown
+/// away. Otherwise h2 would reset the stream, and take what comes then for an error of its peer, of which it bears a thousand.
+pub fn linger(mut body: Body) {
+    if !matches!(body, Body::Http2(_)) || body.is_end() {
+        return;
+    }
+    spawn_local(timeout(LINGER, async move {
+        let mut read = 0;
+        while let Some(Ok(Piece::Data(data))) = poll_fn(|context| body.poll(context)).await {
+            body.release(data.len());
+            read += data.len();
+            if read > LINGER_BYTES {
+                break;
+            }
+        }
+    }));
 }
 
 impl Piece {

@@ -2,12 +2,13 @@
 
 use crate::{
     answer::{Answer, refusal},
-    body::Body,
+    body::{Body, linger},
     edge::Door,
     headers::{GRPC_TIMEOUT, is_grpc},
+    infer,
     limit::{self, Turn},
     plan::{Route, permission::authorize},
-    request::forward,
+    request::{enriched, forward, sample},
     shared::Local,
     transcode,
     watch::Watch,
@@ -42,19 +43,21 @@ pub struct Call<'a> {
 pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: Body) -> Response<Answer> {
     let started = Instant::now();
     let grpc = is_grpc(&head.headers);
-    let mut watch = Box::new(Watch::new(started, grpc));
+    let mut watch = Box::new(Watch::new(door, started, grpc));
     let (deadline, served) = match admit(local, door, &head, grpc, started) {
         Ok(mut call) => {
+            watch.routed(&call.route);
             let deadline = call.deadline;
+            let body = sample::begin(&call, &head, body, &mut watch);
             let work = pin!(serve(&mut call, head, body, &mut watch));
             (deadline.at(), within(deadline, work).await)
         }
-        Err(error) => (None, Err(error)),
+        Err(error) => {
+            linger(body);
+            (None, Err(error))
+        }
     };
-    let response = served.unwrap_or_else(|error| {
-        watch.refused(&error);
-        refusal(&error, grpc)
-    });
+    let response = served.unwrap_or_else(|error| refusal(&error, grpc));
     watch.answered(&response);
     response.map(|body| Answer::new(body, grpc, deadline.map(Into::into), watch))
 }
@@ -63,13 +66,22 @@ pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: 
 async fn serve(
     call: &mut Call<'_>,
     mut head: Box<Parts>,
-    body: Body,
+    mut body: Body,
     watch: &mut Watch,
 ) -> Result<Response<Body>, Error> {
     call.turn = limit::enter(call, &mut head.headers).await?;
     watch.hold(call.turn.clone());
+    if !call.route.on_request.rules.is_empty() {
+        body = Box::pin(enriched::request(call, &mut head, body)).await?;
+    }
+    if !call.route.on_response.rules.is_empty() {
+        return Box::pin(enriched::exchange(call, head, body, watch)).await;
+    }
     if call.route.transcodes && !call.grpc {
         return Box::pin(transcode::serve(call, head, body)).await;
+    }
+    if call.grpc && infer::looks_at(call, head.uri.path()) {
+        return Box::pin(infer::serve(call, head, body)).await;
     }
     let mut response = forward::send(call, head, body, watch).await?;
     if let Some(turn) = &call.turn {
@@ -87,9 +99,6 @@ fn admit<'a>(
     started: Instant,
 ) -> Result<Call<'a>, Error> {
     let listener = &door.listener;
-    if local.shared.connections.is_draining() {
-        return Err(Error::new(Code::Unavailable, "the proxy is shutting down and takes no new requests"));
-    }
     authorize(&listener.permissions, door.peer.identity.as_deref().map(SpiffeId::as_str), head)?;
     let route = listener.routes.iter().find(|route| route.matching.fits(head)).ok_or_else(|| {
         let code = if grpc { Code::Unimplemented } else { Code::NotFound };

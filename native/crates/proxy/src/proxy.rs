@@ -1,14 +1,16 @@
 //! A proxy as its owner sees it: threads, listeners, the end.
 
 use crate::{
+    admin::Admin,
     connection::serving,
+    hooks::{Hook, Hooks},
     plan::{Listener, Plan},
     proto,
     shared::Shared,
     transcode::signatures::Signatures,
 };
 use infermesh_policy::replay;
-use infermesh_telemetry::{Log, Traces};
+use infermesh_telemetry::{Log, Traces, log::Throttle};
 use infermesh_transport::{
     Connections, Rules,
     budget::Budget,
@@ -20,6 +22,7 @@ use infermesh_wire::Error;
 use prost::Message;
 use std::{
     io,
+    net::SocketAddr,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -35,6 +38,9 @@ const MAX_DEFAULT_THREADS: usize = 2;
 
 const MAX_CONNECTIONS: u32 = 10_000;
 const MEMORY: u64 = 256 << 20;
+/// Failures that are told in a second.
+const COMPLAINTS: u32 = 10;
+
 const MESSAGE: u64 = 64 << 20;
 const REPLAY: u64 = 64 << 20;
 const REPLAY_REQUEST: u64 = 16 << 20;
@@ -42,6 +48,7 @@ const REPLAY_REQUEST: u64 = 16 << 20;
 pub struct Proxy {
     shared: Arc<Shared>,
     threads: Mutex<Vec<NetworkThread<Arc<Listener>>>>,
+    admin: Mutex<Option<Admin>>,
     /// Runs the listeners and the end; requests never come here.
     control: runtime::Runtime,
 }
@@ -52,8 +59,9 @@ impl Proxy {
     pub fn start(config: &[u8], version: &str) -> Result<Self, Error> {
         let config = proto::ProxyConfig::decode(config)
             .map_err(|error| Error::invalid(format!("the configuration is no ProxyConfig: {error}")))?;
+        let started = Instant::now();
         let identity = config.identity.as_ref().map(identity).transpose().map_err(Error::invalid)?;
-        let plan = Plan::new(&config, identity.as_ref(), Instant::now()).map_err(Error::invalid)?;
+        let plan = Plan::new(&config, identity.as_ref(), started).map_err(Error::invalid)?;
         let limits = config.limits.unwrap_or_default();
         let or = |given: u64, default: u64| usize::try_from(if given > 0 { given } else { default });
         let replay = replay::Settings {
@@ -64,9 +72,15 @@ impl Proxy {
         let log = Arc::<Log>::default();
         let max = or(limits.max_connections.into(), MAX_CONNECTIONS.into()).unwrap_or(usize::MAX);
         let budget = Budget::new(or(limits.memory_bytes, MEMORY).unwrap_or(usize::MAX));
+        let count = match config.threads {
+            0 => thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_DEFAULT_THREADS)),
+            count => count as usize,
+        };
         let shared = Arc::new(Shared {
-            name: config.name,
+            name: config.name.clone(),
             version: version.to_owned(),
+            started,
+            config,
             plan,
             identity,
             connections: Arc::new(Connections::new(Rules::default(), max, log.clone())),
@@ -76,12 +90,11 @@ impl Proxy {
             traces: Traces::default(),
             max_message: or(limits.message_bytes, MESSAGE).unwrap_or(usize::MAX),
             signatures: Signatures::default(),
+            hooks: Hooks::default(),
+            complaints: Throttle::new(COMPLAINTS),
             ready: AtomicBool::new(false),
+            drain_requested: AtomicBool::new(false),
         });
-        let count = match config.threads {
-            0 => thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_DEFAULT_THREADS)),
-            count => count as usize,
-        };
         let threads = (0..count).map(|index| {
             let shared = shared.clone();
             NetworkThread::start(index, move || serving(shared))
@@ -96,7 +109,7 @@ impl Proxy {
         if let Some(identity) = &shared.identity {
             control.spawn(identity.clone().follow(shared.log.clone(), shared.connections.clone()));
         }
-        Ok(Self { shared, threads, control })
+        Ok(Self { shared, threads, admin: Mutex::default(), control })
     }
 
     /// Binds all listeners and serves. Returns their names and the bound addresses. Fails with the listener's address.
@@ -135,6 +148,27 @@ impl Proxy {
         Ok(address)
     }
 
+    /// Serves those who operate the proxy, over HTTP/1.1 and on a thread of its own. An empty host is loopback: whoever comes
+    /// here can end the process. Returns the bound address.
+    pub fn listen_admin(&self, host: &str, port: u16) -> io::Result<SocketAddr> {
+        let host = if host.is_empty() { "127.0.0.1" } else { host };
+        let (listener, address) = listener::bind_tcp(host, port).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot listen on {host}:{port}: {error}"))
+        })?;
+        let mut admin = self.admin.lock().unwrap_or_else(PoisonError::into_inner);
+        let admin = match &mut *admin {
+            Some(admin) => admin,
+            none => none.insert(Admin::start(&self.shared).map_err(io::Error::other)?),
+        };
+        self.control.spawn(listener.run(admin.endpoint()));
+        Ok(address)
+    }
+
+    /// Whether somebody has asked at the admin endpoint for the end of this process.
+    pub fn drain_requested(&self) -> bool {
+        self.shared.drain_requested.load(Relaxed)
+    }
+
     pub fn log(&self) -> &Log {
         &self.shared.log
     }
@@ -147,14 +181,36 @@ impl Proxy {
         self.shared.ready.store(ready, Relaxed);
     }
 
+    /// Calls of Python functions that requests wait for; none if none comes within `patience`.
+    pub fn take_hooks(&self, patience: Duration) -> Vec<Hook> {
+        self.shared.hooks.take(patience)
+    }
+
+    /// What was kept of requests and answers, each a serialised `infermesh.capture.v1.Record`; none if none comes within
+    /// `patience`. Blocks.
+    pub fn take_captures(&self, patience: Duration) -> Vec<Vec<u8>> {
+        self.shared.plan.captures.take(patience)
+    }
+
+    /// From now on `take_captures` returns at once, with what there is.
+    pub fn flush_captures(&self) {
+        self.shared.plan.captures.flush();
+    }
+
     /// Refuses new requests, finishes accepted ones, closes everything. False if that took longer than `limit`; what is left
     /// then is cut.
     pub fn drain(&self, limit: Duration) -> bool {
         self.set_ready(false);
         self.shared.connections.drain();
         let finished = self.control.block_on(self.shared.connections.ended(limit));
+        self.shared.hooks.close();
         for thread in std::mem::take(&mut *self.lock_threads()) {
             thread.stop();
+        }
+        // The last to go: whoever watches sees the end.
+        if let Some(admin) = self.admin.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            self.control.block_on(admin.drain());
+            admin.stop();
         }
         finished
     }

@@ -1,28 +1,36 @@
 //! What the threads of a proxy share, and what each of them has for its requests.
 
 use crate::{
+    hooks::Hooks,
+    infer::coalesce::Groups,
     plan::Plan,
+    proto,
     transcode::signatures::Signatures,
     upstream::{endpoint::Endpoint, pool::Pool},
 };
 use infermesh_policy::{Chance, replay};
-use infermesh_telemetry::{Log, Traces};
+use infermesh_telemetry::{Log, Traces, log::Throttle};
 use infermesh_transport::{
     Connections,
     budget::{Budget, Purse},
     tls::Identity,
 };
+use infermesh_wire::Error;
 use std::{
     cell::RefCell,
     collections::HashMap,
     rc::Rc,
     sync::{Arc, atomic::AtomicBool},
+    time::Instant,
 };
 
 /// What every thread sees.
 pub struct Shared {
     pub name: String,
     pub version: String,
+    pub started: Instant,
+    /// As it was given.
+    pub config: proto::ProxyConfig,
     pub plan: Plan,
     /// Who this proxy is to its peers.
     pub identity: Option<Arc<Identity>>,
@@ -31,11 +39,29 @@ pub struct Shared {
     /// Bodies that are kept to be sent again.
     pub replay: Arc<replay::Pool>,
     pub log: Arc<Log>,
+    /// Keeps what is said of failures short.
+    pub complaints: Throttle,
     pub traces: Traces,
     /// Of a body that is received whole.
     pub max_message: usize,
     pub signatures: Signatures,
+    /// Functions in Python that requests wait for.
+    pub hooks: Hooks,
     pub ready: AtomicBool,
+    /// Somebody has asked at the admin endpoint for the end of this process.
+    pub drain_requested: AtomicBool,
+}
+
+impl Shared {
+    /// Tells the operator that an enrichment failed, unless there has been enough of that lately.
+    pub fn complain(&self, rule: &str, error: &Error) {
+        if let Some(skipped) = self.complaints.admit() {
+            let said =
+                format!("enrichment '{rule}' failed, the request passed without it: {}", error.message);
+            let fields = [("infermesh.rule.name", rule.into()), ("infermesh.log.withheld", skipped.into())];
+            self.log.warning("enrichment-failed", said, fields);
+        }
+    }
 }
 
 /// What a request needs: of the proxy, of this thread. Not shared with other threads.
@@ -43,6 +69,7 @@ pub struct Local {
     pub shared: Arc<Shared>,
     pub purse: Rc<Purse>,
     pub chance: RefCell<Chance>,
+    pub groups: Groups,
     pools: RefCell<HashMap<u64, Rc<Pool>>>,
 }
 
@@ -52,6 +79,7 @@ impl Local {
             purse: Purse::new(shared.budget.clone()),
             shared,
             chance: RefCell::default(),
+            groups: Groups::default(),
             pools: RefCell::default(),
         })
     }

@@ -32,7 +32,7 @@ mod _native {
         FatalError, ModelError,
         connections::{Limits, Rules, Tls},
         load::{Histogram, LoadGenerator, NullServer},
-        proxy::Proxy,
+        proxy::{Hook, Proxy},
         server::Server,
     };
 

@@ -8,7 +8,10 @@ use pyo3::{
     prelude::*,
     types::{PyBytes, PyList},
 };
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
 
 #[pyclass(frozen, module = "infermesh_native")]
 pub struct Proxy(infermesh_proxy::Proxy);
@@ -27,6 +30,17 @@ impl Proxy {
     fn listen(&self) -> PyResult<BTreeMap<String, String>> {
         let bound = self.0.listen().map_err(|error| PyOSError::new_err(error.to_string()))?;
         Ok(bound.into_iter().collect())
+    }
+
+    #[pyo3(signature = (host = "127.0.0.1", port = 0))]
+    fn listen_admin(&self, host: &str, port: u16) -> PyResult<(String, u16)> {
+        let address =
+            self.0.listen_admin(host, port).map_err(|error| PyOSError::new_err(error.to_string()))?;
+        Ok((address.ip().to_string(), address.port()))
+    }
+
+    fn drain_requested(&self) -> bool {
+        self.0.drain_requested()
     }
 
     fn set_ready(&self, ready: bool) {
@@ -76,7 +90,47 @@ impl Proxy {
         self.0.log().flush();
     }
 
+    fn take_hooks(&self, py: Python<'_>, timeout: f64) -> Vec<Hook> {
+        let hooks = py.detach(|| self.0.take_hooks(seconds(timeout)));
+        hooks.into_iter().map(|hook| Hook(Mutex::new(Some(hook)))).collect()
+    }
+
+    fn take_captures<'py>(&self, py: Python<'py>, timeout: f64) -> Vec<Bound<'py, PyBytes>> {
+        let records = py.detach(|| self.0.take_captures(seconds(timeout)));
+        records.iter().map(|record| PyBytes::new(py, record)).collect()
+    }
+
+    fn flush_captures(&self) {
+        self.0.flush_captures();
+    }
+
     fn drain(&self, py: Python<'_>, timeout: f64) -> bool {
         py.detach(|| self.0.drain(seconds(timeout)))
+    }
+}
+
+/// A request that waits for a function in Python.
+#[pyclass(frozen, module = "infermesh_native")]
+pub struct Hook(Mutex<Option<infermesh_proxy::Hook>>);
+
+#[pymethods]
+impl Hook {
+    #[getter]
+    fn call<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        let hook = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hook.as_ref().map(|hook| PyBytes::new(py, &hook.call))
+    }
+
+    #[getter]
+    fn wanted(&self) -> bool {
+        let hook = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hook.as_ref().is_some_and(infermesh_proxy::Hook::is_wanted)
+    }
+
+    fn reply(&self, reply: Vec<u8>) {
+        let hook = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(hook) = hook {
+            hook.reply(reply);
+        }
     }
 }

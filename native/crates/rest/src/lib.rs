@@ -1,11 +1,13 @@
 //! The v2 protocol over HTTP, for whoever speaks it: pure functions of bytes and messages, without a socket.
 //!
-//! `path` says what a request is about. An inference's body is read by `header` (or `raw`) and `tensor` and answered by
-//! `infer`. Everything else is the JSON form (`json`) of the messages that gRPC has: `describe`, `repository`,
-//! `settings`, `shared_memory`. `answer` holds what all answers have in common, `status` maps errors.
+//! `path` says what a request is about. An inference's body is read by `header` (or `raw`) and `tensor` and
+//! answered by `infer`. Everything else is the JSON form (`json`) of the messages that gRPC has: `describe`,
+//! `repository`, `settings`, `shared_memory`. `answer` holds what all answers have in common, `status` maps
+//! errors.
 //!
-//! A server needs no more. A proxy, which is asked over HTTP and asks over gRPC, has `transcode`; `simple` is for clients
-//! that know no protocol, with the help of a model's `signature`, and `coalesce` makes one call of several.
+//! A server needs no more. A proxy, which is asked over HTTP and asks over gRPC, has `transcode`; `simple` is
+//! for clients that know no protocol, with the help of a model's `signature`, and `coalesce` makes one call
+//! of several.
 
 /// The path of a gRPC call.
 macro_rules! grpc {

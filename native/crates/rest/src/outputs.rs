@@ -6,8 +6,8 @@ use infermesh_wire::{
     DataType, Error, contents, response::OutputTensor, response_reader::InferResponse, rows::is_whole,
 };
 
-/// Each output with its values, which stay in `message`, the buffer that `response` borrows from, unless they were given
-/// in protobuf's own types.
+/// Each output with its values, which stay in `message`, the buffer that `response` borrows from, unless they
+/// were given in protobuf's own types.
 ///
 /// Fails with INTERNAL for an answer that contradicts itself.
 pub fn outputs<'a>(response: &'a InferResponse<'_>, message: &Bytes) -> Result<Vec<OutputTensor<'a>>, Error> {

@@ -11,8 +11,8 @@ pub struct Port<'a> {
     pub shape: &'a [i64],
 }
 
-/// The one input of a request, and its values. For a model with one input, of which no more than one dimension besides
-/// the batch is open. BYTES are one element, without a length in front.
+/// The one input of a request, and its values. For a model with one input, of which no more than one
+/// dimension besides the batch is open. BYTES are one element, without a length in front.
 ///
 /// Fails with INVALID_ARGUMENT for any other model.
 pub fn input<'a>(

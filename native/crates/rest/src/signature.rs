@@ -50,8 +50,8 @@ impl Signature {
         Ok(Self { model: metadata.name, inputs: ports(metadata.inputs)?, outputs: ports(metadata.outputs)? })
     }
 
-    /// Whether the first dimension of every tensor may have any size, as where a model batches. Metadata do not say it
-    /// any clearer.
+    /// Whether the first dimension of every tensor may have any size, as where a model batches. Metadata do
+    /// not say it any clearer.
     pub fn batches(&self) -> bool {
         self.inputs.iter().chain(&self.outputs).all(Port::batches)
     }

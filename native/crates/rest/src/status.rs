@@ -19,15 +19,13 @@ pub fn status(error: &Error) -> StatusCode {
     }
 }
 
-/// Of a call's status that is not 0. gRPC does not say whether it is room or size that is exhausted; it is room, as for
-/// most. Codes that no part of this project uses are mapped as in
+/// Of a call's status that is not 0. gRPC does not say whether it is room or size that is exhausted; it is
+/// room, as for most. Codes that no part of this project uses are mapped as in
 /// <https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto>.
 pub fn status_of_grpc(code: u32) -> StatusCode {
     match code {
-        7 => StatusCode::FORBIDDEN,
         9 | 11 => StatusCode::BAD_REQUEST,
         10 => StatusCode::CONFLICT,
-        16 => StatusCode::UNAUTHORIZED,
         _ => Code::from_number(code).map_or(StatusCode::INTERNAL_SERVER_ERROR, |code| {
             status(&Error { transient: code == Code::ResourceExhausted, ..Error::new(code, "") })
         }),

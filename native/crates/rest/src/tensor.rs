@@ -1,7 +1,8 @@
-//! Tensors given by value in JSON, turned into the raw form that everything behind them uses, and back: flat, as the v2
-//! protocol has them, or nested as their shape is.
+//! Tensors given by value in JSON, turned into the raw form that everything behind them uses, and back: flat,
+//! as the v2 protocol has them, or nested as their shape is.
 //!
-//! Numbers that JSON has no token for are the strings "NaN", "Infinity" and "-Infinity", as in protobuf's JSON form.
+//! Numbers that JSON has no token for are the strings "NaN", "Infinity" and "-Infinity", as in protobuf's
+//! JSON form.
 
 use crate::nesting::{Flat, Form, Layout, Nesting, check_nesting};
 use bytes::{BufMut, Bytes};
@@ -22,8 +23,8 @@ pub fn from_json(text: &str, datatype: DataType, name: &str) -> Result<Bytes, Er
     Ok(raw.into())
 }
 
-/// Appends the bytes of a value, or of values nested as the tensor is; returns the shape, which has no dimension for one
-/// value.
+/// Appends the bytes of a value, or of values nested as the tensor is; returns the shape, which has no
+/// dimension for one value.
 ///
 /// Fails as `from_json` does, and for lists that make no tensor.
 pub fn from_nested_json(

@@ -71,10 +71,7 @@ impl Connections {
     pub fn admits(&self, peer: &str) -> bool {
         let has_room = self.count() < self.max;
         if !has_room {
-            let said = format!(
-                "{peer} was refused: there are {} connections, as many as --max-connections allows",
-                self.max
-            );
+            let said = format!("{peer} was refused: there are {} connections, which is the limit", self.max);
             self.complain("connection-refused", said, peer);
         }
         has_room

@@ -34,12 +34,20 @@ impl<P: Send + 'static> NetworkThread<P> {
         index: usize,
         begin: impl FnOnce() -> F + Send + 'static,
     ) -> Result<Self, Error> {
+        Self::named(format!("network/{index}"), begin)
+    }
+
+    /// As `start`, for a thread that has a name of its own.
+    pub fn named<F: FnMut(Accepted<P>)>(
+        name: String,
+        begin: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<Self, Error> {
         let failed =
             |error: std::io::Error| Error::internal(format!("cannot start a network thread: {error}"));
         let (inbox, mut arrivals) = mpsc::unbounded_channel();
         let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = thread::Builder::new()
-            .name(format!("network/{index}"))
+            .name(name)
             .spawn(move || {
                 let tasks = LocalSet::new();
                 runtime.block_on(tasks.run_until(async {

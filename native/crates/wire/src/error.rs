@@ -28,10 +28,12 @@ impl Code {
             Self::DeadlineExceeded,
             Self::NotFound,
             Self::AlreadyExists,
+            Self::PermissionDenied,
             Self::ResourceExhausted,
             Self::Unimplemented,
             Self::Internal,
             Self::Unavailable,
+            Self::Unauthenticated,
         ];
         all.into_iter().find(|&code| code as u32 == number)
     }

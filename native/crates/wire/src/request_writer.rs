@@ -11,8 +11,8 @@ use crate::{
 };
 use bytes::{BufMut, Bytes};
 
-/// One length-prefixed gRPC message: what `request` says, with `tensors` as its raw contents, whatever contents it has
-/// itself. A tensor's bytes may be in several places; they become one.
+/// One length-prefixed gRPC message: what `request` says, with `tensors` as its raw contents, whatever
+/// contents it has itself. A tensor's bytes may be in several places; they become one.
 pub fn write(request: &InferRequest<'_>, tensors: &[impl AsRef<[Bytes]>]) -> Pieces {
     let size = |parts: &[Bytes]| parts.iter().map(Bytes::len).sum::<usize>();
     let inner: usize = tensors.iter().map(|parts| size(parts.as_ref())).sum();

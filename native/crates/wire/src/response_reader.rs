@@ -18,7 +18,8 @@ pub struct InferResponse<'a> {
 }
 
 impl<'a> InferResponse<'a> {
-    /// Fails with INTERNAL on anything that is not a well-formed `ModelInferResponse`: who answers so is broken.
+    /// Fails with INTERNAL on anything that is not a well-formed `ModelInferResponse`: who answers so is
+    /// broken.
     pub fn decode(message: &'a [u8]) -> Result<Self, Error> {
         let broken = |_| Error::internal("what was answered is not a valid ModelInferResponse");
         read(message).map_err(broken)

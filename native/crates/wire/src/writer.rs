@@ -1,5 +1,5 @@
-//! Protobuf's wire format, written: lengths are known ahead, so a message needs one buffer. And the parts that the
-//! protocol's two inference messages have in common.
+//! Protobuf's wire format, written: lengths are known ahead, so a message needs one buffer. And the parts
+//! that the protocol's two inference messages have in common.
 //!
 //! Encoding as in <https://protobuf.dev/programming-guides/encoding/>.
 
@@ -116,7 +116,8 @@ fn put_value(buffer: &mut impl BufMut, value: Parameter<'_>) {
     }
 }
 
-/// A message on its way into its pieces: what is written for it, and tensors that are not copied if it is large.
+/// A message on its way into its pieces: what is written for it, and tensors that are not copied if it is
+/// large.
 pub struct Composer {
     buffer: BytesMut,
     pieces: Pieces,

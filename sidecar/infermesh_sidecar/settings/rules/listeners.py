@@ -54,11 +54,8 @@ def _listener(listener: Listener, tls: str, sidecar: Sidecar) -> Broken:
 def _route(route: Route, target: Policies | None, sidecar: Sidecar) -> Broken:
     yield from known_service(route.service, sidecar)
     yield from policy_rules(route, captures=sidecar.capture is not None)
-    if (
-        target is not None
-        and route.strip_prefix is not None
-        and policy("transcode", route, target) is not None
-    ):
+    transcodes = target is not None and policy("transcode", route, target) is not None
+    if route.strip_prefix is not None and transcodes:
         text = "found where REST becomes gRPC, which has paths of its own, expected transcode: false with it"
         yield broken("strip_prefix", text=text)
     for index, enrichment in enumerate(route.enrich):

@@ -9,16 +9,15 @@ def policy_rules(policies: Policies, *, captures: bool) -> Broken:
     """Of what is done with requests; ``captures``: whether there is a folder for copies."""
     if policies.retry is not None:
         yield from below(("retry",), _retry(policies.retry, policies))
-    if policies.hedge is not None and {"delay", "quantile"} <= policies.hedge.model_fields_set:
+    hedge = policies.hedge
+    if hedge is not None and hedge.delay is not None and hedge.quantile is not None:
         yield broken("hedge", "quantile", text="found beside delay, expected one of the two")
     if policies.rate_limit is not None:
         yield from below(("rate_limit",), _rate_limit(policies.rate_limit))
     if policies.concurrency is not None:
         yield from below(("concurrency",), _concurrency(policies.concurrency))
     if policies.capture is not None and not captures:
-        yield broken(
-            "capture", text="found without capture at the top, expected its directory for the copies"
-        )
+        yield broken("capture", text="found without capture at the top, expected it, with a directory")
 
 
 def endpoint_rules(endpoints: Endpoints) -> Broken:
@@ -36,10 +35,9 @@ def endpoint_rules(endpoints: Endpoints) -> Broken:
 def _retry(retry: Retry, policies: Policies) -> Broken:
     if retry.backoff_base > retry.backoff_max:
         yield broken("backoff_base", text="found more than backoff_max, expected no more")
-    if retry.per_try_timeout is not None and policies.timeout and retry.per_try_timeout > policies.timeout:
-        yield broken(
-            "per_try_timeout", text="found more than timeout, expected no more: it ends every attempt"
-        )
+    within, each = policies.timeout, retry.per_try_timeout
+    if within and each is not None and each > within:
+        yield broken("per_try_timeout", text="found more than timeout, expected no more")
 
 
 def _rate_limit(limit: RateLimit) -> Broken:
@@ -50,7 +48,8 @@ def _rate_limit(limit: RateLimit) -> Broken:
 
 
 def _concurrency(concurrency: Concurrency) -> Broken:
-    if concurrency.limit is not None and {"min", "max"} & concurrency.model_fields_set:
+    limit, low, high = concurrency.limit, concurrency.min, concurrency.max
+    if limit is not None and not (low is None and high is None):
         yield broken("limit", text="found beside min or max, expected them of an adapting limit only")
-    elif concurrency.min > concurrency.max:
-        yield broken("min", text="found more than max, expected no more")
+    if low is not None and high is not None and low > high:
+        yield broken("min", text=f"found {low}, expected {high} at most, as max is")

@@ -16,8 +16,7 @@ def service_rules(service: Service, sidecar: Sidecar) -> Broken:
     yield from _tls(service, sidecar)
     yield from endpoint_rules(service)
     yield from policy_rules(service, captures=sidecar.capture is not None)
-    wants_grpc = service.transcode is not None and "transcode" in service.model_fields_set
-    if wants_grpc and service.protocol == "http1":
+    if service.transcode is not None and service.protocol == "http1":
         yield broken("transcode", text="found beside protocol: http1, expected another: gRPC needs HTTP/2")
 
 
@@ -47,6 +46,5 @@ def _tls(service: Service, sidecar: Sidecar) -> Broken:
         lacking = "identity at the top" if sidecar.identity is None else "tls: mutual"
         for field in ("identities", "server_name"):
             if field in service.model_fields_set:
-                yield broken(
-                    field, text=f"found for a service that is spoken to in plaintext, expected {lacking}"
-                )
+                text = f"found for a service that is spoken to in plaintext, expected {lacking}"
+                yield broken(field, text=text)

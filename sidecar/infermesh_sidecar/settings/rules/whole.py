@@ -50,15 +50,11 @@ def _names(sidecar: Sidecar) -> Broken:
     for side, listeners in (("inbound", sidecar.inbound), ("outbound", sidecar.outbound)):
         for index, name in enumerate(listener_names(listeners, side)):
             if name in seen:
-                yield broken(
-                    side, index, "name", text=f"found {name!r}, expected one that no other listener has"
-                )
+                yield broken(side, index, "name", text=f"found {name!r}, expected a name of its own")
             seen.add(name)
     for name in app_names(sidecar):
         if name in sidecar.services:
-            yield broken(
-                "services", name, text=f"found {name!r}, expected another name: the app is called so"
-            )
+            yield broken("services", name, text=f"found {name!r}, expected another: so the app is called")
 
 
 def _addresses(sidecar: Sidecar) -> Broken:

@@ -4,11 +4,20 @@ use super::{
     proto,
     room::{Room, Share},
 };
+use crate::headers::{GRPC_ENCODING, REQUEST_ID, is_grpc};
 use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue,
+    header::{CONTENT_ENCODING, CONTENT_TYPE},
+    request::Parts,
+};
 use prost::Message;
 use std::{mem::size_of, sync::Arc, time::Duration};
 
 const CHUNK: usize = size_of::<Bytes>();
+
+/// A larger body is not copied to wait: it fills most of the buffers that it came in.
+const SMALL: usize = 64 << 10;
 
 /// The beginning of a body. Its chunks are those that pass: none is copied on the way, and each keeps the
 /// buffer that it is a part of.
@@ -52,6 +61,22 @@ impl Body {
         self.left = if kept == chunk.len() { self.left - kept } else { 0 };
     }
 
+    /// What the headers beside it say of it.
+    pub(super) fn describe(&mut self, headers: &HeaderMap) {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        self.content_type = text(CONTENT_TYPE).to_owned();
+        let encoding = text(if is_grpc(headers) { GRPC_ENCODING } else { CONTENT_ENCODING });
+        self.encoding = if encoding == "identity" { String::new() } else { encoding.to_owned() };
+    }
+
+    /// It has passed. A few bytes that have to wait must not hold on to the buffer of many that they came in.
+    fn settle(&mut self) {
+        self.share.release();
+        if !self.chunks.is_empty() && self.kept() <= SMALL {
+            self.chunks = vec![self.chunks.concat().into()];
+        }
+    }
+
     /// Whether nothing more would be kept.
     pub fn is_full(&self) -> bool {
         self.left == 0
@@ -93,6 +118,8 @@ pub struct Record {
     pub latency: Duration,
     pub request: Body,
     pub response: Body,
+    /// What it takes of the room for those that wait for their writer.
+    pub(super) waits: Option<Share>,
 }
 
 impl Record {
@@ -112,13 +139,23 @@ impl Record {
             latency: Duration::ZERO,
             request,
             response,
+            waits: None,
         }
     }
 
-    /// From here on the queue answers for what it takes.
-    pub(super) fn leave_room(&mut self) {
-        self.request.share.release();
-        self.response.share.release();
+    /// What a request's head says.
+    pub fn describe(&mut self, head: &Parts) {
+        let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+        self.method = head.method.as_str().to_owned();
+        self.path = head.uri.path().to_owned();
+        self.request_id = head.headers.get(REQUEST_ID).map(text).unwrap_or_default();
+        self.request.describe(&head.headers);
+    }
+
+    /// It has passed, and leaves the room for those under way.
+    pub(super) fn settle(&mut self) {
+        self.request.settle();
+        self.response.settle();
     }
 
     /// Bytes of memory, roughly.
@@ -152,6 +189,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderName;
 
     fn body(limit: usize, chunks: &[&'static str]) -> Body {
         let mut body = Body::new(&Room::new(1000), limit);
@@ -183,6 +221,36 @@ mod tests {
         let mut body = Body::new(&Room::new(1000), 1000);
         body.push(&chunk);
         assert_eq!(body.chunks[0].as_ptr(), chunk.as_ptr());
+    }
+
+    #[test]
+    fn a_small_body_that_waits_holds_no_more_than_itself() {
+        let buffer = Bytes::from(vec![7; 2 * SMALL]);
+        let settled = |size: usize| {
+            let mut body = Body::new(&Room::new(4 * SMALL), 4 * SMALL);
+            body.push(&buffer.slice(..size));
+            body.settle();
+            assert_eq!(body.kept(), size);
+            body.chunks[0].as_ptr() != buffer.as_ptr()
+        };
+        assert_eq!([10, SMALL, SMALL + 1].map(settled), [true, true, false]);
+    }
+
+    #[test]
+    fn headers_say_how_a_body_is_written() {
+        let described = |headers: &[(HeaderName, &'static str)]| {
+            let mut body = body(10, &[]);
+            let value = HeaderValue::from_static;
+            body.describe(&headers.iter().map(|(name, it)| (name.clone(), value(it))).collect());
+            (body.content_type, body.encoding)
+        };
+        let grpc = (CONTENT_TYPE, "application/grpc+proto");
+        let both = [grpc.clone(), (GRPC_ENCODING, "gzip"), (CONTENT_ENCODING, "br")];
+        assert_eq!(described(&both), ("application/grpc+proto".into(), "gzip".into()));
+        assert_eq!(described(&[grpc, (GRPC_ENCODING, "identity")]).1, "");
+        let json = [(CONTENT_TYPE, "application/json"), (GRPC_ENCODING, "gzip"), (CONTENT_ENCODING, "br")];
+        assert_eq!(described(&json), ("application/json".into(), "br".into()));
+        assert_eq!(described(&[]), (String::new(), String::new()));
     }
 
     #[test]

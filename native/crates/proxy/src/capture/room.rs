@@ -28,6 +28,13 @@ impl Share {
         Self { room: room.clone(), bytes: 0 }
     }
 
+    /// All of it or nothing.
+    pub fn of(room: &Arc<Room>, bytes: usize) -> Option<Self> {
+        let take = |left: usize| left.checked_sub(bytes);
+        room.left.fetch_update(Relaxed, Relaxed, take).ok()?;
+        Some(Self { room: room.clone(), bytes })
+    }
+
     /// Takes as much as there is, up to `bytes`, and says how much that is.
     pub fn grow(&mut self, bytes: usize) -> usize {
         let mut taken = 0;
@@ -65,5 +72,14 @@ mod tests {
         assert_eq!(two.grow(9), 6);
         two.release();
         assert_eq!(two.grow(11), 10);
+    }
+
+    #[test]
+    fn a_share_is_had_whole_or_not_at_all() {
+        let room = Room::new(10);
+        let one = Share::of(&room, 6).unwrap();
+        assert!(Share::of(&room, 5).is_none() && Share::of(&room, 4).is_some());
+        drop(one);
+        assert!(Share::of(&room, 10).is_some());
     }
 }

@@ -55,6 +55,10 @@ impl Field {
     pub fn label(&self) -> String {
         format!("input '{}' from {}", self.name, self.source)
     }
+
+    fn unfit(&self, mismatch: &Mismatch) -> Error {
+        Error::invalid(format!("{}: {mismatch}", self.label()))
+    }
 }
 
 fn default(json: &str) -> Result<String, Error> {
@@ -66,12 +70,24 @@ fn default(json: &str) -> Result<String, Error> {
 }
 
 /// One input with its values, not yet of the shape that it needs.
-pub struct Filling {
-    /// In messages.
-    pub label: String,
-    /// Of a source with `[*]`.
-    pub is_list: bool,
+pub struct Filling<'a> {
+    /// What it was taken from; none of the rule's fields if it is the transform's.
+    pub field: Option<&'a Field>,
     pub values: Gathered,
+}
+
+impl Filling<'_> {
+    fn unfit(&self, port: &Port, mismatch: &Mismatch) -> Error {
+        match self.field {
+            Some(field) => field.unfit(mismatch),
+            None => untransformed(port, mismatch),
+        }
+    }
+}
+
+/// INVALID_ARGUMENT for a tensor of the transform's.
+pub fn untransformed(port: &Port, mismatch: &Mismatch) -> Error {
+    Error::invalid(format!("input '{}' from the transform: {mismatch}", port.name))
 }
 
 /// What is the same in all requests of a rule.
@@ -87,21 +103,16 @@ pub struct Head {
 ///
 /// Fails with INVALID_ARGUMENT if a field has nothing to give, or something that is none of its input's
 /// datatype.
-pub fn fill(
-    fields: &[Field],
+pub fn fill<'a>(
+    fields: &'a [Field],
     ports: &Ports,
     values: &Values<'_>,
     max_bytes: usize,
-) -> Result<Vec<Filling>, Error> {
-    let fill = |(field, port): (&Field, &Port)| {
+) -> Result<Vec<Option<Filling<'a>>>, Error> {
+    let fill = |(field, port): (&'a Field, &Port)| {
         let layout = Layout { datatype: port.datatype, default: field.default.as_deref(), max_bytes };
-        let values =
-            layout.gather(&field.value(values)?).map_err(|mismatch| unfit(&field.label(), &mismatch))?;
-        Ok(Filling {
-            label: field.label(),
-            is_list: field.source.is_list() && !values.dims.is_empty(),
-            values,
-        })
+        let values = layout.gather(&field.value(values)?).map_err(|mismatch| field.unfit(&mismatch))?;
+        Ok(Some(Filling { field: Some(field), values }))
     };
     fields.iter().zip(&ports.0).map(fill).collect()
 }
@@ -114,17 +125,20 @@ pub fn encode(
     head: &Head,
     id: &str,
     ports: &Ports,
-    fillings: Vec<Option<Filling>>,
+    fillings: Vec<Option<Filling<'_>>>,
     max_bytes: usize,
 ) -> Result<Bytes, Error> {
     let filled: Vec<_> = ports.0.iter().zip(fillings).filter_map(|(port, it)| Some((port, it?))).collect();
     let given = filled.iter().map(|(port, filling)| Given {
         dims: &filling.values.dims,
-        is_list: filling.is_list,
+        // A default may be a single value.
+        is_list: !filling.values.dims.is_empty() && filling.field.is_some_and(|field| field.source.is_list()),
         wanted: &port.shape,
     });
-    let fitted = fit(&given.collect::<Vec<_>>())
-        .map_err(|(index, mismatch)| unfit(&filled[index].1.label, &mismatch))?;
+    let fitted = fit(&given.collect::<Vec<_>>()).map_err(|(index, mismatch)| {
+        let (port, filling) = &filled[index];
+        filling.unfit(port, &mismatch)
+    })?;
     let bytes =
         filled.iter().zip(&fitted).map(|((_, it), fitted)| it.values.raw.len().saturating_mul(fitted.copies));
     if bytes.fold(0, usize::saturating_add) > max_bytes {
@@ -151,8 +165,4 @@ pub fn encode(
     let wanted = |name: &String| InferRequestedOutputTensor { name: name.clone(), ..Default::default() };
     request.outputs = head.outputs.iter().map(wanted).collect();
     Ok(request.encode_to_vec().into())
-}
-
-pub fn unfit(label: &str, mismatch: &Mismatch) -> Error {
-    Error::invalid(format!("{label}: {mismatch}"))
 }

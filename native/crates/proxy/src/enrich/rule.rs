@@ -8,7 +8,7 @@
 //! ```
 
 use super::{
-    extract::{Field, Filling, Head, encode, fill, unfit},
+    extract::{Field, Filling, Head, encode, fill, untransformed},
     gather::Layout,
     place::{Placed, Placement},
     ports::{Port, Ports},
@@ -115,7 +115,7 @@ impl Rule {
         max_bytes: usize,
     ) -> Result<Bytes, Error> {
         let fillings = fill(&self.fields, ports, values, max_bytes)?;
-        encode(&self.head, id, ports, fillings.into_iter().map(Some).collect(), max_bytes)
+        encode(&self.head, id, ports, fillings, max_bytes)
     }
 
     /// What the transform is called with. None without one.
@@ -141,11 +141,10 @@ impl Rule {
         reply.check(ports)?;
         let filling = |port: &Port| {
             let Some(json) = reply.tensors.get(&port.name) else { return Ok(None) };
-            let label = format!("input '{}' from the transform", port.name);
             let layout = Layout { datatype: port.datatype, default: None, max_bytes };
-            let values =
-                layout.gather(&Found::Json(json.get())).map_err(|mismatch| unfit(&label, &mismatch))?;
-            Ok(Some(Filling { label, is_list: false, values }))
+            let values = layout.gather(&Found::Json(json.get()));
+            let values = values.map_err(|mismatch| untransformed(port, &mismatch))?;
+            Ok(Some(Filling { field: None, values }))
         };
         let fillings = ports.0.iter().map(filling).collect::<Result<_, Error>>()?;
         encode(&self.head, id, ports, fillings, max_bytes)

@@ -32,6 +32,7 @@ pub struct Match {
     authorities: Vec<String>,
     headers: Vec<(HeaderName, Pattern)>,
     grpc: Option<bool>,
+    any: Vec<Match>,
 }
 
 impl Match {
@@ -55,7 +56,17 @@ impl Match {
             authorities: given.authorities.clone(),
             headers: headers.collect::<Result<_, String>>()?,
             grpc,
+            any: given.any.iter().enumerate().map(Self::nested).collect::<Result<_, _>>()?,
         })
+    }
+
+    fn nested((index, given): (usize, &proto::Match)) -> Result<Self, String> {
+        if !given.any.is_empty() {
+            return Err(format!(
+                "any[{index}].any: found a choice within a choice, expected the fields of a match"
+            ));
+        }
+        Self::new(given).map_err(|why| format!("any[{index}].{why}"))
     }
 
     pub fn fits(&self, head: &Parts) -> bool {
@@ -69,6 +80,7 @@ impl Match {
                 let value = head.headers.get(name).and_then(|value| value.to_str().ok());
                 value.is_some_and(|value| pattern.fits(value))
             })
+            && (self.any.is_empty() || self.any.iter().any(|it| it.fits(head)))
     }
 
     fn names(&self, authority: &str) -> bool {
@@ -150,6 +162,21 @@ mod tests {
         assert!(!fits(&given, &head("POST", "/", &[])));
         let given = proto::Match { protocol: proto::Protocol::Http as i32, ..Default::default() };
         assert!(!fits(&given, &head("POST", "/", &grpc)));
+    }
+
+    #[test]
+    fn of_a_choice_one_has_to_fit() {
+        let named = proto::Match { authorities: vec!["fraud".into()], ..Default::default() };
+        let placed = proto::Match { prefix: "/v2/models/fraud".into(), ..Default::default() };
+        let choice = vec![named, placed];
+        let given = proto::Match { methods: vec!["POST".into()], any: choice.clone(), ..Default::default() };
+        assert!(fits(&given, &head("POST", "/", &[("host", "fraud:80")])));
+        assert!(fits(&given, &head("POST", "/v2/models/fraud/infer", &[])));
+        assert!(!fits(&given, &head("GET", "/v2/models/fraud", &[])));
+        assert!(!fits(&given, &head("POST", "/v2/models/other", &[])));
+        let within = proto::Match { any: choice, ..Default::default() };
+        let within = proto::Match { any: vec![within], ..Default::default() };
+        assert!(Match::new(&within).unwrap_err().starts_with("any[0].any: found a choice within a choice"));
     }
 
     #[test]

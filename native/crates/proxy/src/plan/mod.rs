@@ -1,9 +1,18 @@
 //! What a proxy does, checked whole: from the message that Python wrote to what requests are held against.
 
+pub mod enrichment;
 pub mod matching;
 pub mod permission;
 
-use crate::{limit::Limits, proto, upstream::cluster::Cluster};
+use crate::{
+    capture::{Captures, Queue},
+    infer::{cache::Cache, coalesce},
+    limit::Limits,
+    observe::metrics::Requests,
+    proto,
+    upstream::cluster::Cluster,
+};
+use enrichment::Enrichments;
 use infermesh_policy::{
     budget::{self, Budget},
     retry,
@@ -13,7 +22,7 @@ use matching::Match;
 use permission::Permission;
 use smallvec::SmallVec;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -24,6 +33,8 @@ const METADATA_TTL: Duration = Duration::from_secs(60);
 pub struct Plan {
     pub listeners: Vec<Arc<Listener>>,
     pub clusters: Vec<Arc<Cluster>>,
+    /// What routes keep of requests and answers.
+    pub captures: Arc<Queue>,
 }
 
 pub struct Listener {
@@ -33,6 +44,8 @@ pub struct Listener {
     pub terms: Terms,
     pub routes: Vec<Arc<Route>>,
     pub permissions: Vec<Permission>,
+    /// Of requests that came to no route.
+    pub counts: Requests,
 }
 
 pub struct Route {
@@ -43,8 +56,14 @@ pub struct Route {
     /// Whether REST and plain JSON become gRPC.
     pub transcodes: bool,
     pub metadata_ttl: Duration,
+    pub coalesce: Option<coalesce::Settings>,
+    pub cache: Option<Cache>,
+    pub capture: Option<Arc<Captures>>,
+    pub on_request: Enrichments,
+    pub on_response: Enrichments,
     pub timeout: Option<Duration>,
     pub retry: Option<Retry>,
+    pub counts: Requests,
     pub limits: Limits,
 }
 
@@ -73,18 +92,24 @@ impl Plan {
             }
             ordered.push(cluster);
         }
+        let routes = config.listeners.iter().flat_map(|listener| &listener.routes);
+        let captures = Arc::new(Queue::new(routes.filter_map(|route| route.capture.as_ref())));
         let listeners = config.listeners.iter().enumerate().map(|(index, given)| {
-            let listener = Listener::new(given, &clusters, identity, now);
+            let listener = Listener::new(index, given, &clusters, &captures, identity, now);
             listener.map(Arc::new).map_err(|why| format!("listeners[{index}].{why}"))
         });
-        Ok(Self { listeners: listeners.collect::<Result<_, _>>()?, clusters: ordered })
+        let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
+        distinct("listeners", listeners.iter().map(|listener| &listener.name[..]))?;
+        Ok(Self { listeners, clusters: ordered, captures })
     }
 }
 
 impl Listener {
     fn new(
+        index: usize,
         given: &proto::Listener,
         clusters: &HashMap<&str, Arc<Cluster>>,
+        captures: &Arc<Queue>,
         identity: Option<&Arc<Identity>>,
         now: Instant,
     ) -> Result<Self, String> {
@@ -97,24 +122,31 @@ impl Listener {
             proto::ListenerTls::Permissive => Terms::Permissive(identity()?),
         };
         let routes = given.routes.iter().enumerate().map(|(index, given)| {
-            Route::new(given, clusters, now).map(Arc::new).map_err(|why| format!("routes[{index}].{why}"))
+            let within = |why: String| format!("routes[{index}].{why}");
+            let mut route = Route::new(index, given, clusters, now).map_err(within)?;
+            route.keep(given, captures).map_err(within)?;
+            Ok(Arc::new(route))
         });
+        let routes = routes.collect::<Result<Vec<_>, String>>()?;
+        distinct("routes", routes.iter().map(|route| &route.name[..]))?;
         let permissions = given.permissions.iter().enumerate().map(|(index, given)| {
             Permission::new(given).map_err(|why| format!("permissions[{index}].{why}"))
         });
         Ok(Self {
-            name: given.name.clone(),
+            name: named(&given.name, index),
             address: given.address.clone(),
             direction: given.direction(),
             terms,
-            routes: routes.collect::<Result<_, _>>()?,
+            routes,
             permissions: permissions.collect::<Result<_, _>>()?,
+            counts: Requests::default(),
         })
     }
 }
 
 impl Route {
     fn new(
+        index: usize,
         given: &proto::Route,
         clusters: &HashMap<&str, Arc<Cluster>>,
         now: Instant,
@@ -123,14 +155,20 @@ impl Route {
             Some(matching) => Match::new(matching).map_err(|why| format!("match.{why}"))?,
             None => Match::default(),
         };
-        let cluster = clusters.get(&given.cluster[..]).ok_or_else(|| {
-            let known = clusters.keys().copied().collect::<Vec<_>>().join(", ");
-            format!("cluster: there is no cluster called '{}'; there are: {known}", given.cluster)
-        })?;
+        let cluster = cluster(&given.cluster, clusters)?;
         Ok(Self {
-            name: given.name.clone(),
+            name: named(&given.name, index),
             matching,
-            cluster: cluster.clone(),
+            cluster,
+            coalesce: given.coalesce.as_ref().map(|given| coalesce::Settings {
+                max_rows: given.max_rows as usize,
+                max_delay: Duration::from_nanos(given.max_delay_ns),
+                models: given.models.clone(),
+            }),
+            cache: given.cache.as_ref().map(Cache::new),
+            capture: None,
+            on_request: Enrichments::new(&given.enrichments, false, clusters, now)?,
+            on_response: Enrichments::new(&given.enrichments, true, clusters, now)?,
             strip_prefix: match &given.action {
                 Some(proto::route::Action::Forward(forward)) => forward.strip_prefix.clone(),
                 _ => String::new(),
@@ -142,9 +180,37 @@ impl Route {
             },
             timeout: duration(given.timeout_ns),
             retry: given.retry.as_ref().map(|given| Retry::new(given, now)).transpose()?,
+            counts: Requests::default(),
             limits: Limits::new(given, now)?,
         })
     }
+}
+
+impl Route {
+    /// A sample of what passes is kept, if it says so.
+    fn keep(&mut self, given: &proto::Route, queue: &Arc<Queue>) -> Result<(), String> {
+        if let Some(given) = &given.capture {
+            let captures = Captures::new(&self.name, given, queue);
+            let captures = captures.map_err(|error| format!("capture.{}", error.message))?;
+            self.capture = Some(Arc::new(captures));
+        }
+        Ok(())
+    }
+
+    /// For calls of the proxy's own: every policy as it is by default.
+    fn inner(name: String, cluster: Arc<Cluster>, now: Instant) -> Result<Self, String> {
+        let retry = Some(proto::Retry::default());
+        let given = proto::Route { name, cluster: cluster.name.clone(), retry, ..Default::default() };
+        Self::new(0, &given, &HashMap::from([(&cluster.name.clone()[..], cluster)]), now)
+    }
+}
+
+fn cluster(name: &str, clusters: &HashMap<&str, Arc<Cluster>>) -> Result<Arc<Cluster>, String> {
+    clusters.get(name).cloned().ok_or_else(|| {
+        let mut known: Vec<_> = clusters.keys().copied().collect();
+        known.sort_unstable();
+        format!("cluster: there is no cluster called '{name}'; there are: {}", known.join(", "))
+    })
 }
 
 impl Retry {
@@ -172,6 +238,21 @@ impl Retry {
 
     pub fn budget(&self) -> MutexGuard<'_, Budget> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What has no name is called by its place.
+fn named(given: &str, index: usize) -> String {
+    if given.is_empty() { index.to_string() } else { given.to_owned() }
+}
+
+/// Fails for a name that is there twice: metrics could not tell its bearers apart.
+fn distinct<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<(), String> {
+    let mut seen = HashSet::new();
+    let twice = names.enumerate().find(|(_, name)| !seen.insert(*name));
+    match twice {
+        Some((index, name)) => Err(format!("{what}[{index}].name: there are two {what} called '{name}'")),
+        None => Ok(()),
     }
 }
 

@@ -3,12 +3,12 @@
 //! Attempts read it one after the other, or, once it has been received whole, beside each other. What has been received
 //! is kept for the next attempt until there is none any more (`forget`), or until it does not fit (`share`).
 
-use crate::body::{Body, Lost, Piece};
+use crate::body::{Body, Lost, Piece, linger};
 use bytes::Bytes;
 use http::HeaderMap;
 use infermesh_policy::replay::Share;
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::VecDeque,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -29,11 +29,13 @@ struct Kept {
     /// Whether there may be another attempt.
     keeping: bool,
     share: Share,
+    /// Bytes that have come.
+    received: Rc<Cell<u64>>,
 }
 
 impl Source {
-    /// `share` accounts for what is kept; without one nothing is.
-    pub fn new(body: Body, share: Option<Share>) -> Self {
+    /// `share` accounts for what is kept; without one nothing is. What comes is counted in `received`.
+    pub fn new(body: Body, share: Option<Share>, received: Rc<Cell<u64>>) -> Self {
         let keeping = share.is_some();
         let ended = body.is_end();
         Self(Rc::new(RefCell::new(Kept {
@@ -44,6 +46,7 @@ impl Source {
             ended,
             keeping,
             share: share.unwrap_or_default(),
+            received,
         })))
     }
 
@@ -93,6 +96,7 @@ impl Kept {
         let piece = ready!(self.body.poll(context));
         match &piece {
             Some(Ok(Piece::Data(data))) => {
+                self.received.set(self.received.get() + data.len() as u64);
                 self.keeping = self.keeping && self.share.grow(data.len());
                 if self.keeping {
                     self.pieces.push_back(data.clone());
@@ -117,6 +121,14 @@ impl Kept {
         self.gone = at;
         if self.pieces.is_empty() {
             self.share.release();
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if !self.ended {
+            linger(std::mem::take(&mut self.body));
         }
     }
 }

@@ -19,7 +19,7 @@ use infermesh_wire::{
     framing::{Encoding, PREFIX, decode_message, too_large},
     response::Pieces,
 };
-use std::{future::poll_fn, pin::pin, time::Instant};
+use std::{future::poll_fn, pin::pin};
 
 /// What a server says.
 pub enum Reply {
@@ -40,7 +40,7 @@ pub async fn ask(
     message: Pieces,
 ) -> Result<Reply, Error> {
     let call = Call { grpc: true, route: call.route.clone(), turn: call.turn.clone(), ..*call };
-    let mut watch = Box::new(Watch::new(Instant::now(), true));
+    let mut watch = Box::new(Watch::aside(call.door, &call.route));
     let head = Box::new(head(&call, path, headers));
     let body = Body::Own(message.into_iter().collect());
     let response = {

@@ -8,6 +8,7 @@ pub mod signatures;
 use crate::{
     body::Body,
     call::Call,
+    infer,
     request::{
         unary::{self, Reply},
         whole,
@@ -23,7 +24,7 @@ use http::{
 use infermesh_rest::{
     Answer,
     header::HEADER_LENGTH,
-    transcode::{Ask, Step, refused},
+    transcode::{Ask, INFER, Step, refused},
 };
 use infermesh_wire::Error;
 
@@ -39,20 +40,26 @@ pub async fn serve(call: &Call<'_>, head: Box<Parts>, body: Body) -> Result<Resp
     };
     let whole = whole::receive(call, &head.headers, body).await?;
     let headers = going_with(head.headers);
-    let signature = match (ask.needs_signature(), ask.inference()) {
+    let known = match (ask.needs_signature(), ask.inference()) {
         (true, Some((model, version))) => match signatures::of(call, model, version, &headers).await? {
-            Ok(signature) => Some(signature),
+            Ok(known) => Some(known),
             Err(refused) => return Ok(own(refused)),
         },
         _ => None,
     };
-    let (made, hold) = (ask.call(whole.bytes, signature.as_deref())?, whole.hold);
+    let (made, hold) = (ask.call(whole.bytes, known.as_ref().map(|known| &known.signature))?, whole.hold);
     let answer = match made {
         Step::Answer(answer) => answer,
-        Step::Call(made) => match unary::ask(call, made.path, headers, made.message).await? {
-            Reply::Message(message) => made.back.answer(message),
-            Reply::Refused { code, message } => refused(code, &message),
-        },
+        Step::Call(made) => {
+            let reply = match made.path {
+                INFER => infer::ask(call, headers, made.message).await?,
+                path => unary::ask(call, path, headers, made.message).await?,
+            };
+            match reply {
+                Reply::Message(message) => made.back.answer(message),
+                Reply::Refused { code, message } => refused(code, &message),
+            }
+        }
     };
     drop(hold);
     Ok(own(answer))
@@ -64,7 +71,7 @@ pub fn own(answer: Answer) -> Response<Body> {
 }
 
 /// Headers of a request that go with the call that is made of it: what they say of the caller, of the trace, of the app.
-fn going_with(mut headers: HeaderMap) -> HeaderMap {
+pub fn going_with(mut headers: HeaderMap) -> HeaderMap {
     for name in OF_THE_BODY {
         headers.remove(name);
     }

@@ -1,10 +1,17 @@
 //! One endpoint of a cluster, as all threads see it: how it does, and whether it is to be asked.
 
-use super::{address::Address, connect::Secure, pool};
+use super::{
+    address::Address,
+    connect::Secure,
+    pool::{self, dial::Dial},
+    settings::Settings,
+};
+use crate::observe::metrics::Attempts;
 use infermesh_policy::{
-    Chance, Event, Outcome,
+    Chance, Deadline, Event, Outcome,
     balancer::peak_ewma::{Flight, Load},
     breaker::{Breaker, Permit, State as Circuit},
+    outcome::Bound,
 };
 use std::{
     rc::Rc,
@@ -19,6 +26,7 @@ pub struct Endpoint {
     /// Of this process, never used again.
     pub id: u64,
     pub address: Address,
+    pub counts: Arc<Attempts>,
     pool: pool::Settings,
     tls: Option<Arc<Secure>>,
     /// What active checks say.
@@ -33,30 +41,34 @@ pub struct State {
 }
 
 impl Endpoint {
-    pub fn new(
-        address: Address,
-        pool: pool::Settings,
-        tls: Option<Arc<Secure>>,
-        load: Load,
-        breaker: Option<Breaker>,
-    ) -> Self {
+    pub fn new(address: Address, settings: &Settings, now: Instant) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
+        let load = Load::new(now, settings.latency.clone());
+        let breaker = settings.breaker.clone().map(|settings| Breaker::new(now, settings));
         Self {
             id: NEXT.fetch_add(1, Relaxed),
             address,
-            pool,
-            tls,
+            counts: Arc::default(),
+            pool: settings.pool.clone(),
+            tls: settings.tls.clone(),
             healthy: AtomicBool::new(true),
             state: Mutex::new(State { load, breaker, chance: Chance::default() }),
         }
     }
 
+    /// Connections to it, for one thread.
     pub fn pool(&self) -> Rc<pool::Pool> {
-        pool::Pool::new(self.address.clone(), self.pool, self.tls.clone())
+        let (tls, counts) = (self.tls.clone(), self.counts.clone());
+        pool::Pool::new(Dial::new(self.address.clone(), tls, self.pool.clone(), counts))
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether its active checks succeed, as far as there are any.
+    pub fn is_healthy(&self) -> bool {
+        self.healthy.load(Relaxed)
     }
 
     /// Whether it may be asked at this moment.
@@ -89,12 +101,15 @@ impl Endpoint {
 /// An attempt at an endpoint, until it is known how it went.
 pub struct Ticket {
     pub endpoint: Arc<Endpoint>,
+    begun: Instant,
+    /// When whoever wants it gives it up.
+    deadline: Deadline,
     flight: Option<(Flight, Option<Permit>)>,
 }
 
 impl Ticket {
     /// `None` if it has been found to be unavailable meanwhile.
-    pub fn begin(endpoint: &Arc<Endpoint>, now: Instant) -> Option<Self> {
+    pub fn begin(endpoint: &Arc<Endpoint>, deadline: Deadline, now: Instant) -> Option<Self> {
         let mut state = endpoint.lock();
         let permit = match &mut state.breaker {
             Some(breaker) => Some(breaker.admit(now)?),
@@ -102,7 +117,8 @@ impl Ticket {
         };
         let flight = state.load.start(now);
         drop(state);
-        Some(Self { endpoint: endpoint.clone(), flight: Some((flight, permit)) })
+        let flight = Some((flight, permit));
+        Some(Self { endpoint: endpoint.clone(), begun: now, deadline, flight })
     }
 
     /// The answer begins.
@@ -118,6 +134,7 @@ impl Ticket {
 
     fn settle(&mut self, event: Event, now: Instant) {
         let Some((flight, permit)) = self.flight.take() else { return };
+        self.endpoint.counts.ended(event, now.saturating_duration_since(self.begun));
         let outcome = Outcome::from(event);
         let State { load, breaker, chance } = &mut *self.endpoint.lock();
         load.end(now, flight, outcome);
@@ -129,8 +146,12 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if self.flight.is_some() {
-            self.settle(Event::GivenUp, Instant::now());
+        if self.flight.is_none() {
+            return;
         }
+        let now = Instant::now();
+        // Whoever waits for the whole request lets its attempts go when its time is up: that is no change of mind.
+        let is_late = self.deadline.has_passed(now);
+        self.settle(if is_late { Event::TimedOut(Bound::Request) } else { Event::GivenUp }, now);
     }
 }

@@ -1,8 +1,8 @@
-//! Plain JSON, for clients that know no protocol: `POST /models/NAME`, an object of named fields in, an object of named
-//! values out.
+//! Plain JSON, for clients that know no protocol: `POST /models/NAME`, an object of named fields in, an
+//! object of named values out.
 //!
-//! The model's signature says the rest: which field is which tensor, of which type, of which shape. `fields` reads them,
-//! `unrow` shows what was answered.
+//! The model's signature says the rest: which field is which tensor, of which type, of which shape. `fields`
+//! reads them, `unrow` shows what was answered.
 
 mod fields;
 mod unrow;

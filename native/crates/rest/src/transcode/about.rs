@@ -56,7 +56,8 @@ fn model(name: String, version: String, aspect: Aspect) -> Call {
         Aspect::Metadata => called(signature::METADATA, signature::request(&name, &version), |answer| {
             shown(answer, |found| describe::model_metadata(&found))
         }),
-        // An inference is asked for elsewhere; what can be said of one without a body is whether it can be asked for.
+        // An inference is asked for elsewhere; what can be said of one without a body is whether it can be
+        // asked for.
         Aspect::Ready | Aspect::Infer => {
             call(grpc!("ModelReady"), &pb::ModelReadyRequest { name, version }, |answer| {
                 shown(answer, |found| Ok(describe::model_ready(&found)))

@@ -1,8 +1,8 @@
 //! For a proxy that is asked over HTTP and asks a server over gRPC: requests there, answers back.
 //!
-//! `Ask::of` looks at a request's head, `Ask::call` makes the call when the body is there, and the call's `back` turns
-//! what the server answers into what the client gets. Messages that go out are length-prefixed, as gRPC sends them;
-//! those that come in are without the prefix.
+//! `Ask::of` looks at a request's head, `Ask::call` makes the call when the body is there, and the call's
+//! `back` turns what the server answers into what the client gets. Messages that go out are length-prefixed,
+//! as gRPC sends them; those that come in are without the prefix.
 
 mod about;
 mod infer;
@@ -119,7 +119,8 @@ impl Ask {
 }
 
 impl Back {
-    /// The answer to `message`, which is a serialised answer without its length; what cannot be shown is an error.
+    /// The answer to `message`, which is a serialised answer without its length; what cannot be shown is an
+    /// error.
     pub fn answer(&self, message: Bytes) -> Answer {
         let shown = match &self.0 {
             Form::Infer(carriers) => infer::answer(carriers, message),

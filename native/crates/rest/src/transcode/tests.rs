@@ -300,8 +300,8 @@ proptest! {
             }
             inputs.push(input);
         }
-        let head = json!({"id": id, "inputs": inputs, "parameters": {"priority": priority, "binary_data_output": true}});
-        let head = head.to_string().into_bytes();
+        let parameters = json!({"priority": priority, "binary_data_output": true});
+        let head = json!({"id": id, "inputs": inputs, "parameters": parameters}).to_string().into_bytes();
         let length = (HEADER_LENGTH_NAME, head.len().to_string());
         let call = called(ask(Method::POST, INFER_M, &[length]).unwrap(), [head, tail].concat()).unwrap();
         prop_assert_eq!(call.path, INFER);

@@ -1,7 +1,7 @@
 //! The HTTP edge: the v2 protocol in JSON, and metrics. The engine behind it is the one that gRPC has.
 //!
-//! `body` receives, `route` asks for what a path stands for, `infer` for an inference.
-//! What the protocol says over HTTP, and how, is the crate `rest`. `answer` writes, `errors` maps.
+//! `body` receives, `route` asks for what a path stands for, `infer` for an
+//! inference. What the protocol says over HTTP, and how, is the crate `rest`. `answer` writes, `errors` maps.
 
 pub mod answer;
 mod body;

@@ -1,15 +1,15 @@
-"""Traces on their way from the data plane to a collector."""
+"""Which inferences are recorded, and their way to a collector."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from infermesh.otlp.exporter import Exporter, Source
-from infermesh.otlp.senders import sender
+from infermesh.telemetry.export import export
 from infermesh.telemetry.trace_config import TraceConfig
 
 
 class Server(Source, Protocol):
-    """The part of ``infermesh_native.Server`` and ``Proxy`` that records; see there."""
+    """The part of ``infermesh_native.Server`` that records; see there."""
 
     def start_traces(
         self,
@@ -23,7 +23,7 @@ class Server(Source, Protocol):
         batch: int,
         delay: float,
     ) -> None:
-        """Say which requests are traced, until a client changes it."""
+        """Say which inferences are traced, until a client changes it."""
 
 
 def start(server: Server, config: TraceConfig, resource: Mapping[str, str]) -> Exporter:
@@ -38,7 +38,4 @@ def start(server: Server, config: TraceConfig, resource: Mapping[str, str]) -> E
         batch=config.batch,
         delay=config.delay_ms / 1000,
     )
-    destination = config.destination
-    exporter = Exporter(server, lambda: sender(destination), destination.timeout_seconds)
-    exporter.start()
-    return exporter
+    return export(server, config.destination)

@@ -1,0 +1,84 @@
+//! What whoever operates a proxy asks it, over HTTP/1.1 on a listener and a thread of its own: a look costs requests nothing,
+//! and is answered until the end.
+//!
+//! `route` answers paths: `metrics`, `endpoints`, `stats`, `config` and `certificates` each write one of the answers.
+
+mod certificates;
+mod config;
+mod endpoints;
+mod metrics;
+mod route;
+mod stats;
+
+use crate::shared::Shared;
+use infermesh_transport::{
+    Connections, Rules, Terms, http1,
+    listener::Endpoint,
+    peer::address::Peer,
+    socket::{self, Serve},
+    thread::NetworkThread,
+};
+use infermesh_wire::Error;
+use std::{io, sync::Arc, time::Duration};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Connections at a time.
+const MAX_CONNECTIONS: usize = 64;
+
+/// Time for what is under way when the proxy has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+pub struct Admin {
+    thread: NetworkThread<()>,
+    /// Not those of the proxy: they are not counted among its own, and outlive them.
+    connections: Arc<Connections>,
+}
+
+impl Admin {
+    /// Fails with INTERNAL if the system refuses the thread.
+    pub fn start(shared: &Arc<Shared>) -> Result<Self, Error> {
+        let connections = Arc::new(Connections::new(Rules::default(), MAX_CONNECTIONS, shared.log.clone()));
+        let speaker = Speaker { shared: shared.clone(), connections: connections.clone() };
+        let thread = NetworkThread::named("admin".to_owned(), move || {
+            move |accepted| socket::spawn(speaker.connections.clone(), accepted, speaker.clone())
+        })?;
+        Ok(Self { thread, connections })
+    }
+
+    /// For a listener.
+    pub fn endpoint(&self) -> Endpoint<()> {
+        Endpoint {
+            protocol: (),
+            counts: true,
+            terms: Terms::Plaintext,
+            threads: vec![self.thread.inbox.clone()],
+            connections: self.connections.clone(),
+        }
+    }
+
+    /// Closes everything.
+    pub async fn drain(&self) {
+        self.connections.drain();
+        self.connections.ended(LAST_WORDS).await;
+    }
+
+    pub fn stop(self) {
+        self.thread.stop();
+    }
+}
+
+#[derive(Clone)]
+struct Speaker {
+    shared: Arc<Shared>,
+    connections: Arc<Connections>,
+}
+
+impl Serve<()> for Speaker {
+    async fn serve(self, (): (), _: Peer, io: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+        http1::serve(&self.connections, io, |request, mark| {
+            let answer = route::answer(&self.shared, &request.into_parts().0);
+            async { answer.map(|body| route::Held::new(body, mark)) }
+        })
+        .await
+    }
+}
