@@ -190,6 +190,12 @@ class Server:
     def set_load_duration(self, name: str, version: int, seconds: float) -> None:
         """Say how long it took to load a version, for the metrics."""
 
+    def set_endpoints(self, cluster: str, endpoints: list[str]) -> None:
+        """Replace the endpoints of a cluster, HOST:PORT or unix:PATH; those that stay keep what is known of them.
+
+        Raises ValueError for an unknown cluster and for what is no address.
+        """
+
     def set_ready(self, ready: bool) -> None:
         """What ServerReady and the health service report from now on."""
 
@@ -386,6 +392,12 @@ class Proxy:
 
     def drain_requested(self) -> bool:
         """Whether somebody has asked at the admin endpoint for the end of this process."""
+
+    def set_endpoints(self, cluster: str, endpoints: list[str]) -> None:
+        """Replace the endpoints of a cluster, HOST:PORT or unix:PATH; those that stay keep what is known of them.
+
+        Raises ValueError for an unknown cluster and for what is no address.
+        """
 
     def set_ready(self, ready: bool) -> None:
         """Say whether requests should come. Not before this is True, and not any more once it is False."""
