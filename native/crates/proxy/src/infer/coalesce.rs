@@ -6,6 +6,7 @@
 use crate::{
     call::Call,
     edge::Door,
+    limit::Turn,
     plan::Route,
     request::unary::{self, Reply},
     shared::Local,
@@ -81,6 +82,7 @@ struct Group {
 struct Member {
     share: Share,
     deadline: Option<Instant>,
+    turn: Option<Rc<Turn>>,
     answer: oneshot::Sender<Told>,
 }
 
@@ -136,7 +138,7 @@ fn join(
     let kind =
         Kind { route: Arc::as_ptr(&call.route) as usize, key: share.key().clone(), headers: differing };
     let (answer, told) = oneshot::channel();
-    let member = Member { share, deadline: call.deadline.at(), answer };
+    let member = Member { share, deadline: call.deadline.at(), turn: call.turn.clone(), answer };
     let groups = &call.local.groups;
     if let Some(group) = groups.0.borrow().get(&kind) {
         if group.waiting.borrow().len() >= MOST_WAITING {
@@ -230,6 +232,7 @@ impl Runner {
             one.is_none().cmp(&other.is_none()).then(one.cmp(other))
         });
         let left = latest.flatten().map(|at| at.saturating_duration_since(now));
+        let turns: Vec<_> = members.iter().filter_map(|member| member.turn.clone()).collect();
         let call = Call {
             local: &self.local,
             door: &self.door,
@@ -237,7 +240,7 @@ impl Runner {
             grpc: true,
             deadline: Deadline::earliest(now, [left]),
             started: now,
-            turn: None,
+            turn: turns.first().cloned(),
         };
         let (shares, mut waiting): (Vec<_>, Vec<_>) =
             members.into_iter().map(|member| (member.share, member.answer)).unzip();
@@ -259,6 +262,9 @@ impl Runner {
             }
             Err(_) => None,
         };
+        if let Some((first, others)) = turns.split_first() {
+            others.iter().for_each(|other| other.shares(first));
+        }
         let mut answers = answers.into_iter().flatten();
         for member in waiting {
             let told = match answers.next() {
