@@ -7,6 +7,7 @@ mod body;
 mod certificates;
 mod config;
 mod endpoints;
+mod limits;
 mod metrics;
 mod route;
 mod stats;
