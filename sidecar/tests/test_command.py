@@ -410,8 +410,7 @@ def serving(answers: dict[str, object]) -> Iterator[tuple[str, list[str]]]:
         server.server_close()
 
 
-def test_status_is_tables(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "120")
+def test_status_is_tables(capsys: pytest.CaptureFixture[str]) -> None:
     with serving({"/stats": STATS, "/certificates": CERTIFICATES}) as (admin, _):
         outcome = Outcome(capsys, "status", "--admin", admin, "--format", "text")
     assert outcome.code == 0

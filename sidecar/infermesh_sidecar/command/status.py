@@ -1,6 +1,7 @@
 """``infermesh sidecar status``: what a sidecar says of itself, as tables."""
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from infermesh_sidecar.command.times import shown_time
 
 Fields = Mapping[str, Any]
 
+_WIDE = 240
+
 
 def run(admin: str, *, as_json: bool) -> None:
     """Raises InfermeshError if there is no sidecar, or if it is not ready."""
@@ -22,8 +25,8 @@ def run(admin: str, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(stats, indent=2))
     else:
-        # Cut off nothing where nobody looks at a terminal.
-        console = Console(highlight=False)
+        # Nothing is folded where there is no terminal.
+        console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
         for part in parts(stats):
             console.print(part, markup=False) if isinstance(part, str) else console.print(part)
     if not stats["ready"]:
