@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -175,6 +176,32 @@ def test_it_shows_what_it_does(start: Start, server: Server) -> None:
     assert lines[0].startswith("test 0.1.0, ready, up for ")
     assert any(line.startswith("outbound models models 1 ") for line in lines)
     assert any(line.startswith(f"models 127.0.0.1:{server.port} in use ") for line in lines)
+
+
+def test_requests_are_seen_as_they_pass(start: Start, server: Server) -> None:
+    sidecar = start(**outbound(server))
+    admin = f"127.0.0.1:{sidecar.port('admin')}"
+    tap = Sidecar("tap", "--admin", admin, "--format", "json", "--route", "models")
+    try:
+
+        def seen() -> bool:
+            # What passed before somebody looked is not shown.
+            post(sidecar.port("outbound"), "/models/scale", {"x": 2.0})
+            return any(record.get("event") == "end" for record in tap.records)
+
+        until(seen)
+    finally:
+        tap.signal(signal.SIGINT)
+    assert tap.wait() == 0
+    end = next(record for record in tap.records if record["event"] == "end")
+    assert (end["infermesh.cluster"], end["url.path"]) == ("models", "/models/scale")
+
+
+def test_what_cannot_be_asked_for_is_a_mistake_of_the_command_line(start: Start, server: Server) -> None:
+    sidecar = start(**outbound(server))
+    asked = Sidecar("tap", "--admin", f"127.0.0.1:{sidecar.port('admin')}", "--code", "gone")
+    assert asked.wait() == 2
+    assert "found code 'gone', expected a gRPC code by name or number" in asked.errors[0]
 
 
 def test_it_is_small(start: Start, server: Server) -> None:
