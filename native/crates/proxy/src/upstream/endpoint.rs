@@ -7,7 +7,7 @@ use super::{
     pool::{self, dial::Dial},
     settings::Settings,
 };
-use crate::observe::metrics::Attempts;
+use crate::observe::{metrics::Attempts, trace};
 use infermesh_policy::{
     Chance, Deadline, Event, Outcome,
     balancer::peak_ewma::{Flight, Load},
@@ -217,6 +217,8 @@ pub struct Ticket {
     begun: Instant,
     /// When whoever wants it gives it up.
     deadline: Deadline,
+    /// Its span, if it is recorded.
+    pub span: Option<Box<trace::Attempt>>,
     flight: Option<(Flight, Option<Permit>)>,
 }
 
@@ -231,7 +233,7 @@ impl Ticket {
         let flight = state.load.start(now);
         drop(state);
         let flight = Some((flight, permit));
-        Some(Self { endpoint: endpoint.clone(), begun: now, deadline, flight })
+        Some(Self { endpoint: endpoint.clone(), begun: now, deadline, span: None, flight })
     }
 
     /// The answer begins.
@@ -248,6 +250,9 @@ impl Ticket {
     fn settle(&mut self, event: Event, now: Instant) {
         let Some((flight, permit)) = self.flight.take() else { return };
         self.endpoint.counts.ended(event, now.saturating_duration_since(self.begun));
+        if let Some(span) = self.span.take() {
+            span.over(event, now);
+        }
         let outcome = Outcome::from(event);
         let turned = {
             let State { load, breaker, chance, .. } = &mut *self.endpoint.lock();
