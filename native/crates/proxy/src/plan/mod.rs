@@ -17,6 +17,7 @@ use infermesh_policy::{
     budget::{self, Budget},
     retry,
 };
+use infermesh_telemetry::Log;
 use infermesh_transport::tls::{Identity, Terms};
 use matching::Match;
 use permission::Permission;
@@ -77,6 +78,7 @@ impl Plan {
     pub fn new(
         config: &proto::ProxyConfig,
         identity: Option<&Arc<Identity>>,
+        log: &Arc<Log>,
         now: Instant,
     ) -> Result<Self, String> {
         let mut clusters: HashMap<&str, Arc<Cluster>> = HashMap::new();
@@ -86,7 +88,7 @@ impl Plan {
             if given.name.is_empty() {
                 return Err(within("name: it is empty; a route names it".into()));
             }
-            let cluster = Arc::new(Cluster::new(given, identity, now).map_err(within)?);
+            let cluster = Arc::new(Cluster::new(given, identity, log, now).map_err(within)?);
             if clusters.insert(&given.name, cluster.clone()).is_some() {
                 return Err(within(format!("name: there are two clusters called '{}'", given.name)));
             }

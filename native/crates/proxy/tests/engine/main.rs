@@ -15,6 +15,8 @@ mod running;
 
 mod connections;
 mod drain;
+mod endpoints;
+mod health;
 mod http1;
 mod retries;
 mod streams;
