@@ -16,6 +16,11 @@ mod h2_upstream;
 #[path = "../support/running.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod running;
+#[path = "../support/spans.rs"]
+mod spans;
 
 mod counted;
+mod logged;
 mod operated;
+mod tapped;
+mod traced;
