@@ -18,7 +18,10 @@ use infermesh_policy::{
     retry,
 };
 use infermesh_telemetry::Log;
-use infermesh_transport::tls::{Identity, Terms};
+use infermesh_transport::{
+    Rules,
+    tls::{Identity, Terms},
+};
 use matching::Match;
 use permission::Permission;
 use smallvec::SmallVec;
@@ -43,6 +46,8 @@ pub struct Listener {
     pub address: String,
     pub direction: proto::Direction,
     pub terms: Terms,
+    /// What its connections are held to.
+    pub rules: Rules,
     pub routes: Vec<Arc<Route>>,
     pub permissions: Vec<Permission>,
     /// Of requests that came to no route.
@@ -139,6 +144,12 @@ impl Listener {
             address: given.address.clone(),
             direction: given.direction(),
             terms,
+            rules: Rules {
+                max_age: duration(given.max_connection_age_ns),
+                max_age_grace: duration(given.max_connection_age_grace_ns),
+                max_idle: duration(given.idle_timeout_ns),
+                ..Rules::default()
+            },
             routes,
             permissions: permissions.collect::<Result<_, _>>()?,
             counts: Requests::default(),
