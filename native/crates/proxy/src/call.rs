@@ -94,11 +94,7 @@ async fn serve(
     if call.grpc && infer::looks_at(call, head.uri.path()) {
         return Box::pin(infer::serve(call, head, body)).await;
     }
-    let mut response = forward::send(call, head, body, watch).await?;
-    if let Some(turn) = &call.turn {
-        turn.hears(response.headers_mut());
-    }
-    Ok(response)
+    forward::send(call, head, body, watch).await
 }
 
 /// Finds out what the request asks for, and whether it may.

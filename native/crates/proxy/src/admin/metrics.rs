@@ -1,5 +1,6 @@
 //! Everything that is counted, as Prometheus reads it.
 
+use super::limits;
 use crate::{
     capture::Captures,
     observe::metrics::{Attempts, Durations, Requests},
@@ -37,6 +38,7 @@ pub fn expose(shared: &Shared, now: Instant) -> String {
     requests(&mut text, &of_routes(&shared.plan));
     attempts(&mut text, &of_endpoints(&shared.plan, now));
     captures(&mut text, &shared.plan);
+    limits::write(&mut text, &shared.plan, now);
     proxy(&mut text, shared);
     if let Some(identity) = &shared.identity {
         certificates(&mut text, identity);

@@ -49,6 +49,11 @@ impl Turn {
         });
     }
 
+    /// It was answered together with another one.
+    pub fn shares(&self, other: &Self) {
+        self.heard.set(other.heard.get());
+    }
+
     /// Its answer has come to this end.
     pub fn end(&self, event: Event, now: Instant) {
         let heard = self.heard.get();
@@ -62,14 +67,15 @@ impl Turn {
     }
 }
 
-/// Whether the upstream has done what it was asked for; `None` if that is not known.
+/// Whether it got what it asked for, of the upstream or of what is known here; `None` if the upstream is not to blame.
 fn succeeded(event: Event, heard: Heard) -> Option<bool> {
     match (event, Outcome::from(event).class) {
         // Whoever has too much to do answers too late.
         (Event::TimedOut(_), _) | (_, Class::Failure) => Some(false),
-        (Event::GivenUp, _) => None,
+        (_, Class::Success) => Some(true),
         (_, Class::Overload) => heard.anything.then_some(false),
-        (_, Class::Success | Class::Ignored) => heard.anything.then_some(true),
+        (Event::GivenUp, _) => None,
+        (_, Class::Ignored) => heard.anything.then_some(true),
     }
 }
 
@@ -129,6 +135,19 @@ mod tests {
             assert_eq!(made(event, &[]), (Some(false), Ended::Otherwise), "{event:?}");
             assert_eq!(made(event, &[&[]]), (Some(false), Ended::Otherwise), "{event:?}");
         }
+    }
+
+    #[test]
+    fn what_was_known_here_is_a_success_that_says_nothing_about_the_limit() {
+        assert_eq!(made(Event::Grpc(0), &[]), (Some(true), Ended::Otherwise));
+    }
+
+    #[test]
+    fn those_that_share_an_answer_share_what_it_says() {
+        let [one, other] = [(), ()].map(|()| Turn::new(None, None, Some(Asked::Here)));
+        one.hears(&mut headers(&[("x-infermesh-queue-us", "5000")]));
+        other.shares(&one);
+        assert_eq!(other.heard.get().queued, Some(Duration::from_millis(5)));
     }
 
     #[test]

@@ -17,7 +17,11 @@ use infermesh_policy::{
     budget::{self, Budget},
     retry,
 };
-use infermesh_transport::tls::{Identity, Terms};
+use infermesh_telemetry::Log;
+use infermesh_transport::{
+    Rules,
+    tls::{Identity, Terms},
+};
 use matching::Match;
 use permission::Permission;
 use smallvec::SmallVec;
@@ -42,6 +46,8 @@ pub struct Listener {
     pub address: String,
     pub direction: proto::Direction,
     pub terms: Terms,
+    /// What its connections are held to.
+    pub rules: Rules,
     pub routes: Vec<Arc<Route>>,
     pub permissions: Vec<Permission>,
     /// Of requests that came to no route.
@@ -77,6 +83,7 @@ impl Plan {
     pub fn new(
         config: &proto::ProxyConfig,
         identity: Option<&Arc<Identity>>,
+        log: &Arc<Log>,
         now: Instant,
     ) -> Result<Self, String> {
         let mut clusters: HashMap<&str, Arc<Cluster>> = HashMap::new();
@@ -86,7 +93,7 @@ impl Plan {
             if given.name.is_empty() {
                 return Err(within("name: it is empty; a route names it".into()));
             }
-            let cluster = Arc::new(Cluster::new(given, identity, now).map_err(within)?);
+            let cluster = Arc::new(Cluster::new(given, identity, log, now).map_err(within)?);
             if clusters.insert(&given.name, cluster.clone()).is_some() {
                 return Err(within(format!("name: there are two clusters called '{}'", given.name)));
             }
@@ -137,6 +144,12 @@ impl Listener {
             address: given.address.clone(),
             direction: given.direction(),
             terms,
+            rules: Rules {
+                max_age: duration(given.max_connection_age_ns),
+                max_age_grace: duration(given.max_connection_age_grace_ns),
+                max_idle: duration(given.idle_timeout_ns),
+                ..Rules::default()
+            },
             routes,
             permissions: permissions.collect::<Result<_, _>>()?,
             counts: Requests::default(),

@@ -33,7 +33,11 @@ pub async fn send(
     let head = Head::new(call, head)?;
     let source = Source::new(body, share, call.origin.clone());
     let mut attempts = Attempts { call, head, source, tried: SmallVec::new() };
-    attempts.run(watch).await
+    let mut response = attempts.run(watch).await?;
+    if let Some(turn) = &call.turn {
+        turn.hears(response.headers_mut());
+    }
+    Ok(response)
 }
 
 struct Attempts<'a> {
