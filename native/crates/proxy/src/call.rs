@@ -80,7 +80,13 @@ async fn serve(
     mut body: Body,
     watch: &mut Watch,
 ) -> Result<Response<Body>, Error> {
-    call.turn = limit::enter(call, &mut head.headers).await?;
+    call.turn = match limit::enter(call, &mut head.headers).await {
+        Ok(turn) => turn,
+        Err(error) => {
+            linger(body);
+            return Err(error);
+        }
+    };
     watch.hold(call.turn.clone());
     if !call.route.on_request.rules.is_empty() {
         body = Box::pin(enriched::request(call, &mut head, body)).await?;
