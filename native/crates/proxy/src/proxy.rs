@@ -112,7 +112,6 @@ impl Proxy {
             .enable_all()
             .build()
             .map_err(|error| Error::internal(format!("cannot start the listener's thread: {error}")))?;
-        warn_of_hedges(&shared);
         for cluster in &shared.plan.clusters {
             let common = || (shared.log.clone(), shared.connections.clone());
             if let Some(name) = cluster.discovered.clone() {
@@ -257,18 +256,4 @@ fn identity(given: &proto::Identity) -> Result<Arc<Identity>, String> {
     let [certificate, key, authorities] = files.map(PathBuf::from);
     let loaded = Identity::load(certificate, key, authorities, domain);
     loaded.map(Arc::new).map_err(|why| format!("identity: {why}"))
-}
-
-/// What is configured and has no effect is named, never ignored.
-fn warn_of_hedges(shared: &Shared) {
-    for listener in &shared.config.listeners {
-        for route in listener.routes.iter().filter(|route| route.hedge.is_some()) {
-            let said = format!(
-                "Route '{}' of listener '{}' has 'hedge', which has no effect in this version: a second endpoint is asked \
-                 only when the first has failed",
-                route.name, listener.name
-            );
-            shared.log.warning("setting-without-effect", said, []);
-        }
-    }
 }

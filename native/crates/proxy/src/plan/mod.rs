@@ -10,11 +10,13 @@ use crate::{
     limit::Limits,
     observe::metrics::Requests,
     proto,
+    request::hedge::Hedges,
     upstream::cluster::Cluster,
 };
 use enrichment::Enrichments;
 use infermesh_policy::{
     budget::{self, Budget},
+    hedge::{self, Hedge},
     retry,
 };
 use infermesh_telemetry::Log;
@@ -69,6 +71,7 @@ pub struct Route {
     pub on_response: Enrichments,
     pub timeout: Option<Duration>,
     pub retry: Option<Retry>,
+    pub hedge: Option<Hedges>,
     pub counts: Requests,
     pub limits: Limits,
 }
@@ -192,6 +195,7 @@ impl Route {
                 _ => METADATA_TTL,
             },
             timeout: duration(given.timeout_ns),
+            hedge: given.hedge.as_ref().map(|given| hedges(given, now)).transpose()?,
             retry: given.retry.as_ref().map(|given| Retry::new(given, now)).transpose()?,
             counts: Requests::default(),
             limits: Limits::new(given, now)?,
@@ -267,6 +271,19 @@ fn distinct<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<(), 
         Some((index, name)) => Err(format!("{what}[{index}].name: there are two {what} called '{name}'")),
         None => Ok(()),
     }
+}
+
+fn hedges(given: &proto::Hedge, now: Instant) -> Result<Hedges, String> {
+    let default = hedge::Settings::default();
+    let share = |given: f64, default: f64| if given > 0.0 { given } else { default };
+    let settings = hedge::Settings {
+        delay: duration(given.delay_ns),
+        quantile: share(given.quantile, default.quantile),
+        budget_ratio: share(given.budget_ratio, default.budget_ratio),
+        ..default
+    };
+    settings.check().map_err(|why| format!("hedge.{why}"))?;
+    Ok(Hedges::new(Hedge::new(now, settings)))
 }
 
 /// None is the default; what is no code at all is for the check to find.
