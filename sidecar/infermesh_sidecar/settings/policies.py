@@ -98,8 +98,8 @@ class Concurrency(Section):
     queue: int = Field(
         default=1024,
         ge=1,
-        description="Requests that may wait. The last tenth of these places is kept for priority 0, the last "
-        "quarter for 0 and 1, the last half for 0 to 2.",
+        description="Requests that may wait. The last tenth of these places is kept for priority 0, the "
+        "last quarter for 0 and 1, the last half for 0 to 2.",
     )
     queue_timeout: Duration = Field(default=timedelta(seconds=1), description="How long one may wait.")
     priority_header: Name = Field(
@@ -135,8 +135,8 @@ class Coalesce(Section):
     )
     max_delay: DurationOrZero = Field(
         default=timedelta(0),
-        description="How long the first waits for company. 0s: requests share a call that come while one "
-        "is under way.",
+        description="How long the first waits for company. 0s: requests share a call that come while one is "
+        "under way.",
     )
     models: Annotated[list[Name], OneOrMany()] = Field(
         default=[], description="Which models. Without it, all that batch."
@@ -178,8 +178,7 @@ class Policies(Section):
     timeout: DurationOrZero | None = Field(
         default=None,
         description="Time from a request's arrival to the end of its answer; a caller's shorter deadline "
-        "holds. "
-        "0s, or without it: none.",
+        "holds. 0s, or without it: none.",
     )
     retry: Annotated[Retry | None, OnOrOff()] = Field(default=None, description="Whether to try again.")
     hedge: Annotated[Hedge | None, OnOrOff()] = Field(
