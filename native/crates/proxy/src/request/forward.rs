@@ -39,7 +39,7 @@ pub async fn send(
     let mut attempts = Attempts { call, head, source, tried: SmallVec::new() };
     let mut response = attempts.run(watch).await?;
     if let Some(turn) = &call.turn {
-        turn.hears(response.headers_mut());
+        turn.answered(response.headers_mut());
     }
     Ok(response)
 }
