@@ -56,6 +56,9 @@ impl<P: Send + 'static> NetworkThread<P> {
                         open(accepted);
                     }
                 }));
+                // What is cut may want a clock, or another task, while it is dropped.
+                let _within = runtime.enter();
+                drop(tasks);
             })
             .map_err(failed)?;
         Ok(Self { inbox, handle })
@@ -66,5 +69,39 @@ impl<P: Send + 'static> NetworkThread<P> {
         drop(self.inbox);
         // A panic was already reported by the thread itself.
         let _ = self.handle.join();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{future::pending, sync::mpsc};
+    use tokio::{runtime::Handle, task::spawn_local, time::sleep};
+
+    struct Probe(mpsc::Sender<bool>);
+
+    impl Drop for Probe {
+        fn drop(&mut self) {
+            let is_within = Handle::try_current().is_ok();
+            if is_within {
+                spawn_local(sleep(std::time::Duration::from_secs(1)));
+            }
+            let _ = self.0.send(is_within);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_is_dropped_where_it_ran() {
+        let (told, said) = mpsc::channel();
+        let thread = NetworkThread::<()>::start(0, move || {
+            let probe = Probe(told);
+            spawn_local(async move {
+                pending::<()>().await;
+                drop(probe);
+            });
+            |_| ()
+        });
+        thread.unwrap().stop();
+        assert_eq!(said.recv(), Ok(true));
     }
 }

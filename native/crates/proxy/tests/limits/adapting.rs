@@ -25,11 +25,11 @@ use tokio::{
     time::sleep,
 };
 
-/// The largest batch; 10 ms and half a millisecond for each request in it.
+/// The largest batch; 30 ms and half a millisecond for each request in it: so long that a busy machine is not what limits.
 const LARGEST: usize = 32;
 
 fn took(requests: usize) -> Duration {
-    Duration::from_micros(10_000 + 500 * requests as u64)
+    Duration::from_micros(30_000 + 500 * requests as u64)
 }
 
 /// Runs what waits as one batch, as long as there is something.
@@ -90,7 +90,7 @@ async fn load(proxy: &Running, at_once: usize, requests: usize) {
 
 /// What a limit comes to before an upstream that `tells` how long requests waited, or does not.
 fn fills_the_batches(tells: bool) {
-    const REQUESTS: usize = 4_000;
+    const REQUESTS: usize = 3_000;
     run(async move {
         let batches = Batches::start();
         let script = batches.clone();
@@ -115,7 +115,7 @@ fn fills_the_batches(tells: bool) {
         let upstream = upstream.await;
         let proxy = Running::start(&limited(&upstream, |route| route.concurrency = Some(places(0, 1024))));
         load(&proxy, 400, REQUESTS).await;
-        let last = &levels.all()[REQUESTS - 1_000..];
+        let last = &levels.all()[REQUESTS - 500..];
         let mean = last.iter().sum::<usize>() as f64 / last.len() as f64;
         // It begins at 16, and 400 want to be there. Two full batches are 64: one runs while the other waits.
         assert!((24.0..160.0).contains(&mean), "{mean}");
@@ -145,7 +145,7 @@ fn requests_that_share_calls_have_it_adapt_too() {
                 let request = ModelInferRequest::decode(&body[5..]).unwrap();
                 let count = request.inputs[0].shape[0];
                 rows.push(count);
-                sleep(Duration::from_millis(5)).await;
+                sleep(Duration::from_millis(50)).await;
                 exchange.answer(inferred(count)).await;
             }
         });
