@@ -7,10 +7,11 @@ import pytest
 from support import onnx_models
 from support.client import Client
 from support.gate import Gate
+from support.process import stop_in_order
 from support.repository import Repository
 from support.rest import HTTP, Rest
 from support.s3 import serving_s3
-from support.server import LOOPBACK, Serve, Server, serving, stop_in_order
+from support.server import LOOPBACK, Serve, Server, serving
 
 
 def _arguments(repository: Repository) -> list[str | Path]:

@@ -8,9 +8,10 @@ import pytest
 from support import onnx_models
 from support.client import SECONDS, Client, floats, outputs, request
 from support.ensembles import chain, put_ensemble
+from support.process import Record
 from support.repository import Repository
 from support.rest import HTTP
-from support.server import Record, Serve, Server
+from support.server import Serve, Server
 from support.triton_clients import triton
 
 POLL = ("--model-control-mode", "poll", "--repository-poll-secs", "0.1")

@@ -46,7 +46,7 @@ def bench(
     The peers are installed into `.peers/` on the first run. Every server answers the same bodies for the same
     model and is checked against ONNX Runtime first. Ratios are taken round by round, and shown with their
     spread. The result is written to `perf/results/serve-DATE-KIND.json`; KIND is the processor and its cores.
-    The sidecar's is a result of its own, see `python -m infermesh_perf.bench.sidecar`.
+    The sidecar has a result of its own, beside it, see `python -m infermesh_perf.bench.sidecar`.
 
     **Examples**
 
@@ -81,7 +81,7 @@ def bench(
     stdout.print(f"written to {path}", highlight=False, soft_wrap=True)
     if sidecar:
         short = replace(plan, rounds=min(rounds, SIDECAR_ROUNDS), seconds=min(duration, SIDECAR_SECONDS))
-        measure_and_show(root, short, list(PARTS), None)
+        measure_and_show(root, short, list(PARTS), out.with_stem(f"{out.stem}-sidecar") if out else None)
 
 
 def _measure(

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from infermesh.grouped import grouped
 
 from infermesh_perf.analysis import ab, figures
 from infermesh_perf.analysis.rounds import Side, order, rounds_needed
 from infermesh_perf.command import exits, results, values
 from infermesh_perf.command.compare_options import CompareOptions
-from infermesh_perf.command.grouped import grouped
 from infermesh_perf.command.live import View
 from infermesh_perf.command.options import (
     InputOptions,

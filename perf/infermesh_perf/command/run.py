@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from infermesh.grouped import grouped
 
 from infermesh_perf.analysis import slo
 from infermesh_perf.analysis.search import Search
 from infermesh_perf.command import exits, results, values
-from infermesh_perf.command.grouped import grouped
 from infermesh_perf.command.live import View
 from infermesh_perf.command.options import (
     LOAD,

@@ -7,13 +7,13 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from infermesh.grouped import grouped
 
 from infermesh_perf.analysis import text as texts
 from infermesh_perf.analysis.histograms import decode
 from infermesh_perf.analysis.scenario_result import Observed, ScenarioResult, judge
 from infermesh_perf.analysis.scenarios import SCENARIOS, Rules
 from infermesh_perf.command import exits, results, values
-from infermesh_perf.command.grouped import grouped
 from infermesh_perf.command.live import View
 from infermesh_perf.command.options import (
     LOAD,

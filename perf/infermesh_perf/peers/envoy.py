@@ -54,15 +54,30 @@ class Envoy(Installable):
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "envoy.json"
         config.write_text(json.dumps(proxy_config(listener, admin, port, mutual), indent=2))
+        identity = mutual.presented if mutual else None
+        command = self.command(config, listener, folder / "envoy.log", model, identity, threads)
+        return Front(command, f"http://127.0.0.1:{admin}/stats/prometheus")
+
+    def command(
+        self,
+        config: Path,
+        listener: int,
+        log: Path,
+        model: str,
+        identity: Path | None = None,
+        threads: int | None = None,
+    ) -> Command:
+        """An Envoy with a configuration of its own, whose `listener` forwards to a server with `model`.
+
+        `identity` is what to present to it, where it asks for a certificate.
+        """
         workers = threads or len(os.sched_getaffinity(0))
         arguments = (
             *(str(self._program), "--config-path", str(config), "--concurrency", str(workers)),
             # A second Envoy on the same machine is no successor of the first.
             *("--disable-hot-restart", "--log-level", "warning"),
         )
-        identity = mutual.presented if mutual else None
-        command = Command(arguments, model, listener, folder / "envoy.log", identity=identity)
-        return Front(command, f"http://127.0.0.1:{admin}/stats/prometheus")
+        return Command(arguments, model, listener, log, identity=identity)
 
     @property
     def _program(self) -> Path:

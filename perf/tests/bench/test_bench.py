@@ -32,4 +32,6 @@ def test_a_missing_lock_is_a_setup_error(
 def test_help_shows_examples(exit_code: Callable[..., object], capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(bench.main, "--help") == 0
 
-    assert "--models perceptron" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "--models perceptron" in shown
+    assert "--no-sidecar" in shown

@@ -16,6 +16,8 @@ pub enum Event {
     Http(u16),
     /// There was no connection to send it on.
     ConnectFailed,
+    /// As much is under way to it as may be, and waits: it was not sent.
+    Full,
     /// REFUSED_STREAM, or a GOAWAY that leaves it out: the peer says that it has not looked at it.
     Refused,
     /// Any other reset, or the end of the connection.
@@ -93,6 +95,7 @@ impl From<Event> for Outcome {
             Event::Grpc(code) => (of_grpc(code), Executed::Perhaps, Life::Sign),
             Event::Http(status) => (of_http(status), Executed::Perhaps, Life::Sign),
             Event::ConnectFailed => (Class::Failure, Executed::Never, Life::Silence),
+            Event::Full => (Class::Overload, Executed::Never, Life::Unknown),
             Event::Refused => (Class::Failure, Executed::Never, Life::Sign),
             Event::Reset | Event::TimedOut(Bound::Attempt) => {
                 (Class::Failure, Executed::Perhaps, Life::Silence)
@@ -185,6 +188,7 @@ mod tests {
         let executed = |event| Outcome::from(event).executed;
         assert_eq!(executed(Event::ConnectFailed), Executed::Never);
         assert_eq!(executed(Event::Refused), Executed::Never);
+        assert_eq!(executed(Event::Full), Executed::Never);
         for event in [Event::Reset, Event::TimedOut(Bound::Attempt), Event::Grpc(14), Event::Http(503)] {
             assert_eq!(executed(event), Executed::Perhaps, "{event:?}");
         }
@@ -207,5 +211,6 @@ mod tests {
             assert_eq!(life(event), Life::Silence, "{event:?}");
         }
         assert_eq!(life(Event::GivenUp), Life::Unknown);
+        assert_eq!(life(Event::Full), Life::Unknown);
     }
 }

@@ -1,36 +1,41 @@
 //! Those that wait for a place: a bounded number, each with a deadline, the highest priority first and among
 //! equals who came first.
 //!
-//! A full queue makes room for a higher priority by giving up the newest of the lowest: it has waited least.
+//! The last places are kept for the high priorities (`shed::thresholds`). Who finds none that he may have takes that of
+//! the newest of a lower priority, which has waited least: so nobody is refused while a less urgent one waits.
 
 use crate::{
     priority::Priority,
     settings::{Checked, time},
+    shed::Thresholds,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// How many may wait; 0: nobody does.
     pub capacity: usize,
     /// How long each may wait, if its own deadline is not before that.
     pub timeout: Duration,
+    /// Of the capacity, what each priority may fill.
+    pub thresholds: Thresholds,
 }
 
 impl Default for Settings {
     /// 1,024, for 1 s.
     fn default() -> Self {
-        Self { capacity: 1_024, timeout: Duration::from_secs(1) }
+        Self { capacity: 1_024, timeout: Duration::from_secs(1), thresholds: Thresholds::default() }
     }
 }
 
 impl Settings {
     /// Fails with the field, what was found and what is expected.
     pub fn check(&self) -> Checked {
-        time("timeout", self.timeout)
+        time("timeout", self.timeout)?;
+        self.thresholds.check()
     }
 }
 
@@ -49,7 +54,7 @@ pub enum Pushed<T> {
     Replaces(Ticket, T),
     /// It waits in the place of one of a lower priority, which is to be refused.
     Displaces(Ticket, T),
-    /// The queue is full of what is no less urgent.
+    /// No place is left for its priority, and nobody waits that is less urgent.
     Refused(T),
 }
 
@@ -95,7 +100,8 @@ impl<T> Queue<T> {
         deadline: Option<Instant>,
         now: Instant,
     ) -> Pushed<T> {
-        if self.len() < self.settings.capacity {
+        let Settings { capacity, thresholds, .. } = &self.settings;
+        if thresholds.admit(priority, self.len(), *capacity) {
             return Pushed::Waits(self.insert(item, priority, deadline, now));
         }
         if let Some(expired) = self.take_expired(now) {
@@ -156,7 +162,8 @@ mod tests {
 
     /// A queue of so many places that are given up after 100 ms.
     fn queue<T>(capacity: usize) -> (Queue<T>, Instant) {
-        (Queue::new(Settings { capacity, timeout: MS * 100 }), Instant::now())
+        let thresholds = Thresholds([1.0; Priority::COUNT]);
+        (Queue::new(Settings { capacity, timeout: MS * 100, thresholds }), Instant::now())
     }
 
     fn priority(number: u8) -> Priority {
@@ -193,6 +200,25 @@ mod tests {
         assert!(matches!(queue.push("c", priority(1), None, now), Pushed::Displaces(_, "middle")));
         assert_eq!(queue.push("d", priority(1), None, now), Pushed::Refused("d"));
         assert_eq!(turns(&mut queue, now), ["high", "a", "b", "c"]);
+    }
+
+    #[test]
+    fn the_last_places_are_kept_for_the_high_priorities() {
+        let now = Instant::now();
+        let mut queue = Queue::new(Settings { capacity: 10, ..Settings::default() });
+        let mut come = |item: &'static str, level| queue.push(item, priority(level), None, now);
+        for _ in 0..5 {
+            assert!(matches!(come("last", 3), Pushed::Waits(_)));
+        }
+        assert_eq!(come("last", 3), Pushed::Refused("last"));
+        for _ in 0..4 {
+            assert!(matches!(come("middle", 1), Pushed::Waits(_)));
+        }
+        // Where one waits that is less urgent, nobody is refused.
+        assert!(matches!(come("middle", 1), Pushed::Displaces(_, "last")));
+        assert!(matches!(come("first", 0), Pushed::Waits(_)));
+        assert!(matches!(come("first", 0), Pushed::Displaces(_, "last")));
+        assert_eq!(queue.len(), 10);
     }
 
     #[test]
@@ -242,6 +268,9 @@ mod tests {
         assert_eq!(Settings::default().check(), Ok(()));
         let said = Settings { timeout: Duration::ZERO, ..Settings::default() }.check().unwrap_err();
         assert_eq!(said, "timeout is 0ns: expected more than 0 s and at most a day");
+        let thresholds = Thresholds([0.5, 0.6, 0.1, 0.1]);
+        let said = Settings { thresholds, ..Settings::default() }.check().unwrap_err();
+        assert!(said.starts_with("thresholds[1] is 0.6"), "{said}");
     }
 
     proptest! {

@@ -2,17 +2,21 @@
 
 use crate::{
     body::{Body, Lost, Piece},
-    headers::{GRPC_MESSAGE, GRPC_STATUS, grpc_status},
+    headers::{GRPC_MESSAGE, GRPC_PUSHBACK, GRPC_STATUS, grpc_status},
     watch::Watch,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderValue, Response,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
 use http_body::SizeHint;
 use infermesh_rest::status;
 use infermesh_wire::{Code, Error, framing::encode_message};
 use std::{
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -46,7 +50,10 @@ impl Answer {
                 }
                 Poll::Ready(Some(Ok(Piece::Data(data))))
             }
-            Poll::Ready(Some(Ok(Piece::Trailers(trailers)))) => {
+            Poll::Ready(Some(Ok(Piece::Trailers(mut trailers)))) => {
+                if let Some(watch) = &self.watch {
+                    watch.hears(&mut trailers);
+                }
                 self.end(grpc_status(&trailers));
                 Poll::Ready(Some(Ok(Piece::Trailers(trailers))))
             }
@@ -92,11 +99,6 @@ impl Answer {
         self.ended || self.body.is_end()
     }
 
-    /// It has been handed over as a whole, without a look at its end.
-    pub fn finish(mut self) {
-        self.end(None);
-    }
-
     /// So many bytes of it have been passed on.
     pub fn release(&mut self, bytes: usize) {
         self.body.release(bytes);
@@ -107,10 +109,10 @@ impl Answer {
     }
 }
 
-/// HTTP/1.1 asks for no more once it has what it was told to expect.
+/// Whoever has all of it need not look at its end.
 impl Drop for Answer {
     fn drop(&mut self) {
-        if self.is_end() {
+        if self.watch.is_some() && self.is_end() {
             self.end(None);
         }
     }
@@ -127,6 +129,10 @@ pub fn refusal(error: &Error, grpc: bool) -> Response<Body> {
     }
     *response.status_mut() = status(error);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(wait) = error.retry_after {
+        // HTTP has whole seconds, and fewer would be too few.
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ceil(wait, Duration::from_secs(1))));
+    }
     let text = serde_json::json!({ "error": error.message }).to_string();
     response.map(|_| Body::from(Bytes::from(text)))
 }
@@ -149,5 +155,13 @@ fn status_headers(error: &Error) -> HeaderMap {
     if let Ok(message) = HeaderValue::try_from(encode_message(&error.message)) {
         headers.insert(GRPC_MESSAGE, message);
     }
+    if let Some(wait) = error.retry_after {
+        headers.insert(GRPC_PUSHBACK, HeaderValue::from(ceil(wait, Duration::from_millis(1))));
+    }
     headers
+}
+
+/// In whole units, no less than it is.
+fn ceil(time: Duration, unit: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(unit.as_nanos())).unwrap_or(u64::MAX)
 }

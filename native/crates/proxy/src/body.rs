@@ -6,13 +6,20 @@ use h2::RecvStream;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use infermesh_policy::Event;
 use std::{
     collections::VecDeque,
     fmt,
     future::poll_fn,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
+use tokio::{task::spawn_local, time::timeout};
+
+/// How long, and for how much, a body is read that nobody wants.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 1 << 20;
 
 /// What comes out of a body: bytes, and at its end perhaps trailers.
 #[derive(Debug)]
@@ -25,15 +32,35 @@ pub enum Piece {
 #[derive(Debug, Clone)]
 pub struct Lost {
     pub why: String,
+    pub cause: Cause,
+}
+
+/// Whose doing it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Its sender has given it up, or is gone.
+    Sender,
     /// Its sender says that nothing was done with the request.
-    pub refused: bool,
-    /// Its sender has given it up, rather than the connection being gone.
-    pub reset: Option<h2::Reason>,
+    Refused,
+    /// Its sender leaves the connection, and says that nothing was done with the request: on another one it may be.
+    Left,
+    /// We have given it up, as whoever wanted it did.
+    Ours,
+}
+
+impl From<Cause> for Event {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::Sender => Self::Reset,
+            Cause::Refused | Cause::Left => Self::Refused,
+            Cause::Ours => Self::GivenUp,
+        }
+    }
 }
 
 impl Lost {
     pub fn new(why: impl Into<String>) -> Self {
-        Self { why: why.into(), refused: false, reset: None }
+        Self { why: why.into(), cause: Cause::Sender }
     }
 }
 
@@ -47,10 +74,13 @@ impl std::error::Error for Lost {}
 
 impl From<h2::Error> for Lost {
     fn from(error: h2::Error) -> Self {
-        let refused = error.reason() == Some(h2::Reason::REFUSED_STREAM)
-            || error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR);
-        let reset = if error.is_reset() { error.reason() } else { None };
-        Self { why: error.to_string(), refused, reset }
+        let cause = match error.reason() {
+            _ if error.is_reset() && !error.is_remote() && !error.is_library() => Cause::Ours,
+            Some(h2::Reason::REFUSED_STREAM) => Cause::Refused,
+            Some(h2::Reason::NO_ERROR) if error.is_go_away() && error.is_remote() => Cause::Left,
+            _ => Cause::Sender,
+        };
+        Self { why: error.to_string(), cause }
     }
 }
 
@@ -61,7 +91,8 @@ impl From<hyper::Error> for Lost {
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),
         };
-        Self { why, refused: error.is_canceled(), reset: None }
+        let cause = if error.is_canceled() { Cause::Refused } else { Cause::Sender };
+        Self { why, cause }
     }
 }
 
@@ -198,6 +229,24 @@ impl Body {
             Self::Message(_) | Self::Trailers(_) | Self::Http2(_) | Self::Begun(..) => SizeHint::default(),
         }
     }
+}
+
+/// An answer may come before its request has been sent to the end: what is still on its way is read for a moment and thrown
+/// away. Otherwise h2 would reset the stream, and take what comes then for an error of its peer, of which it bears a thousand.
+pub fn linger(mut body: Body) {
+    if !matches!(body, Body::Http2(_)) || body.is_end() {
+        return;
+    }
+    spawn_local(timeout(LINGER, async move {
+        let mut read = 0;
+        while let Some(Ok(Piece::Data(data))) = poll_fn(|context| body.poll(context)).await {
+            body.release(data.len());
+            read += data.len();
+            if read > LINGER_BYTES {
+                break;
+            }
+        }
+    }));
 }
 
 impl Piece {

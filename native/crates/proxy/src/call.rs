@@ -2,10 +2,11 @@
 
 use crate::{
     answer::{Answer, refusal},
-    body::Body,
+    body::{Body, linger},
     edge::Door,
     headers::{GRPC_TIMEOUT, is_grpc},
     infer,
+    limit::{self, Turn},
     plan::{Route, permission::authorize},
     request::{enriched, forward, sample},
     shared::Local,
@@ -34,6 +35,8 @@ pub struct Call<'a> {
     pub grpc: bool,
     pub deadline: Deadline,
     pub started: Instant,
+    /// What tells its limits how it ends.
+    pub turn: Option<Rc<Turn>>,
 }
 
 /// Answers a request, whatever it is.
@@ -42,13 +45,17 @@ pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: 
     let grpc = is_grpc(&head.headers);
     let mut watch = Box::new(Watch::new(door, started, grpc));
     let (deadline, served) = match admit(local, door, &head, grpc, started) {
-        Ok(call) => {
+        Ok(mut call) => {
             watch.routed(&call.route);
+            let deadline = call.deadline;
             let body = sample::begin(&call, &head, body, &mut watch);
-            let work = pin!(serve(&call, head, body, &mut watch));
-            (call.deadline.at(), within(call.deadline, work).await)
+            let work = pin!(serve(&mut call, head, body, &mut watch));
+            (deadline.at(), within(deadline, work).await)
         }
-        Err(error) => (None, Err(error)),
+        Err(error) => {
+            linger(body);
+            (None, Err(error))
+        }
     };
     let response = served.unwrap_or_else(|error| refusal(&error, grpc));
     watch.answered(&response);
@@ -57,11 +64,13 @@ pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: 
 
 /// Takes an admitted request to the head of its answer.
 async fn serve(
-    call: &Call<'_>,
+    call: &mut Call<'_>,
     mut head: Box<Parts>,
     mut body: Body,
     watch: &mut Watch,
 ) -> Result<Response<Body>, Error> {
+    call.turn = limit::enter(call, &mut head.headers).await?;
+    watch.hold(call.turn.clone());
     if !call.route.on_request.rules.is_empty() {
         body = Box::pin(enriched::request(call, &mut head, body)).await?;
     }
@@ -74,7 +83,11 @@ async fn serve(
     if call.grpc && infer::looks_at(call, head.uri.path()) {
         return Box::pin(infer::serve(call, head, body)).await;
     }
-    forward::send(call, head, body, watch).await
+    let mut response = forward::send(call, head, body, watch).await?;
+    if let Some(turn) = &call.turn {
+        turn.hears(response.headers_mut());
+    }
+    Ok(response)
 }
 
 /// Finds out what the request asks for, and whether it may.
@@ -86,9 +99,6 @@ fn admit<'a>(
     started: Instant,
 ) -> Result<Call<'a>, Error> {
     let listener = &door.listener;
-    if local.shared.connections.is_draining() {
-        return Err(Error::new(Code::Unavailable, "the proxy is shutting down and takes no new requests"));
-    }
     authorize(&listener.permissions, door.peer.identity.as_deref().map(SpiffeId::as_str), head)?;
     let route = listener.routes.iter().find(|route| route.matching.fits(head)).ok_or_else(|| {
         let code = if grpc { Code::Unimplemented } else { Code::NotFound };
@@ -100,7 +110,7 @@ fn admit<'a>(
         _ => None,
     };
     let deadline = Deadline::earliest(started, [asked, route.timeout]);
-    Ok(Call { local, door, route: route.clone(), grpc, deadline, started })
+    Ok(Call { local, door, route: route.clone(), grpc, deadline, started, turn: None })
 }
 
 /// Waits no longer than the caller does.

@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{CONNECTION, CONTENT_TYPE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE},
+    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TE, TRANSFER_ENCODING, UPGRADE},
 };
 
 pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -26,8 +26,12 @@ pub fn grpc_status(headers: &HeaderMap) -> Option<u16> {
     headers.get(GRPC_STATUS)?.to_str().ok()?.parse().ok()
 }
 
-/// Takes out what HTTP/1.1 says about its connection (RFC 9110, section 7.6.1).
+/// Takes out what HTTP/1.1 says about its connection (RFC 9110, section 7.6.1), and a length that chunks speak against (RFC
+/// 9112, section 6.3).
 pub fn leave_http1(headers: &mut HeaderMap) {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
     if headers.contains_key(CONNECTION) {
         let named: Vec<HeaderName> = headers
             .get_all(CONNECTION)
@@ -49,10 +53,9 @@ pub fn leave_http1(headers: &mut HeaderMap) {
     }
 }
 
-/// Takes out what HTTP/1.1 has no place for.
+/// Takes out what HTTP/1.1 has no place for: there it is each connection's own affair which trailers it takes.
 pub fn leave_http2(headers: &mut HeaderMap) {
     headers.remove(TE);
-    headers.remove(TRAILER);
 }
 
 #[cfg(test)]
@@ -80,6 +83,13 @@ mod tests {
         ]);
         leave_http1(&mut found);
         assert_eq!(found, headers(&[("x-public", "2")]));
+    }
+
+    #[test]
+    fn where_there_are_chunks_a_length_says_nothing() {
+        let mut found = headers(&[("transfer-encoding", "chunked"), ("content-length", "5")]);
+        leave_http1(&mut found);
+        assert_eq!(found, headers(&[]));
     }
 
     #[test]

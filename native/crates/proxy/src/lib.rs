@@ -10,6 +10,7 @@
 //! - `infer` gives equal inferences one answer and small ones one call;
 //! - `request` sends it on, again if that may help; `watch` follows it to its end;
 //! - `plan` is what was configured, checked;
+//! - `limit` decides who is let in, and who waits for it;
 //! - `upstream` holds those who do the work, and the connections to them;
 //! - `observe` is what is told of requests;
 //! - `body` and `headers` are what passes, and `capture` is what is kept of it.
@@ -24,6 +25,7 @@ mod edge;
 mod headers;
 mod hooks;
 mod infer;
+mod limit;
 mod observe;
 mod plan;
 mod proxy;

@@ -5,12 +5,13 @@ use crate::{
     capture::Passing,
     edge::Door,
     headers::grpc_status,
+    limit::Turn,
     observe::{ending::End, metrics::Requests},
     plan::Route,
     upstream::{endpoint::Ticket, pool::Kept},
 };
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderMap, Response};
 use infermesh_policy::{Event, outcome::Bound, retry::Reason};
 use infermesh_wire::Code;
 use std::{cell::Cell, rc::Rc, sync::Arc, time::Instant};
@@ -26,6 +27,7 @@ pub struct Watch {
     route: Option<Arc<Route>>,
     /// The attempt whose answer it is.
     attempt: Option<(Ticket, Kept)>,
+    turn: Option<Rc<Turn>>,
     /// Of the answer's head: the HTTP status, and that of gRPC if it is there.
     status: u16,
     code: Option<u16>,
@@ -47,6 +49,7 @@ impl Watch {
             grpc,
             route: None,
             attempt: None,
+            turn: None,
             status: 0,
             code: None,
             received: Rc::default(),
@@ -68,6 +71,11 @@ impl Watch {
     pub fn routed(&mut self, route: &Arc<Route>) {
         route.counts.in_flight.enter();
         self.route = Some(route.clone());
+    }
+
+    /// It has been let in.
+    pub fn hold(&mut self, turn: Option<Rc<Turn>>) {
+        self.turn = turn;
     }
 
     /// Its answer is kept, too.
@@ -117,6 +125,13 @@ impl Watch {
         }
     }
 
+    /// The upstream says this at the end of the answer; what is for us alone is taken out.
+    pub fn hears(&self, trailers: &mut HeaderMap) {
+        if let Some(turn) = &self.turn {
+            turn.hears(trailers);
+        }
+    }
+
     /// The answer has come to its end; `status`: of its trailers.
     pub fn ended(mut self, status: Option<u16>) {
         let code = status.or(self.code);
@@ -134,8 +149,7 @@ impl Watch {
     pub fn broken(mut self, code: Code, lost: &Lost) {
         let event = match code {
             Code::DeadlineExceeded => Event::TimedOut(Bound::Request),
-            _ if lost.refused => Event::Refused,
-            _ => Event::Reset,
+            _ => Event::from(lost.cause),
         };
         self.code = self.grpc.then_some(code as u16);
         let end = self.code.map_or(End::Broken, End::Grpc);
@@ -147,6 +161,9 @@ impl Watch {
         let now = Instant::now();
         if let Some((ticket, _kept)) = self.attempt.take() {
             ticket.finish(event, now);
+        }
+        if let Some(turn) = self.turn.take() {
+            turn.end(event, now);
         }
         if !self.is_whole {
             return;

@@ -46,6 +46,11 @@ impl Parent {
         }
         Some(Self { trace, span, sampled: flags & 1 == 1, state })
     }
+
+    /// As `traceparent` says it, for whoever is called.
+    pub fn traceparent(&self) -> String {
+        format!("00-{:032x}-{:016x}-{:02x}", self.trace, self.span, u8::from(self.sampled))
+    }
 }
 
 /// A new id that no other span has.
@@ -69,6 +74,7 @@ pub fn trace_id() -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -103,6 +109,24 @@ mod tests {
             assert_eq!(parse(text), None, "{text}");
         }
         assert_eq!(Parent::parse(b"\xff", [].into_iter()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            trace in 1..=u128::MAX, span in 1..=u64::MAX, sampled: bool, state in "([a-z]=[!-+]{0,9}){0,1}",
+        ) {
+            let parent = Parent { trace, span, sampled, state };
+            let found = Parent::parse(parent.traceparent().as_bytes(), [&parent.state[..]].into_iter());
+            prop_assert_eq!(found, Some(parent));
+        }
+
+        #[test]
+        fn anything_is_a_context_or_none(text in "[0-9a-fg-]{0,70}", bytes: Vec<u8>) {
+            for found in [&text.as_bytes()[..], &bytes].map(|it| Parent::parse(it, [].into_iter())) {
+                prop_assert!(found.is_none_or(|found| found.trace != 0 && found.span != 0));
+            }
+        }
     }
 
     #[test]

@@ -84,11 +84,11 @@ impl Rule {
         self.count.load(Relaxed).max(-1)
     }
 
-    fn takes(&self, parent: Option<&Parent>) -> bool {
-        match parent {
+    fn takes(&self, decided: Option<bool>) -> bool {
+        match decided {
             _ if !self.on => false,
             // Whoever began the trace has decided.
-            Some(parent) => parent.sampled,
+            Some(decided) => decided,
             None if self.rate == 0 || self.remaining() == 0 => false,
             None => {
                 (self.seen.fetch_add(1, Relaxed) + 1).is_multiple_of(u64::from(self.rate)) && self.use_up()
@@ -118,8 +118,13 @@ impl Rules {
 
     /// Whether to trace a request for this model.
     pub fn take(&self, model: &str, parent: Option<&Parent>) -> bool {
+        self.decide(model, parent.map(|parent| parent.sampled))
+    }
+
+    /// The same where a caller may have named a trace and left the decision to others.
+    pub fn decide(&self, model: &str, decided: Option<bool>) -> bool {
         // Used where it is: threads that count references to it would slow each other down.
-        self.is_on() && self.read().rule(model).takes(parent)
+        self.is_on() && self.read().rule(model).takes(decided)
     }
 
     /// What holds for a model; the server's for one without settings of its own, and for an empty name.

@@ -8,6 +8,7 @@ use std::{borrow::Cow, time::Instant};
 pub enum Kind {
     Internal = 1,
     Server = 2,
+    Client = 3,
 }
 
 #[derive(Debug, Clone)]

@@ -3,6 +3,7 @@
 use crate::{
     budget::Purse,
     connections::Connections,
+    lazy::Lazy,
     peer::{
         guard::Guard,
         life::{FAREWELL, Life, Order},
@@ -62,7 +63,8 @@ pub async fn serve<B: Buf>(
 ) -> io::Result<()> {
     let rules = connections.rules.clone();
     let tally = Tally::new(purse);
-    let guard = Guard::new(io, tally.clone(), &rules);
+    let socket = Lazy::new(io);
+    let guard = Guard::new(socket.clone(), tally.clone(), &rules);
     let mut drain = pin!(connections.drained());
     let mut connection = tokio::select! {
         handshake = timeout(HANDSHAKE_TIMEOUT, builder().handshake::<_, B>(guard)) => match handshake {
@@ -75,7 +77,7 @@ pub async fn serve<B: Buf>(
 
     let mut care = Care::new(Life::new(Instant::now(), rules), connection.ping_pong());
     let mut draining = true;
-    poll_fn(|context| {
+    let mut turn = |context: &mut Context<'_>| {
         if draining && drain.as_mut().poll(context).is_ready() {
             draining = false;
             care.retire(&mut connection);
@@ -108,6 +110,12 @@ pub async fn serve<B: Buf>(
                 }
             }
         }
+    };
+    poll_fn(|context| {
+        let turn = turn(context);
+        // An error is the connection's next; and at its end it gets what the peer takes without a wait.
+        let _ = socket.poll_end_of_turn(context);
+        turn
     })
     .await;
     Ok(())

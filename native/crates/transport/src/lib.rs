@@ -8,6 +8,7 @@ pub mod budget;
 pub mod connections;
 pub mod http1;
 pub mod http2;
+pub mod lazy;
 pub mod listener;
 pub mod peer;
 pub mod socket;

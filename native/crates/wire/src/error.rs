@@ -1,6 +1,6 @@
 //! The one error model of the data plane. An edge (gRPC, HTTP, CLI) maps `Code` to its own vocabulary.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, time::Duration};
 
 /// What went wrong, in gRPC's numbering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,11 +73,13 @@ pub struct Error {
     pub fatal: bool,
     /// Whether what was refused for want of room would be accepted at another time.
     pub transient: bool,
+    /// After which time it would be, if that is known.
+    pub retry_after: Option<Duration>,
 }
 
 impl Error {
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), fatal: false, transient: false }
+        Self { code, message: message.into(), fatal: false, transient: false, retry_after: None }
     }
 
     pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {

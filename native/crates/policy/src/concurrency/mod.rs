@@ -167,9 +167,13 @@ impl Limit {
         self.in_flight
     }
 
+    pub fn has_room(&self) -> bool {
+        self.in_flight < self.window.cap
+    }
+
     /// Whether there is room for one more, which then is in flight until it is released.
     pub fn acquire(&mut self, now: Instant) -> bool {
-        let has_room = self.in_flight < self.window.cap;
+        let has_room = self.has_room();
         if has_room {
             self.in_flight += 1;
             self.window.becomes(self.in_flight, now);

@@ -2,7 +2,7 @@
 //! requests it cannot answer gets fewer, and none has to wait to be told.
 //!
 //! The client-side throttling of *Site Reliability Engineering*, chapter 21, as Envoy's admission control has
-//! it: a request is refused with the probability `((sent - succeeded / success) / (sent + 1)) ^ (1 /
+//! it: a request is refused with the probability `((sent - succeeded / min_success_rate) / (sent + 1)) ^ (1 /
 //! aggression)`. What is refused here is not sent, so it does not count; that a part always is sent tells
 //! when the upstream has recovered.
 
@@ -13,21 +13,27 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// With at least this share of successes nothing is refused.
-    pub success: f64,
+    pub min_success_rate: f64,
     /// 1: as many more are refused as fail more; above it, more of them at once.
     pub aggression: f64,
     /// What is remembered: older answers count less and less, those of this age 1/e.
     pub window: Duration,
     /// No larger share than this is refused.
-    pub most: f64,
+    pub max_refused: f64,
     /// Answers that have to be remembered before anything is refused: a few failures are no overload.
-    pub least: u32,
+    pub min_requests: u32,
 }
 
 impl Default for Settings {
     /// 95 %, 1, 30 s, 80 %, 10.
     fn default() -> Self {
-        Self { success: 0.95, aggression: 1.0, window: Duration::from_secs(30), most: 0.8, least: 10 }
+        Self {
+            min_success_rate: 0.95,
+            aggression: 1.0,
+            window: Duration::from_secs(30),
+            max_refused: 0.8,
+            min_requests: 10,
+        }
     }
 }
 
@@ -35,10 +41,15 @@ impl Settings {
     /// Fails with the field, what was found and what is expected.
     pub fn check(&self) -> Checked {
         let is_share = |share: f64| share > 0.0 && share <= 1.0;
-        holds("success", self.success, "more than 0 and at most 1", is_share(self.success))?;
-        holds("aggression", self.aggression, "at least 1", self.aggression >= 1.0)?;
+        holds(
+            "min_success_rate",
+            self.min_success_rate,
+            "more than 0 and at most 1",
+            is_share(self.min_success_rate),
+        )?;
+        holds("aggression", self.aggression, "1 to 100", (1.0..=100.0).contains(&self.aggression))?;
         above_zero("window", self.window)?;
-        holds("most", self.most, "0 to 1, without 1", (0.0..1.0).contains(&self.most))
+        holds("max_refused", self.max_refused, "0 to 1, without 1", (0.0..1.0).contains(&self.max_refused))
     }
 }
 
@@ -72,14 +83,14 @@ impl Admission {
 
     /// The share that is refused.
     pub fn refused(&self, now: Instant) -> f64 {
-        let Settings { success, aggression, most, least, .. } = self.settings;
+        let Settings { min_success_rate, aggression, max_refused, min_requests, .. } = self.settings;
         let kept = self.kept(now);
         let (sent, succeeded) = (self.sent * kept, self.succeeded * kept);
-        if sent < f64::from(least) {
+        if sent < f64::from(min_requests) {
             return 0.0;
         }
-        let excess = (sent - succeeded / success) / (sent + 1.0);
-        excess.max(0.0).powf(1.0 / aggression).min(most)
+        let excess = (sent - succeeded / min_success_rate) / (sent + 1.0);
+        excess.max(0.0).powf(1.0 / aggression).min(max_refused)
     }
 
     fn kept(&self, now: Instant) -> f64 {
@@ -167,10 +178,16 @@ mod tests {
             change(&mut settings);
             settings.check().unwrap_err()
         };
-        assert_eq!(said(|it| it.success = 0.0), "success is 0.0: expected more than 0 and at most 1");
-        assert_eq!(said(|it| it.success = f64::NAN), "success is NaN: expected more than 0 and at most 1");
-        assert_eq!(said(|it| it.aggression = 0.5), "aggression is 0.5: expected at least 1");
+        assert_eq!(
+            said(|it| it.min_success_rate = 0.0),
+            "min_success_rate is 0.0: expected more than 0 and at most 1"
+        );
+        assert_eq!(
+            said(|it| it.min_success_rate = f64::NAN),
+            "min_success_rate is NaN: expected more than 0 and at most 1"
+        );
+        assert_eq!(said(|it| it.aggression = 0.5), "aggression is 0.5: expected 1 to 100");
         assert_eq!(said(|it| it.window = Duration::ZERO), "window is 0ns: expected more than 0 s");
-        assert_eq!(said(|it| it.most = 1.0), "most is 1.0: expected 0 to 1, without 1");
+        assert_eq!(said(|it| it.max_refused = 1.0), "max_refused is 1.0: expected 0 to 1, without 1");
     }
 }

@@ -54,7 +54,7 @@ async fn write(
     // The client may be gone already; then there is nobody to tell, here and in every send below.
     let Ok(mut stream) = respond.send_response(Response::from_parts(head, ()), ends) else { return };
     if ends {
-        return answer.finish();
+        return;
     }
     loop {
         let next = poll_fn(|context| {
@@ -72,7 +72,7 @@ async fn write(
                 }
                 answer.release(size);
                 if answer.is_end() {
-                    return answer.finish();
+                    return;
                 }
             }
             Some(Ok(Piece::Trailers(trailers))) => {

@@ -237,6 +237,7 @@ impl Runner {
             grpc: true,
             deadline: Deadline::earliest(now, [left]),
             started: now,
+            turn: None,
         };
         let (shares, mut waiting): (Vec<_>, Vec<_>) =
             members.into_iter().map(|member| (member.share, member.answer)).unzip();

@@ -7,6 +7,7 @@ pub mod permission;
 use crate::{
     capture::{Captures, Queue},
     infer::{cache::Cache, coalesce},
+    limit::Limits,
     observe::metrics::Requests,
     proto,
     upstream::cluster::Cluster,
@@ -63,6 +64,7 @@ pub struct Route {
     pub timeout: Option<Duration>,
     pub retry: Option<Retry>,
     pub counts: Requests,
+    pub limits: Limits,
 }
 
 pub struct Retry {
@@ -179,6 +181,7 @@ impl Route {
             timeout: duration(given.timeout_ns),
             retry: given.retry.as_ref().map(|given| Retry::new(given, now)).transpose()?,
             counts: Requests::default(),
+            limits: Limits::new(given, now)?,
         })
     }
 }

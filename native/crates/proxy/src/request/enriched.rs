@@ -135,7 +135,7 @@ async fn message(
 async fn ask(call: &Call<'_>, rule: &Enrichment, values: &Values<'_>) -> Result<ModelInferResponse, Error> {
     let now = Instant::now();
     let deadline = Deadline::earliest(now, [call.deadline.remaining(now), Some(rule.timeout)]);
-    let inner = Call { route: rule.route.clone(), deadline, grpc: true, ..*call };
+    let inner = Call { route: rule.route.clone(), deadline, grpc: true, turn: None, ..*call };
     let work = pin!(async {
         let refused = |code: u32, message: String| {
             Error::new(

@@ -1,8 +1,8 @@
 //! A request that passes: to an endpoint, and to another one if that may help.
 
-use super::{head::Head, source::Source};
+use super::{head::Head, message::Message, source::Source};
 use crate::{
-    body::Body,
+    body::{Body, Cause},
     call::Call,
     headers::{GRPC_PUSHBACK, grpc_status},
     proto::UpstreamProtocol,
@@ -59,7 +59,10 @@ impl Attempts<'_> {
         let mut last: Option<String> = None;
         loop {
             let begun = Instant::now();
-            let picked = cluster.pick(&self.tried, &mut self.call.local.chance.borrow_mut(), begun);
+            let picked = {
+                let chance = &mut self.call.local.chance.borrow_mut();
+                cluster.pick(&self.tried, self.call.deadline, chance, begun)
+            };
             let ticket = picked.map_err(|error| match &last {
                 // What the caller sees is why it failed, not only that there is nobody left.
                 Some(last) => Error::new(error.code, format!("{last}; then {}", error.message)),
@@ -115,25 +118,25 @@ impl Attempts<'_> {
         };
         let event = match &answer {
             Ok((response, _)) => self.verdict(response, patience.bound),
-            Err(Failure::Connect(_) | Failure::Full(_)) => Some(Event::ConnectFailed),
+            Err(Failure::Connect(_)) => Some(Event::ConnectFailed),
+            Err(Failure::Full(_)) => Some(Event::Full),
             Err(Failure::TimedOut(_)) => Some(Event::TimedOut(patience.bound)),
-            Err(Failure::Lost(lost)) if lost.refused => Some(Event::Refused),
-            Err(Failure::Lost(_)) => Some(Event::Reset),
+            Err(Failure::Lost(lost)) => Some(lost.cause.into()),
         };
         Outcome { event, answer }
     }
 
     async fn ask(&self, ticket: &Ticket, patience: Patience) -> Result<(Response<Body>, Kept), Failure> {
         let pool = self.call.local.pool(&ticket.endpoint);
-        let (head, body) = (|| self.head.of_attempt(patience), || self.source.reader());
+        let message = Message { head: &self.head, source: &self.source, patience };
         let over_http2 = match self.call.route.cluster.protocol {
             UpstreamProtocol::Http2 => true,
             UpstreamProtocol::Http1 => false,
             UpstreamProtocol::Unspecified => self.call.grpc,
         };
         let (response, kept) = match over_http2 {
-            true => pool.send_http2(head, body).await?,
-            false => Box::pin(pool.send_http1(head, body)).await?,
+            true => pool.send_http2(&message).await?,
+            false => Box::pin(pool.send_http1(&message)).await?,
         };
         // Once a part of the answer has been passed on there is no way back. Until then, an answer that has nothing but a
         // status to say may be exchanged for a better one.
@@ -193,6 +196,12 @@ impl Attempts<'_> {
         };
         let name = &self.call.route.cluster.name;
         let said = format!("'{name}' did not answer: {}: {failure}{attempts}", ticket.endpoint.address);
-        Error::new(Code::Unavailable, said)
+        match failure {
+            Failure::Lost(lost) if lost.cause == Cause::Ours => {
+                Error::new(Code::Cancelled, format!("the request has broken off: {lost}"))
+            }
+            Failure::Full(_) => Error { transient: true, ..Error::new(Code::ResourceExhausted, said) },
+            _ => Error::new(Code::Unavailable, said),
+        }
     }
 }

@@ -12,7 +12,7 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 use infermesh_policy::deadline::{self, Patience};
-use infermesh_wire::Error;
+use infermesh_wire::{Code, Error};
 
 pub struct Head {
     head: Box<Request<()>>,
@@ -25,6 +25,12 @@ impl Head {
     /// Fails with INVALID_ARGUMENT for a head that cannot be sent on.
     pub fn new(call: &Call<'_>, mut head: Box<Parts>) -> Result<Self, Error> {
         let wrong = |what: &str| Error::invalid(format!("the request's {what} cannot be sent on"));
+        if head.method == Method::CONNECT {
+            return Err(Error::new(
+                Code::Unimplemented,
+                "CONNECT asks for a tunnel, and this proxy has none",
+            ));
+        }
         if head.version < Version::HTTP_2 {
             leave_http1(&mut head.headers);
         }

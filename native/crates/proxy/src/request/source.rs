@@ -3,7 +3,7 @@
 //! Attempts read it one after the other, or, once it has been received whole, beside each other. What has been received
 //! is kept for the next attempt until there is none any more (`forget`), or until it does not fit (`share`).
 
-use crate::body::{Body, Lost, Piece};
+use crate::body::{Body, Lost, Piece, linger};
 use bytes::Bytes;
 use http::HeaderMap;
 use infermesh_policy::replay::Share;
@@ -121,6 +121,14 @@ impl Kept {
         self.gone = at;
         if self.pieces.is_empty() {
             self.share.release();
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if !self.ended {
+            linger(std::mem::take(&mut self.body));
         }
     }
 }

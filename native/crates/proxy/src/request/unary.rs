@@ -39,7 +39,7 @@ pub async fn ask(
     headers: HeaderMap,
     message: Pieces,
 ) -> Result<Reply, Error> {
-    let call = Call { grpc: true, route: call.route.clone(), ..*call };
+    let call = Call { grpc: true, route: call.route.clone(), turn: call.turn.clone(), ..*call };
     let mut watch = Box::new(Watch::aside(call.door, &call.route));
     let head = Box::new(head(&call, path, headers));
     let body = Body::Own(message.into_iter().collect());
@@ -60,6 +60,9 @@ pub async fn ask(
             }
             Piece::Trailers(last) => trailers = last,
         }
+    }
+    if let Some(turn) = &call.turn {
+        turn.hears(&mut trailers);
     }
     match grpc_status(&head.headers).map(|status| (status, &head.headers)) {
         Some(found) => Some(found),

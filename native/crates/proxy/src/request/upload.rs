@@ -1,7 +1,7 @@
 //! Sends one attempt's request body over HTTP/2, as fast as its reader takes it.
 
 use super::source::Reader;
-use crate::body::{Lost, Piece};
+use crate::body::{Cause, Lost, Piece};
 use bytes::Bytes;
 use h2::SendStream;
 use std::task::{Context, Poll, ready};
@@ -39,8 +39,9 @@ impl Upload {
                     return Poll::Ready(self.stream.send_trailers(trailers).map_err(Lost::from));
                 }
                 Some(Err(lost)) => {
+                    // It is the caller who is gone.
                     self.stream.send_reset(h2::Reason::CANCEL);
-                    return Poll::Ready(Err(lost));
+                    return Poll::Ready(Err(Lost { cause: Cause::Ours, ..lost }));
                 }
                 None => return Poll::Ready(self.stream.send_data(Bytes::new(), true).map_err(Lost::from)),
             }

@@ -2,27 +2,20 @@
 
 use super::{
     address::Address,
-    connect::Secure,
     endpoint::{Endpoint, Ticket},
-    http2::Habits,
-    pool,
+    settings::Settings,
 };
-use crate::{plan::duration_or, proto};
+use crate::proto;
 use infermesh_policy::{
-    Chance,
-    balancer::{
-        p2c::{Standing, pick},
-        peak_ewma::{self, Load},
-    },
-    breaker::{self, Breaker},
+    Chance, Deadline,
+    balancer::p2c::{Standing, pick},
 };
-use infermesh_transport::tls::{Allowed, Identity, Upstream};
+use infermesh_transport::tls::Identity;
 use infermesh_wire::{Code, Error};
-use rustls::pki_types::ServerName;
 use std::{
     collections::HashSet,
     sync::{Arc, PoisonError, RwLock},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 /// Names of endpoints in one message.
@@ -35,13 +28,6 @@ pub struct Cluster {
     pub protocol: proto::UpstreamProtocol,
     settings: Settings,
     endpoints: RwLock<Arc<[Arc<Endpoint>]>>,
-}
-
-struct Settings {
-    pool: pool::Settings,
-    tls: Option<Arc<Secure>>,
-    latency: peak_ewma::Settings,
-    breaker: Option<breaker::Settings>,
 }
 
 impl Cluster {
@@ -83,7 +69,7 @@ impl Cluster {
             .filter(|address| seen.insert(address.clone()))
             .map(|address| match known.iter().find(|endpoint| endpoint.address == address) {
                 Some(endpoint) => endpoint.clone(),
-                None => Arc::new(self.settings.endpoint(address, now)),
+                None => Arc::new(Endpoint::new(address, &self.settings, now)),
             })
             .collect();
     }
@@ -94,7 +80,13 @@ impl Cluster {
 
     /// Begins an attempt at the better of two endpoints that may be asked, rather at one that has not been `tried`. Fails with
     /// UNAVAILABLE and what is known of each.
-    pub fn pick(&self, tried: &[u64], chance: &mut Chance, now: Instant) -> Result<Ticket, Error> {
+    pub fn pick(
+        &self,
+        tried: &[u64],
+        deadline: Deadline,
+        chance: &mut Chance,
+        now: Instant,
+    ) -> Result<Ticket, Error> {
         let endpoints = self.endpoints();
         let standing = |index: usize| match &endpoints[index] {
             endpoint if !endpoint.is_available(now) => Standing::Unavailable,
@@ -105,7 +97,7 @@ impl Cluster {
         // A probe that another thread was faster to send makes an endpoint unavailable between two looks.
         for _ in 0..endpoints.len() {
             let Some(index) = pick(endpoints.len(), chance, standing, cost) else { break };
-            if let Some(ticket) = Ticket::begin(&endpoints[index], now) {
+            if let Some(ticket) = Ticket::begin(&endpoints[index], deadline, now) {
                 return Ok(ticket);
             }
         }
@@ -126,41 +118,6 @@ impl Cluster {
     }
 }
 
-impl Settings {
-    fn new(given: &proto::Cluster, identity: Option<&Arc<Identity>>) -> Result<Self, String> {
-        let tls = given.tls.as_ref().map(|given| tls(given, identity)).transpose()?;
-        let balance = given.balance.unwrap_or_default();
-        let default = peak_ewma::Settings::default();
-        let latency = peak_ewma::Settings {
-            decay: duration_or(balance.decay_ns, default.decay),
-            default_rtt: duration_or(balance.default_rtt_ns, default.default_rtt),
-            ..default
-        };
-        latency.check().map_err(|why| format!("balance.{why}"))?;
-        let breaker = given.breaker.as_ref().map(breaker_settings).transpose()?;
-        Ok(Self { pool: pool_settings(&given.pool.unwrap_or_default()), tls, latency, breaker })
-    }
-
-    fn endpoint(&self, address: Address, now: Instant) -> Endpoint {
-        let load = Load::new(now, self.latency.clone());
-        let breaker = self.breaker.clone().map(|settings| Breaker::new(now, settings));
-        Endpoint::new(address, self.pool, self.tls.clone(), load, breaker)
-    }
-}
-
-fn tls(given: &proto::UpstreamTls, identity: Option<&Arc<Identity>>) -> Result<Arc<Secure>, String> {
-    let identity = identity.ok_or("tls: it needs an identity, and the configuration has none")?;
-    let allowed = Allowed::parse(&given.identities).map_err(|why| format!("tls.identities: {why}"))?;
-    let name = match given.server_name.as_str() {
-        "" => None,
-        name => Some(
-            ServerName::try_from(name.to_owned())
-                .map_err(|_| format!("tls.server_name: '{name}' is neither a name of DNS nor an address"))?,
-        ),
-    };
-    Ok(Arc::new(Secure { upstream: Upstream::new(identity.clone(), allowed), name }))
-}
-
 /// The name that is looked up, or the first address.
 fn authority(given: &proto::Cluster) -> String {
     match &given.discovery {
@@ -170,32 +127,5 @@ fn authority(given: &proto::Cluster) -> String {
             first.cloned().unwrap_or_else(|| "localhost".to_owned())
         }
         None => String::new(),
-    }
-}
-
-fn breaker_settings(given: &proto::Breaker) -> Result<breaker::Settings, String> {
-    let default = breaker::Settings::default();
-    let settings = breaker::Settings {
-        backoff_base: duration_or(given.backoff_base_ns, default.backoff_base),
-        backoff_max: duration_or(given.backoff_max_ns, default.backoff_max),
-        ..default
-    };
-    settings.check().map_err(|why| format!("breaker.{why}"))?;
-    Ok(settings)
-}
-
-fn pool_settings(given: &proto::Pool) -> pool::Settings {
-    let count = |given: u32, default: usize| if given > 0 { given as usize } else { default };
-    pool::Settings {
-        connect_timeout: duration_or(given.connect_timeout_ns, Duration::from_secs(1)),
-        max_http2: count(given.max_connections, 4),
-        max_http1: count(given.max_connections, 256),
-        max_pending: count(given.max_pending, 1024),
-        habits: Habits {
-            keepalive: duration_or(given.keepalive_ns, Duration::from_secs(10)),
-            keepalive_timeout: duration_or(given.keepalive_timeout_ns, Duration::from_secs(5)),
-            idle: duration_or(given.idle_timeout_ns, Duration::from_secs(60)),
-            age: duration_or(given.max_age_ns, Duration::from_secs(300)),
-        },
     }
 }

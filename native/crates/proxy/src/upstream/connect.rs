@@ -31,16 +31,29 @@ pub struct Secure {
     pub name: Option<ServerName<'static>>,
 }
 
-/// Fails within `limit`, with what a person has to know. A unix socket is never encrypted: it does not leave the machine.
+/// How long all that it takes to connect may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    pub deadline: Instant,
+    /// For people.
+    pub whole: Duration,
+}
+
+impl Limit {
+    pub fn from_now(whole: Duration) -> Self {
+        Self { deadline: Instant::now() + whole, whole }
+    }
+}
+
+/// Fails within the limit, with what a person has to know. A unix socket is never encrypted: it does not leave the machine.
 pub async fn connect(
     address: &Address,
     secure: Option<&Secure>,
     protocol: &[u8],
-    limit: Duration,
+    Limit { deadline, whole }: Limit,
 ) -> Result<Socket, String> {
-    let deadline = Instant::now() + limit;
     let failed = |error: io::Error| format!("cannot connect to {address}: {error}");
-    let late = |_| format!("cannot connect to {address}: no answer within {limit:?}");
+    let late = |_| format!("cannot connect to {address}: no answer within {whole:?}");
     match address {
         Address::Unix(path) => {
             let stream = timeout_at(deadline, UnixStream::connect(path)).await.map_err(late)?;

@@ -1,11 +1,17 @@
 //! One endpoint of a cluster, as all threads see it: how it does, and whether it is to be asked.
 
-use super::{address::Address, connect::Secure, pool};
+use super::{
+    address::Address,
+    connect::Secure,
+    pool::{self, dial::Dial},
+    settings::Settings,
+};
 use crate::observe::metrics::Attempts;
 use infermesh_policy::{
-    Chance, Event, Outcome,
+    Chance, Deadline, Event, Outcome,
     balancer::peak_ewma::{Flight, Load},
     breaker::{Breaker, Permit, State as Circuit},
+    outcome::Bound,
 };
 use std::{
     rc::Rc,
@@ -35,27 +41,25 @@ pub struct State {
 }
 
 impl Endpoint {
-    pub fn new(
-        address: Address,
-        pool: pool::Settings,
-        tls: Option<Arc<Secure>>,
-        load: Load,
-        breaker: Option<Breaker>,
-    ) -> Self {
+    pub fn new(address: Address, settings: &Settings, now: Instant) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
+        let load = Load::new(now, settings.latency.clone());
+        let breaker = settings.breaker.clone().map(|settings| Breaker::new(now, settings));
         Self {
             id: NEXT.fetch_add(1, Relaxed),
             address,
             counts: Arc::default(),
-            pool,
-            tls,
+            pool: settings.pool.clone(),
+            tls: settings.tls.clone(),
             healthy: AtomicBool::new(true),
             state: Mutex::new(State { load, breaker, chance: Chance::default() }),
         }
     }
 
+    /// Connections to it, for one thread.
     pub fn pool(&self) -> Rc<pool::Pool> {
-        pool::Pool::new(self.address.clone(), self.pool, self.tls.clone(), self.counts.clone())
+        let (tls, counts) = (self.tls.clone(), self.counts.clone());
+        pool::Pool::new(Dial::new(self.address.clone(), tls, self.pool.clone(), counts))
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
@@ -98,12 +102,14 @@ impl Endpoint {
 pub struct Ticket {
     pub endpoint: Arc<Endpoint>,
     begun: Instant,
+    /// When whoever wants it gives it up.
+    deadline: Deadline,
     flight: Option<(Flight, Option<Permit>)>,
 }
 
 impl Ticket {
     /// `None` if it has been found to be unavailable meanwhile.
-    pub fn begin(endpoint: &Arc<Endpoint>, now: Instant) -> Option<Self> {
+    pub fn begin(endpoint: &Arc<Endpoint>, deadline: Deadline, now: Instant) -> Option<Self> {
         let mut state = endpoint.lock();
         let permit = match &mut state.breaker {
             Some(breaker) => Some(breaker.admit(now)?),
@@ -111,7 +117,8 @@ impl Ticket {
         };
         let flight = state.load.start(now);
         drop(state);
-        Some(Self { endpoint: endpoint.clone(), begun: now, flight: Some((flight, permit)) })
+        let flight = Some((flight, permit));
+        Some(Self { endpoint: endpoint.clone(), begun: now, deadline, flight })
     }
 
     /// The answer begins.
@@ -139,8 +146,12 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if self.flight.is_some() {
-            self.settle(Event::GivenUp, Instant::now());
+        if self.flight.is_none() {
+            return;
         }
+        let now = Instant::now();
+        // Whoever waits for the whole request lets its attempts go when its time is up: that is no change of mind.
+        let is_late = self.deadline.has_passed(now);
+        self.settle(if is_late { Event::TimedOut(Bound::Request) } else { Event::GivenUp }, now);
     }
 }

@@ -1,24 +1,37 @@
-//! HTTP/1.1 connections to an endpoint: one request at a time each, kept for the next.
+//! One HTTP/1.1 connection to an endpoint: one request at a time, kept for the next.
 
-use super::{Failure, connect::Io};
+use super::{
+    Failure,
+    connect::Io,
+    http2::{Habits, beats},
+};
 use crate::{
-    body::{Body, Lost},
+    body::{Body, Cause, Lost},
     headers,
     request::source::Reader,
 };
 use bytes::Bytes;
 use http::{
     HeaderValue, Request, Response, Uri, Version,
-    header::{COOKIE, HOST},
+    header::{CONTENT_LENGTH, COOKIE, HOST},
 };
 use http_body::Frame;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
-use std::{
-    pin::Pin,
-    task::{Context, Poll, ready},
+use hyper::client::conn::{
+    TrySendError,
+    http1::{SendRequest, handshake},
 };
-use tokio::task::spawn_local;
+use hyper_util::rt::TokioIo;
+use infermesh_policy::age::{Age, Stage};
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::{task::spawn_local, time::Instant};
 
 /// A request's body, as hyper reads it.
 pub struct Outgoing {
@@ -68,44 +81,130 @@ impl http_body::Body for Outgoing {
     }
 }
 
-pub type Connection = SendRequest<Outgoing>;
-
-/// Agrees on nothing: HTTP/1.1 begins with the first request.
-pub async fn open(io: impl Io) -> Result<Connection, String> {
-    let (sender, connection) =
-        handshake(TokioIo::new(io)).await.map_err(|error| format!("HTTP/1.1 cannot be spoken: {error}"))?;
-    spawn_local(async move { drop(connection.await) });
-    Ok(sender)
+/// A connection that has no request, or that which it is sent.
+pub struct Connection {
+    sender: SendRequest<Outgoing>,
+    state: Rc<State>,
 }
 
-/// Sends a request and waits for the head of its answer. `Err(None)`: the connection was gone, and nothing was sent. When the
-/// answer has been read, `give_back` gets the connection.
-pub async fn send(
-    mut connection: Connection,
-    head: Request<()>,
-    body: Outgoing,
-    give_back: impl FnOnce(Connection) + 'static,
-) -> Result<Response<Body>, Option<Failure>> {
-    if connection.ready().await.is_err() {
-        return Err(None);
+/// What it and its task know.
+struct State {
+    /// Since when there has been no request; `None` while there is one.
+    idle_since: Cell<Option<Instant>>,
+    age: Age,
+}
+
+/// Why there is no answer to a request.
+pub enum Unsent {
+    /// The connection had ended before.
+    Certainly,
+    /// It ended without a word.
+    Perhaps(Failure),
+    No(Failure),
+}
+
+impl Connection {
+    /// Agrees on nothing: HTTP/1.1 begins with the first request. `place` is held until the connection has ended.
+    pub async fn open<T: Io>(
+        io: T,
+        habits: Habits,
+        age: Age,
+        place: impl Sized + 'static,
+    ) -> Result<Self, String> {
+        let (sender, connection) = handshake(TokioIo::new(io))
+            .await
+            .map_err(|error| format!("HTTP/1.1 cannot be spoken: {error}"))?;
+        let state = Rc::new(State { idle_since: Cell::new(None), age });
+        let known = state.clone();
+        spawn_local(async move {
+            run(connection, &known, habits).await;
+            drop(place);
+        });
+        Ok(Self { sender, state })
     }
-    let response = match connection.send_request(head.map(|()| body)).await {
-        Ok(response) => response,
-        Err(error) if error.is_canceled() => return Err(None),
-        Err(error) => return Err(Some(Failure::Lost(error.into()))),
-    };
-    spawn_local(async move {
-        if connection.ready().await.is_ok() {
-            give_back(connection);
+
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    pub fn idle_for(&self) -> Duration {
+        self.state.idle_since.get().map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Sends a request and waits for the head of its answer. When the answer has been read, `give_back` gets the connection.
+    pub async fn send(
+        mut self,
+        mut head: Request<()>,
+        body: Reader,
+        give_back: impl FnOnce(Self) + 'static,
+    ) -> Result<Response<Body>, Unsent> {
+        self.state.idle_since.set(None);
+        if self.sender.ready().await.is_err() {
+            return Err(Unsent::Certainly);
         }
-    });
-    let mut response = response.map(Body::Http1);
-    headers::leave_http1(response.headers_mut());
-    Ok(response)
+        let size = head.headers().get(CONTENT_LENGTH).and_then(|size| size.to_str().ok()?.parse().ok());
+        translate(&mut head);
+        let body = Outgoing::new(body, size);
+        let response = self.sender.try_send_request(head.map(|()| body)).await.map_err(unsent)?;
+        spawn_local(async move {
+            if self.sender.ready().await.is_ok() {
+                self.state.idle_since.set(Some(Instant::now()));
+                give_back(self);
+            }
+        });
+        let mut response = response.map(Body::Http1);
+        headers::leave_http1(response.headers_mut());
+        Ok(response)
+    }
+}
+
+fn unsent(mut error: TrySendError<Request<Outgoing>>) -> Unsent {
+    if error.take_message().is_some() {
+        return Unsent::Certainly;
+    }
+    let error = error.into_error();
+    let is_caller = error.is_user();
+    let is_wordless = error.is_incomplete_message() || is_broken(&error);
+    let mut lost = Lost::from(error);
+    if is_caller {
+        lost.cause = Cause::Ours;
+        return Unsent::No(Failure::Lost(lost));
+    }
+    match is_wordless {
+        true => Unsent::Perhaps(Failure::Lost(lost)),
+        false => Unsent::No(Failure::Lost(lost)),
+    }
+}
+
+/// Whether the socket said so, rather than what came from it.
+fn is_broken(error: &hyper::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<io::Error>())
+}
+
+/// Moves bytes until the connection is over.
+async fn run<T: Io>(
+    mut connection: hyper::client::conn::http1::Connection<TokioIo<T>, Outgoing>,
+    state: &State,
+    habits: Habits,
+) {
+    let mut beats = beats(habits, state.age);
+    poll_fn(|context| {
+        loop {
+            if Pin::new(&mut connection).poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+            ready!(beats.poll_tick(context));
+            let is_old = state.age.stage(Instant::now().into_std()) != Stage::Young;
+            if state.idle_since.get().is_some_and(|since| is_old || since.elapsed() >= habits.idle) {
+                return Poll::Ready(());
+            }
+        }
+    })
+    .await;
 }
 
 /// A request as HTTP/1.1 has it: a path, a Host, one Cookie line.
-pub fn translate(head: &mut Request<()>) {
+fn translate(head: &mut Request<()>) {
     *head.version_mut() = Version::HTTP_11;
     let uri = head.uri().clone();
     if let Some(authority) = uri.authority()

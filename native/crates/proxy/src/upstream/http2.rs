@@ -1,6 +1,11 @@
 //! One HTTP/2 connection to an endpoint: requests that share it, its signs of life, its end.
 
-use super::{Failure, connect::Io, heard::Heard};
+use super::{
+    Failure,
+    connect::{Io, Limit},
+    listening::Listening,
+    pulse::{Heard, Order, Pulse},
+};
 use crate::{
     body::{Body, Lost},
     observe::metrics::Counted,
@@ -12,18 +17,20 @@ use h2::{
     client::{Builder, SendRequest},
 };
 use http::{Request, Response};
+use infermesh_policy::age::{Age, Stage};
+use infermesh_transport::lazy::Lazy;
 use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
     pin::{Pin, pin},
     rc::Rc,
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 use tokio::{
     sync::Notify,
     task::{AbortHandle, spawn_local},
-    time::{Instant, interval, timeout},
+    time::{Instant, Interval, interval, timeout_at},
 };
 
 /// Unread bytes that an upstream may send ahead, for one answer and in all.
@@ -51,8 +58,15 @@ pub struct Habits {
     pub keepalive: Duration,
     pub keepalive_timeout: Duration,
     pub idle: Duration,
-    /// With its jitter.
-    pub age: Duration,
+}
+
+/// When a connection is looked at: often enough for all that is to be noticed.
+pub fn beats(habits: Habits, age: Age) -> Interval {
+    let now = Instant::now();
+    let left = age.next_stage(now.into_std()).map(|moment| moment.saturating_duration_since(now.into_std()));
+    let Habits { keepalive, keepalive_timeout, idle } = habits;
+    let shortest = left.into_iter().fold(keepalive.min(keepalive_timeout).min(idle), Duration::min);
+    interval((shortest / 2).max(SHORTEST_BEAT))
 }
 
 pub struct Connection {
@@ -106,11 +120,14 @@ impl Connection {
     pub async fn open(
         io: impl Io,
         habits: Habits,
-        limit: Duration,
+        age: Age,
+        Limit { deadline, whole }: Limit,
         news: Rc<Notify>,
         counted: Counted,
     ) -> Result<Rc<Self>, String> {
-        let (io, heard) = Heard::new(io);
+        let socket = Lazy::new(io);
+        let (io, heard) = Listening::new(socket.clone());
+        // Requests that are given up are not errors of the peer, whose answers cross the reset: no number of them ends it.
         let mut builder = Builder::new();
         builder
             .enable_push(false)
@@ -118,11 +135,24 @@ impl Connection {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_frame_size(MAX_FRAME)
             .max_header_list_size(MAX_HEADER_BYTES)
-            .max_send_buffer_size(SEND_BUFFER);
-        let (sender, connection) = match timeout(limit, builder.handshake(io)).await {
+            .max_send_buffer_size(SEND_BUFFER)
+            .initial_max_send_streams(0)
+            .max_local_error_reset_streams(None);
+        let agreed = timeout_at(deadline, async {
+            let (sender, mut connection) = builder.handshake(io).await?;
+            poll_fn(|context| {
+                let greeted = greeted(&sender, &mut connection, context);
+                // An error is the connection's next.
+                let _ = socket.poll_end_of_turn(context);
+                greeted
+            })
+            .await?;
+            Ok::<_, h2::Error>((sender, connection))
+        });
+        let (sender, connection) = match agreed.await {
             Ok(Ok(agreed)) => agreed,
             Ok(Err(error)) => return Err(format!("HTTP/2 cannot be agreed on: {error}")),
-            Err(_) => return Err(format!("HTTP/2 was not agreed on within {limit:?}")),
+            Err(_) => return Err(format!("HTTP/2 was not agreed on within {whole:?}")),
         };
         let this = Rc::new(Self {
             sender: RefCell::new(sender),
@@ -132,7 +162,7 @@ impl Connection {
             idle_since: Cell::new(Instant::now()),
             news,
         });
-        let running = run(this.clone(), connection, heard, habits);
+        let running = run(this.clone(), connection, socket, heard, habits, age);
         spawn_local(async move {
             running.await;
             drop(counted);
@@ -160,7 +190,8 @@ impl Connection {
         Use(self.clone())
     }
 
-    fn close(&self) {
+    /// Takes no more requests, and ends when those under way have ended.
+    pub fn close(&self) {
         self.closed.set(true);
         self.news.notify_waiters();
     }
@@ -211,19 +242,34 @@ impl Use {
     }
 }
 
+/// Waits for what the peer says of itself: how many requests it takes, of which none are sent before; and that it is somebody
+/// who speaks HTTP/2, and lives.
+fn greeted<T: Io>(
+    sender: &SendRequest<Bytes>,
+    connection: &mut h2::client::Connection<T, Bytes>,
+    context: &mut Context<'_>,
+) -> Poll<Result<(), h2::Error>> {
+    match Pin::new(connection).poll(context)? {
+        Poll::Ready(()) => Poll::Ready(Err(h2::Reason::HTTP_1_1_REQUIRED.into())),
+        Poll::Pending if sender.current_max_send_streams() > 0 => Poll::Ready(Ok(())),
+        Poll::Pending => Poll::Pending,
+    }
+}
+
 /// Moves bytes until the connection is over.
 async fn run<T: Io>(
     this: Rc<Connection>,
-    mut connection: h2::client::Connection<Heard<T>, Bytes>,
-    heard: Rc<Cell<Instant>>,
+    mut connection: h2::client::Connection<Listening<Lazy<T>>, Bytes>,
+    socket: Lazy<T>,
+    heard: Rc<Cell<Heard>>,
     habits: Habits,
+    age: Age,
 ) {
     let mut pings = connection.ping_pong();
-    let mut asked = None;
-    let opened = Instant::now();
-    let beat = habits.keepalive.min(habits.keepalive_timeout).min(habits.idle).min(habits.age) / 2;
-    let mut beats = interval(beat.max(SHORTEST_BEAT));
-    poll_fn(|context| {
+    let mut pulse = Pulse::new(habits.keepalive, habits.keepalive_timeout);
+    let mut busy_since = None;
+    let mut beats = beats(habits, age);
+    let mut turn = |context: &mut Context<'_>| {
         loop {
             if Pin::new(&mut connection).poll(context).is_ready() {
                 return Poll::Ready(());
@@ -232,29 +278,32 @@ async fn run<T: Io>(
                 return Poll::Pending;
             }
             let (now, idle) = (Instant::now(), this.active.get() == 0);
-            if now >= opened + habits.age || idle && now >= this.idle_since.get() + habits.idle {
+            let is_old = age.stage(now.into_std()) != Stage::Young;
+            if is_old || idle && now >= this.idle_since.get() + habits.idle {
                 this.close();
             }
             if this.closed.get() && idle {
                 return Poll::Ready(());
             }
-            let silent = !idle && heard.get() + habits.keepalive <= now;
-            match asked {
-                Some(since) if heard.get() < since => {
-                    if now >= since + habits.keepalive_timeout {
-                        return Poll::Ready(());
-                    }
-                }
-                _ if silent => {
-                    asked = Some(now);
+            busy_since = if idle { None } else { busy_since.or(Some(now)) };
+            match pulse.next(now, heard.get(), busy_since) {
+                Order::Wait => {}
+                Order::GiveUp => return Poll::Ready(()),
+                Order::Ask => {
                     if let Some(pings) = &mut pings {
+                        // The answer to the one before makes way for the next.
                         let _ = pings.poll_pong(context);
                         let _ = pings.send_ping(Ping::opaque());
                     }
                 }
-                _ => asked = None,
             }
         }
+    };
+    poll_fn(|context| {
+        let turn = turn(context);
+        // An error is the connection's next.
+        let _ = socket.poll_end_of_turn(context);
+        turn
     })
     .await;
     this.close();

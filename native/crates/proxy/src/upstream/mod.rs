@@ -1,16 +1,18 @@
 //! Towards those who do the work: which of them, over which connection.
 //!
-//! A `cluster` is a set of `endpoint`s that do the same, and picks one; each network thread has a `pool` of connections
-//! to each, made by `connect` and spoken on by `http1` or `http2`.
+//! A `cluster` is a set of `endpoint`s that do the same, treated as its `settings` say, and picks one; each network thread has
+//! a `pool` of connections to each, made by `connect` and spoken on by `http1` or `http2`; a `pulse` tells whether one lives.
 
 pub mod address;
 pub mod cluster;
 pub mod connect;
 pub mod endpoint;
-mod heard;
 mod http1;
 mod http2;
+mod listening;
 pub mod pool;
+mod pulse;
+pub mod settings;
 
 use crate::body::Lost;
 use std::fmt;
@@ -20,7 +22,7 @@ use std::fmt;
 pub enum Failure {
     /// No connection could be made; nothing was sent.
     Connect(String),
-    /// The pool has no room for another request; nothing was sent.
+    /// There is no room for another request; nothing was sent.
     Full(String),
     /// The connection or the stream ended.
     Lost(Lost),

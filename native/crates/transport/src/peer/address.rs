@@ -22,6 +22,14 @@ impl Peer {
     pub fn unix(socket: &Path) -> Self {
         Self { name: format!("unix:{}", socket.display()), is_near: true, identity: None }
     }
+
+    /// Where it is: as `name`, without a port, which is another one for each connection.
+    pub fn host(&self) -> &str {
+        match self.name.rsplit_once(':') {
+            Some((host, _)) if !self.name.starts_with("unix:") => host,
+            _ => &self.name,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -35,6 +43,16 @@ mod tests {
             assert!(Peer::tcp(address.parse().unwrap()).is_near, "{address}");
         }
         assert!(Peer::unix(Path::new("/run/infermesh.sock")).is_near);
+    }
+
+    #[test]
+    fn a_host_is_the_same_for_all_its_connections() {
+        for (address, host) in
+            [("10.0.0.7:1", "10.0.0.7"), ("10.0.0.7:2", "10.0.0.7"), ("[fd00::1]:1", "[fd00::1]")]
+        {
+            assert_eq!(Peer::tcp(address.parse().unwrap()).host(), host);
+        }
+        assert_eq!(Peer::unix(Path::new("/run/a:1")).host(), "unix:/run/a:1");
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub enum Fate {
     /// An answer that says that the caller has to act.
     Rejected,
     ConnectFailed,
+    /// There was no room for it on the connections.
+    Full,
     Refused,
     Reset,
     Timeout,
@@ -22,12 +24,13 @@ pub enum Fate {
 }
 
 impl Fate {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Success,
         Self::Failure,
         Self::Overload,
         Self::Rejected,
         Self::ConnectFailed,
+        Self::Full,
         Self::Refused,
         Self::Reset,
         Self::Timeout,
@@ -42,6 +45,7 @@ impl Fate {
             Self::Overload => "overload",
             Self::Rejected => "rejected",
             Self::ConnectFailed => "connect_failed",
+            Self::Full => "full",
             Self::Refused => "refused",
             Self::Reset => "reset",
             Self::Timeout => "timeout",
@@ -59,6 +63,7 @@ impl From<Event> for Fate {
     fn from(event: Event) -> Self {
         match event {
             Event::ConnectFailed => Self::ConnectFailed,
+            Event::Full => Self::Full,
             Event::Refused => Self::Refused,
             Event::Reset => Self::Reset,
             Event::TimedOut(_) => Self::Timeout,

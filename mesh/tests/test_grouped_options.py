@@ -5,7 +5,7 @@ from typing import Annotated
 
 import pytest
 import typer
-from infermesh_perf.command.grouped import grouped
+from infermesh.grouped import grouped
 from typer.testing import CliRunner
 
 

@@ -1,5 +1,6 @@
-//! A socket that remembers when its peer was last heard.
+//! A socket that remembers what has been heard from its peer.
 
+use super::pulse::Heard;
 use std::{
     cell::Cell,
     io,
@@ -12,33 +13,35 @@ use tokio::{
     time::Instant,
 };
 
-pub struct Heard<T> {
+pub struct Listening<T> {
     io: T,
-    last: Rc<Cell<Instant>>,
+    heard: Rc<Cell<Heard>>,
 }
 
-impl<T> Heard<T> {
-    pub fn new(io: T) -> (Self, Rc<Cell<Instant>>) {
-        let last = Rc::new(Cell::new(Instant::now()));
-        (Self { io, last: last.clone() }, last)
+impl<T> Listening<T> {
+    pub fn new(io: T) -> (Self, Rc<Cell<Heard>>) {
+        let heard = Rc::new(Cell::new(Heard { last: Instant::now(), bytes: 0 }));
+        (Self { io, heard: heard.clone() }, heard)
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Heard<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for Listening<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = out.filled().len();
         let read = Pin::new(&mut self.io).poll_read(context, out);
         if read.is_ready() {
-            self.last.set(Instant::now());
+            let bytes = self.heard.get().bytes + (out.filled().len() - before) as u64;
+            self.heard.set(Heard { last: Instant::now(), bytes });
         }
         read
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Heard<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Listening<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

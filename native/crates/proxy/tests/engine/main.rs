@@ -1,0 +1,20 @@
+//! The engine between real sockets: what passes, what comes back, what is tried again, what it costs.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/h1.rs"]
+mod h1;
+#[path = "../support/h2_client.rs"]
+mod h2_client;
+#[path = "../support/h2_upstream.rs"]
+mod h2_upstream;
+#[path = "../support/running.rs"]
+mod running;
+
+mod connections;
+mod drain;
+mod http1;
+mod retries;
+mod streams;
+mod unary;
+mod wrong;

@@ -1,0 +1,142 @@
+"""Sets a sidecar up: everything that can fail does so before an address is bound, if it can be known then."""
+
+import logging
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import infermesh_native
+from infermesh.errors import ConfigurationError, InfermeshError
+from infermesh.logs import ecs
+from infermesh.shutdown import Shutdown
+
+from infermesh_sidecar.process.app import wait_for_answer
+from infermesh_sidecar.process.launch import Launch, Traces
+from infermesh_sidecar.process.native import Proxy
+from infermesh_sidecar.process.worker import Worker
+
+_log = logging.getLogger("infermesh.sidecar")
+
+#: Between two looks at whether somebody asked for the end at the admin endpoint.
+_LOOK_SECONDS = 0.25
+
+#: How long the end of the process waits for a collector.
+_FLUSH_SECONDS = 5.0
+
+
+def create(launch: Launch) -> Proxy:
+    """The data plane, which has opened nothing yet. Raises ConfigurationError for what it cannot do."""
+    try:
+        # Not all that is called of it is in its stubs yet.
+        made: Any = infermesh_native.Proxy(launch.config, version=launch.version)
+    except ValueError as error:
+        raise ConfigurationError(f"{launch.source}: {error}") from error
+    except RuntimeError as error:
+        raise InfermeshError(str(error)) from error
+    proxy: Proxy = made
+    proxy.set_access_log(launch.log_requests)
+    return proxy
+
+
+def begin(proxy: Proxy, launch: Launch, shutdown: Shutdown, stack: ExitStack) -> None:
+    """Start what goes on beside the data plane, and listen. ``stack`` ends it all.
+
+    Raises ConfigurationError and InfermeshError that name what is wrong.
+    """
+    for warning in launch.warnings:
+        _log.warning("%s", warning, extra=ecs("sidecar-warning"))
+    if launch.functions:
+        _call_functions(proxy, launch, stack)
+    if launch.captures is not None:
+        _write_captures(proxy, launch, stack)
+    if launch.traces is not None:
+        _send_traces(proxy, launch.traces, launch.resource, stack)
+    _listen(proxy, launch)
+    if launch.admin is not None:
+        stack.enter_context(Worker("admin-requests", lambda: _heed(proxy, shutdown), _LOOK_SECONDS))
+    if launch.endpoint_files:
+        _follow_files(proxy, launch, stack)
+
+
+def wait_for_apps(proxy: Proxy, launch: Launch, shutdown: Shutdown) -> None:
+    """Become ready as soon as the apps answer that are to be waited for, unless the end comes first.
+
+    Raises InfermeshError if one does not answer in its time.
+    """
+    for app in launch.apps:
+        extra = ecs("app-awaited", service__target__address=app.address)
+        _log.info("Waiting for the app at %s", app.address, extra=extra)
+        problem = wait_for_answer(app, lambda seconds: bool(shutdown.wait(seconds)))
+        if problem is not None:
+            raise InfermeshError(
+                f"the app at {app.address} did not answer within {app.timeout:g} s: {problem}",
+                hint="wait_for_app.timeout gives it longer",
+            )
+    if not shutdown.requested:
+        proxy.set_ready(True)
+        _log.info("Ready", extra=ecs("sidecar-ready"))
+
+
+# What is only needed by some is only imported by them: a sidecar is small.
+
+
+def _call_functions(proxy: Proxy, launch: Launch, stack: ExitStack) -> None:
+    from infermesh_sidecar.process.hooks import THREADS, Hooks, load_functions
+
+    hooks = Hooks(proxy, load_functions(launch.functions, launch.folder))
+    for index in range(THREADS):
+        stack.enter_context(Worker(f"transform-{index}", hooks.step))
+
+
+def _write_captures(proxy: Proxy, launch: Launch, stack: ExitStack) -> None:
+    from infermesh_sidecar.process.captures import CaptureFiles
+
+    assert launch.captures is not None
+    captures = CaptureFiles(proxy, launch.captures)
+    stack.callback(captures.close)
+    stack.enter_context(Worker("captures", captures.step))
+
+
+def _send_traces(proxy: Proxy, traces: Traces, resource: Mapping[str, str], stack: ExitStack) -> None:
+    from infermesh.otlp.destination import Destination
+    from infermesh.telemetry.export import export
+
+    proxy.start_traces(traces.sample_rate, list(resource.items()), traces.queue, traces.batch, traces.delay)
+    stack.callback(export(proxy, Destination.of(os.environ, traces.url)).stop, _FLUSH_SECONDS)
+
+
+def _follow_files(proxy: Proxy, launch: Launch, stack: ExitStack) -> None:
+    from infermesh_sidecar.process.discovery import LOOK_SECONDS, Discovery
+
+    discovery = Discovery(proxy, launch.endpoint_files)
+    stack.enter_context(Worker("endpoint-files", discovery.look, LOOK_SECONDS))
+
+
+def _listen(proxy: Proxy, launch: Launch) -> None:
+    try:
+        for name, address in proxy.listen().items():
+            _log.info("Listening for %s on %s", name, address, extra=_listening(name, address))
+        if launch.admin is not None:
+            host, _, port = launch.admin.rpartition(":")
+            bound_host, bound_port = proxy.listen_admin(host.strip("[]"), int(port))
+            address = f"[{bound_host}]:{bound_port}" if ":" in bound_host else f"{bound_host}:{bound_port}"
+            _log.info("Listening for admin on %s", address, extra=_listening("admin", address))
+    except OSError as error:
+        raise InfermeshError(str(error), hint="port 0 picks a free one, admin: false does without") from error
+
+
+def _listening(name: str, address: str) -> dict[str, object]:
+    host, _, port = address.rpartition(":")
+    is_port = port.isdecimal()
+    return ecs(
+        "sidecar-listening",
+        observer__ingress__interface__name=name,
+        server__address=host.strip("[]") if is_port else address,
+        server__port=int(port) if is_port else None,
+    )
+
+
+def _heed(proxy: Proxy, shutdown: Shutdown) -> None:
+    if proxy.drain_requested():
+        shutdown.request("somebody asked for the end at the admin endpoint")
