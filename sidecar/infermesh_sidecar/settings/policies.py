@@ -51,7 +51,7 @@ class Retry(Section):
     backoff_max: Duration = Field(default=timedelta(milliseconds=250), description="The longest pause.")
     budget_ratio: Share = Field(default=0.2, description="Retries as a share of requests.")
     budget_reserve: float = Field(
-        default=10, gt=0, description="Retries per second that are in order however few requests there are."
+        default=10.0, gt=0, description="Retries per second that are in order however few requests there are."
     )
 
 

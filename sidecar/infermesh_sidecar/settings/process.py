@@ -73,6 +73,11 @@ class Capture(CaptureRule):
     """Copies of requests and answers, in files. Everything is captured that does not say otherwise."""
 
     directory: Name = Field(description="the folder that the files are written to.")
+    max_file: Size = Field(default=64 << 20, description="A file is complete at this size...")
+    max_file_age: Duration = Field(default=timedelta(minutes=5), description="...or at this age.")
+    max_total: Size = Field(
+        default=1 << 30, description="What all files may take; the oldest are deleted beyond it."
+    )
 
 
 class AppExit(Section):

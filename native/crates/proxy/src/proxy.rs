@@ -8,6 +8,7 @@ use crate::{
     proto,
     shared::Shared,
     transcode::signatures::Signatures,
+    upstream::discover,
 };
 use infermesh_policy::replay;
 use infermesh_telemetry::{Log, Traces, log::Throttle};
@@ -106,10 +107,29 @@ impl Proxy {
             .enable_all()
             .build()
             .map_err(|error| Error::internal(format!("cannot start the listener's thread: {error}")))?;
+        for cluster in &shared.plan.clusters {
+            if let Some(name) = cluster.discovered.clone() {
+                let (log, connections) = (shared.log.clone(), shared.connections.clone());
+                control.spawn(discover::follow(cluster.clone(), name, log, connections));
+            }
+        }
         if let Some(identity) = &shared.identity {
             control.spawn(identity.clone().follow(shared.log.clone(), shared.connections.clone()));
         }
         Ok(Self { shared, threads, admin: Mutex::default(), control })
+    }
+
+    /// Replaces the endpoints of a cluster; those that stay keep what is known of them. Fails with what is wrong.
+    pub fn set_endpoints(&self, cluster: &str, endpoints: &[String]) -> Result<(), String> {
+        let clusters = &self.shared.plan.clusters;
+        let found = clusters.iter().find(|known| known.name == cluster);
+        let found = found.ok_or_else(|| {
+            let known: Vec<_> = clusters.iter().map(|known| &known.name[..]).collect();
+            format!("there is no cluster called '{cluster}'; there are: {}", known.join(", "))
+        })?;
+        let addresses = endpoints.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+        found.set(addresses, Instant::now());
+        Ok(())
     }
 
     /// Binds all listeners and serves. Returns their names and the bound addresses. Fails with the listener's address.

@@ -2,10 +2,11 @@
 
 use super::{
     address::Address,
+    discover::Name,
     endpoint::{Endpoint, Ticket},
     settings::Settings,
 };
-use crate::proto;
+use crate::{plan::duration_or, proto};
 use infermesh_policy::{
     Chance, Deadline,
     balancer::p2c::{Standing, pick},
@@ -15,8 +16,11 @@ use infermesh_wire::{Code, Error};
 use std::{
     collections::HashSet,
     sync::{Arc, PoisonError, RwLock},
-    time::Instant,
+    time::{Duration, Instant},
 };
+
+/// Between two lookups of a name.
+const LOOKUP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Names of endpoints in one message.
 const SHOWN: usize = 8;
@@ -26,6 +30,8 @@ pub struct Cluster {
     /// What requests that are made here call it.
     pub authority: String,
     pub protocol: proto::UpstreamProtocol,
+    /// Under which its endpoints are looked up, if they are.
+    pub discovered: Option<Name>,
     settings: Settings,
     endpoints: RwLock<Arc<[Arc<Endpoint>]>>,
 }
@@ -52,6 +58,7 @@ impl Cluster {
             name: given.name.clone(),
             authority: authority(given),
             protocol: given.protocol(),
+            discovered: discovered(given)?,
             settings,
             endpoints: RwLock::new(Arc::new([])),
         };
@@ -72,6 +79,11 @@ impl Cluster {
                 None => Arc::new(Endpoint::new(address, &self.settings, now)),
             })
             .collect();
+    }
+
+    /// Of its endpoints.
+    pub fn ids(&self) -> Vec<u64> {
+        self.endpoints().iter().map(|endpoint| endpoint.id).collect()
     }
 
     pub fn endpoints(&self) -> Arc<[Arc<Endpoint>]> {
@@ -116,6 +128,19 @@ impl Cluster {
         };
         Error::new(Code::Unavailable, said)
     }
+}
+
+/// Fails with the field that is wrong.
+fn discovered(given: &proto::Cluster) -> Result<Option<Name>, String> {
+    let Some(proto::cluster::Discovery::Dns(dns)) = &given.discovery else { return Ok(None) };
+    if dns.host.is_empty() {
+        return Err("dns.host: it is empty; expected a name to look up".into());
+    }
+    let port = u16::try_from(dns.port).ok().filter(|port| *port > 0);
+    let port =
+        port.ok_or_else(|| format!("dns.port: found {}, expected a number from 1 to 65535", dns.port))?;
+    let interval = duration_or(dns.interval_ns, LOOKUP_INTERVAL);
+    Ok(Some(Name { host: dns.host.clone(), port, interval }))
 }
 
 /// The name that is looked up, or the first address.

@@ -6,6 +6,7 @@
 pub mod address;
 pub mod cluster;
 pub mod connect;
+pub mod discover;
 pub mod endpoint;
 mod http1;
 mod http2;

@@ -9,7 +9,7 @@ use crate::{
 use bytes::Bytes;
 use http::{Request, Response};
 use infermesh_proxy::proto::{self, UpstreamProtocol};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn speaking(protocol: UpstreamProtocol, endpoint: &str) -> proto::ProxyConfig {
     let mut config = forward(&[endpoint]);
@@ -321,5 +321,136 @@ fn where_there_are_chunks_no_length_is_passed_on() {
         assert_eq!(wire.read().await.unwrap().text(), "ok");
         assert!(wire.has_ended().await);
         assert_eq!(seen.all(), [("POST / HTTP/1.1".to_owned(), None)]);
+    });
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+async fn ask(wire: &mut Wire, method: &str) -> Message {
+    wire.write(format!("{method} / HTTP/1.1\r\nhost: shop\r\ncontent-length: 1\r\n\r\nx")).await;
+    wire.read().await.unwrap()
+}
+
+/// As apps do whose time for an idle connection is short. The end is there before the next request is sent.
+#[test]
+fn an_app_may_end_each_connection_without_a_word() {
+    run(async {
+        let app = App::start(|mut wire, _| async move {
+            wire.read().await.unwrap();
+            wire.write(OK).await;
+        })
+        .await;
+        let proxy = Running::start(&forward(&[&app.address]));
+        let mut wire = Wire::connect(&proxy.address).await;
+        for _ in 0..300 {
+            assert_eq!(ask(&mut wire, "POST").await.text(), "ok");
+        }
+        assert_eq!(app.accepted(), 300);
+    });
+}
+
+/// The end crosses the next request: one that may be sent twice is.
+#[test]
+fn an_app_may_end_a_connection_as_a_request_comes() {
+    run(async {
+        let app = App::start(|mut wire, _| async move {
+            wire.read().await.unwrap();
+            wire.write(OK).await;
+            assert!(wire.readable().await);
+        })
+        .await;
+        let mut config = forward(&[&app.address]);
+        // So that a body is kept.
+        config.listeners[0].routes[0].retry = Some(proto::Retry { max_attempts: 1, ..Default::default() });
+        let proxy = Running::start(&config);
+        let mut wire = Wire::connect(&proxy.address).await;
+        for method in ["GET", "PUT", "DELETE", "GET"] {
+            assert_eq!(ask(&mut wire, method).await.text(), "ok");
+        }
+        assert_eq!(app.accepted(), 4);
+    });
+}
+
+/// One that may not goes over a connection that was used just now, which nobody ends so soon, or over a new one.
+#[test]
+fn what_must_not_be_sent_twice_is_not_left_to_an_old_connection() {
+    run(async {
+        let app = App::start(|mut wire, _| async move {
+            wire.read().await.unwrap();
+            wire.write(OK).await;
+            let waited = Instant::now();
+            assert!(wire.readable().await);
+            if waited.elapsed() < Duration::from_secs(1) {
+                wire.read().await.unwrap();
+                wire.write(OK).await;
+            }
+        })
+        .await;
+        let proxy = Running::start(&forward(&[&app.address]));
+        let mut wire = Wire::connect(&proxy.address).await;
+        assert_eq!(ask(&mut wire, "POST").await.text(), "ok");
+        assert_eq!(ask(&mut wire, "POST").await.text(), "ok");
+        assert_eq!(app.accepted(), 1);
+        assert_eq!(ask(&mut wire, "POST").await.text(), "ok");
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        assert_eq!(ask(&mut wire, "POST").await.text(), "ok");
+        assert_eq!(app.accepted(), 3);
+    });
+}
+
+#[test]
+fn an_http1_connection_ends_when_it_has_nothing_to_do_or_is_old() {
+    run(async {
+        let short = nanos(Duration::from_millis(50));
+        let of = |pool| {
+            let mut config = forward(&[]);
+            config.clusters[0].pool = Some(pool);
+            config
+        };
+        for mut config in [
+            of(proto::Pool { idle_timeout_ns: short, ..Default::default() }),
+            of(proto::Pool { max_age_ns: short, ..Default::default() }),
+        ] {
+            let seen = Seen::default();
+            let noted = seen.clone();
+            let app = App::start(move |mut wire, _| {
+                let seen = noted.clone();
+                async move {
+                    while wire.read().await.is_some() {
+                        wire.write(OK).await;
+                    }
+                    seen.push("ended");
+                }
+            })
+            .await;
+            let endpoints = vec![app.address.clone()];
+            config.clusters[0].discovery =
+                Some(proto::cluster::Discovery::Static(proto::Static { endpoints }));
+            let proxy = Running::start(&config);
+            let mut wire = Wire::connect(&proxy.address).await;
+            for round in 1..4 {
+                assert_eq!(ask(&mut wire, "POST").await.text(), "ok");
+                until("it has ended", || seen.all().len() == round).await;
+                assert_eq!(app.accepted(), round);
+            }
+        }
+    });
+}
+
+#[test]
+fn where_no_http1_connection_is_left_requests_wait_for_one() {
+    run(async {
+        let app = App::echo().await;
+        let mut config = forward(&[&app.address]);
+        config.clusters[0].pool = Some(proto::Pool { max_connections: 2, ..Default::default() });
+        let proxy = Running::start(&config);
+        let asking = (0..20).map(|_| async {
+            let mut wire = Wire::connect(&proxy.address).await;
+            for _ in 0..5 {
+                assert_eq!(ask(&mut wire, "POST").await.text(), "POST / HTTP/1.1|x");
+            }
+        });
+        futures_util::future::join_all(asking).await;
+        assert_eq!(app.accepted(), 2);
     });
 }

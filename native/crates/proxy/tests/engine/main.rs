@@ -6,6 +6,8 @@
 mod h1;
 #[path = "../support/h2_client.rs"]
 mod h2_client;
+#[path = "../support/h2_frames.rs"]
+mod h2_frames;
 #[path = "../support/h2_upstream.rs"]
 mod h2_upstream;
 #[path = "../support/running.rs"]

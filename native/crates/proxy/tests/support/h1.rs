@@ -38,15 +38,26 @@ impl Wire {
         Self(BufStream::new(TcpStream::connect(address).await.unwrap()))
     }
 
+    /// Nobody may be there any more to read it.
     pub async fn write(&mut self, data: impl AsRef<[u8]>) {
-        self.0.write_all(data.as_ref()).await.unwrap();
-        self.0.flush().await.unwrap();
+        if self.0.write_all(data.as_ref()).await.is_ok() {
+            let _ = self.0.flush().await;
+        }
+    }
+
+    /// `None` if the connection ends before.
+    pub async fn try_read(&mut self, length: usize) -> Option<Vec<u8>> {
+        let mut data = vec![0; length];
+        self.0.read_exact(&mut data).await.is_ok().then_some(data)
     }
 
     pub async fn read_exact(&mut self, length: usize) -> Vec<u8> {
-        let mut data = vec![0; length];
-        self.0.read_exact(&mut data).await.unwrap();
-        data
+        self.try_read(length).await.expect("the connection has ended")
+    }
+
+    /// Waits until something has come, and leaves it where it is.
+    pub async fn readable(&mut self) -> bool {
+        self.0.fill_buf().await.is_ok_and(|come| !come.is_empty())
     }
 
     /// A whole message; `None` if the connection has ended.
@@ -98,7 +109,7 @@ impl Wire {
     }
 }
 
-/// An app: a script for each of its connections, which gets the connection and its number, counted from 0. Stops when this
+/// An app, of whatever protocol: a script for each of its connections, which gets the connection and its number, counted from 0. Stops when this
 /// is dropped.
 pub struct App {
     pub address: String,
