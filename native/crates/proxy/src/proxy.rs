@@ -4,6 +4,7 @@ use crate::{
     admin::Admin,
     connection::serving,
     hooks::{Hook, Hooks},
+    observe::{access::Access, trace::Tracing},
     plan::{Listener, Plan},
     proto,
     shared::Shared,
@@ -77,10 +78,12 @@ impl Proxy {
             0 => thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_DEFAULT_THREADS)),
             count => count as usize,
         };
+        let traces = Arc::<Traces>::default();
         let shared = Arc::new(Shared {
             name: config.name.clone(),
             version: version.to_owned(),
             started,
+            tracing: Tracing::new(config.tracing.as_ref(), traces.clone()),
             config,
             plan,
             identity,
@@ -88,7 +91,9 @@ impl Proxy {
             budget: Arc::new(budget),
             replay: replay::Pool::new(replay),
             log,
-            traces: Traces::default(),
+            access: Access::default(),
+            tap: Arc::default(),
+            traces,
             max_message: or(limits.message_bytes, MESSAGE).unwrap_or(usize::MAX),
             signatures: Signatures::default(),
             hooks: Hooks::default(),

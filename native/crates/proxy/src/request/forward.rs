@@ -31,7 +31,7 @@ pub async fn send(
     let retry = call.route.retry.as_ref();
     let share = retry.map(|_| call.local.shared.replay.share());
     let head = Head::new(call, head)?;
-    let source = Source::new(body, share, watch.received());
+    let source = Source::new(body, share, call.origin.clone());
     let mut attempts = Attempts { call, head, source, tried: SmallVec::new() };
     attempts.run(watch).await
 }
@@ -63,11 +63,19 @@ impl Attempts<'_> {
                 let chance = &mut self.call.local.chance.borrow_mut();
                 cluster.pick(&self.tried, self.call.deadline, chance, begun)
             };
-            let ticket = picked.map_err(|error| match &last {
+            let mut ticket = picked.map_err(|error| match &last {
                 // What the caller sees is why it failed, not only that there is nobody left.
                 Some(last) => Error::new(error.code, format!("{last}; then {}", error.message)),
                 None => error,
             })?;
+            self.call.origin.attempt(
+                &self.call.route,
+                &mut ticket,
+                self.head.request(),
+                self.call.grpc,
+                self.tried.len(),
+                begun,
+            );
             let Outcome { event, answer } = self.attempt(&ticket, begun).await;
             let Some(event) = event else {
                 let (response, kept) = answer.map_err(|failure| self.failed(&ticket, &failure, None))?;
@@ -128,7 +136,8 @@ impl Attempts<'_> {
 
     async fn ask(&self, ticket: &Ticket, patience: Patience) -> Result<(Response<Body>, Kept), Failure> {
         let pool = self.call.local.pool(&ticket.endpoint);
-        let message = Message { head: &self.head, source: &self.source, patience };
+        let span = ticket.span.as_deref();
+        let message = Message { head: &self.head, source: &self.source, patience, span };
         let over_http2 = match self.call.route.cluster.protocol {
             UpstreamProtocol::Http2 => true,
             UpstreamProtocol::Http1 => false,

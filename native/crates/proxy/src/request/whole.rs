@@ -3,6 +3,7 @@
 use crate::{
     body::{Body, Lost, Piece},
     call::Call,
+    origin::Origin,
 };
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -24,11 +25,17 @@ pub struct Whole {
     pub hold: Hold,
 }
 
-/// Receives a request's body and inflates it. One that came in one piece is not copied.
+/// Receives a body and inflates it. One that came in one piece is not copied. What comes is `counted` for a request, if it is
+/// its body.
 ///
 /// Fails with RESOURCE_EXHAUSTED (over the limit, or no memory is left), UNIMPLEMENTED (unknown encoding), INVALID_ARGUMENT
 /// (not of its encoding) or CANCELLED (cut short).
-pub async fn receive(call: &Call<'_>, headers: &HeaderMap, mut body: Body) -> Result<Whole, Error> {
+pub async fn receive(
+    call: &Call<'_>,
+    headers: &HeaderMap,
+    mut body: Body,
+    counted: Option<&Origin>,
+) -> Result<Whole, Error> {
     let limit = call.local.shared.max_message;
     let encoding = encoding(headers)?;
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -44,6 +51,9 @@ pub async fn receive(call: &Call<'_>, headers: &HeaderMap, mut body: Body) -> Re
             return Err(too_large(size, limit));
         }
         hold.grow(chunk.len())?;
+        if let Some(origin) = counted {
+            origin.receive(chunk.len());
+        }
         if first.is_empty() && buffer.is_empty() {
             first = chunk;
             continue;

@@ -6,7 +6,7 @@ use super::{
     pool::{self, dial::Dial},
     settings::Settings,
 };
-use crate::observe::metrics::Attempts;
+use crate::observe::{metrics::Attempts, trace};
 use infermesh_policy::{
     Chance, Deadline, Event, Outcome,
     balancer::peak_ewma::{Flight, Load},
@@ -104,6 +104,8 @@ pub struct Ticket {
     begun: Instant,
     /// When whoever wants it gives it up.
     deadline: Deadline,
+    /// Its span, if it is recorded.
+    pub span: Option<Box<trace::Attempt>>,
     flight: Option<(Flight, Option<Permit>)>,
 }
 
@@ -118,7 +120,7 @@ impl Ticket {
         let flight = state.load.start(now);
         drop(state);
         let flight = Some((flight, permit));
-        Some(Self { endpoint: endpoint.clone(), begun: now, deadline, flight })
+        Some(Self { endpoint: endpoint.clone(), begun: now, deadline, span: None, flight })
     }
 
     /// The answer begins.
@@ -135,6 +137,9 @@ impl Ticket {
     fn settle(&mut self, event: Event, now: Instant) {
         let Some((flight, permit)) = self.flight.take() else { return };
         self.endpoint.counts.ended(event, now.saturating_duration_since(self.begun));
+        if let Some(span) = self.span.take() {
+            span.over(event, now);
+        }
         let outcome = Outcome::from(event);
         let State { load, breaker, chance } = &mut *self.endpoint.lock();
         load.end(now, flight, outcome);

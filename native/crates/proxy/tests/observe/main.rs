@@ -1,0 +1,18 @@
+//! What is told of requests: numbers, spans, records, live events; and the endpoint where people look.
+
+#[path = "../support/admin.rs"]
+mod admin;
+#[path = "../support/exposition.rs"]
+mod exposition;
+#[path = "../support/h2_client.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod h2_client;
+#[path = "../support/h2_upstream.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod h2_upstream;
+#[path = "../support/running.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod running;
+
+mod counted;
+mod operated;
