@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import infermesh_native
-from infermesh_sidecar.translate.config import proxy_config
+from infermesh_sidecar.translate.config import identity_files, proxy_config
 
 from support.sidecar_settings import read
 
@@ -28,7 +28,9 @@ def proxying(text: str, *, folder: Path = Path(), sample_rate: float = 0.0) -> I
 
     What is under way then is cut off.
     """
-    config = proxy_config(read(text), folder, {}, sample_rate)
+    sidecar = read(text)
+    identity = None if sidecar.identity is None else identity_files(sidecar.identity, folder)
+    config = proxy_config(sidecar, identity, {}, sample_rate)
     proxy = infermesh_native.Proxy(config.SerializeToString(), version="0")
     try:
         bound = proxy.listen()

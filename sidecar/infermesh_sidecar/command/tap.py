@@ -1,56 +1,58 @@
-"""``infermesh sidecar tap``: requests as they pass.
-
-The sidecar sends a JSON object for each that has ended, with what the access log has of it, and one with
-``lost`` where its reader was too slow. Fields that a request has no value for are left out.
-"""
+"""``infermesh sidecar tap``: requests as they pass."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
-from urllib.parse import urlencode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 import typer
+from infermesh.errors import ConfigurationError
+from infermesh.settings.values import ExpectedError, parse_duration
 from rich.console import Console
-from rich.text import Text
 
-from infermesh_sidecar.command import admin as endpoint
-from infermesh_sidecar.command.times import shown_time
+from infermesh_sidecar.admin import Admin
+from infermesh_sidecar.command.live import shown
 
 
-def run(admin: str, wanted: Mapping[str, str | None], *, as_json: bool) -> None:
-    """Show requests until the sidecar ends or somebody interrupts; raises InfermeshError if none answers."""
-    query = urlencode({name: value for name, value in wanted.items() if value is not None})
+@dataclass(frozen=True)
+class Wanted:
+    """Which requests: all that is given has to fit."""
+
+    listener: str | None = None
+    route: str | None = None
+    cluster: str | None = None
+    #: Any of them.
+    codes: Sequence[str] = ()
+    #: A time such as 50ms.
+    min_duration: str | None = None
+
+    def query(self) -> dict[str, str | Sequence[str] | None]:
+        """As the admin endpoint has it. Raises ConfigurationError for what is no time."""
+        return {
+            "listener": self.listener,
+            "route": self.route,
+            "cluster": self.cluster,
+            "code": self.codes,
+            "min_ms": None if self.min_duration is None else f"{_milliseconds(self.min_duration):g}",
+        }
+
+
+def run(address: str, wanted: Wanted, *, as_json: bool) -> None:
+    """Show requests until the sidecar ends or somebody interrupts. Raises InfermeshError if there is none."""
     console = Console(highlight=False, soft_wrap=True)
     try:
-        for event in endpoint.lines(admin, f"/tap?{query}" if query else "/tap"):
+        for event in Admin(address).tap(wanted.query()):
             if as_json:
-                typer.echo(json.dumps(event))
-            else:
-                console.print(shown(event))
+                typer.echo(event, nl=False)
+            elif (line := shown(json.loads(event), datetime.now())) is not None:
+                console.print(line)
     except KeyboardInterrupt:
-        typer.echo()
+        # That is how one stops looking.
+        return
 
 
-def shown(event: Mapping[str, Any]) -> Text:
-    """One line: how it ended, how long it took, what was asked of whom, and why it failed if it did."""
-    if "lost" in event:
-        return Text(f"{event['lost']} requests passed too fast to be shown", style="yellow")
-    code = str(event.get("grpc_code", event.get("http_status", "-")))
-    line = Text()
-    line.append(f"{str(event.get('time', ''))[11:23]:13}", style="dim")
-    line.append(f"{code:20}", style="green" if _is_good(code) else "red")
-    line.append(f"{shown_time(event.get('duration_seconds', 0.0)):>9}  ")
-    line.append(f"{event.get('method', '')} {event.get('path', '')}  ")
-    way = f"{event.get('listener', '')}/{event.get('route', '')} -> {event.get('endpoint', 'nobody')}"
-    line.append(way, style="cyan")
-    if event.get("attempts", 1) > 1:
-        line.append(f"  {event['attempts']} attempts", style="yellow")
-    if who := event.get("identity", event.get("peer")):
-        line.append(f"  from {who}", style="dim")
-    if problem := event.get("error"):
-        line.append(f"  {problem}", style="red")
-    return line
-
-
-def _is_good(code: str) -> bool:
-    return code == "OK" or code[:1] in "123"
+def _milliseconds(text: str) -> float:
+    try:
+        return parse_duration(text).total_seconds() * 1000
+    except ExpectedError as error:
+        raise ConfigurationError(f"--min-duration: found {text!r}, expected {error}") from error
