@@ -4,6 +4,7 @@ import json
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from infermesh_sidecar.command.launching import launch
 from infermesh_sidecar.command.options import StartOptions
 from infermesh_sidecar.command.written import written
 from infermesh_sidecar.process.launch import Launch
+from infermesh_sidecar.reference import reference
 from infermesh_sidecar.settings.read import read_settings
 from infermesh_sidecar.settings.sidecar import Sidecar
 from support.sidecar_settings import EVERYTHING, TESTS, read
@@ -346,3 +348,32 @@ def test_what_it_would_do_is_described_without_starting() -> None:
     document = YamlDocument.parse("inbound: {listen: 'h:1', app: 'h:2'}", "sidecar.yaml")
     made = launch(read_settings(document), document, Path(), {})
     assert describe(made).startswith("sidecar.yaml is right: sidecar\n")
+
+
+def test_the_reference_is_that_of_the_schema_and_the_commands() -> None:
+    written_down = (TESTS.parents[1] / "docs/sidecar-reference.md").read_text()
+    assert written_down == reference(), "python -m infermesh_sidecar.reference > docs/sidecar-reference.md"
+
+
+def test_the_reference_has_every_field(everything: Path) -> None:
+    def names(value: object) -> Iterator[str]:
+        if isinstance(value, dict):
+            for name, below in value.items():
+                yield str(name)
+                yield from names(below)
+        elif isinstance(value, list):
+            for below in value:
+                yield from names(below)
+
+    # Of services, inputs, outputs and headers, which have names of their own.
+    own = {"fraud", "catalog", "stock", "amount", "country", "score", "x-kind"}
+    page = reference()
+    for name in set(names(YamlDocument.read(everything).data)) - own:
+        assert f"| `{name}` |" in page, name
+
+
+def test_the_configuration_that_the_reference_begins_with_is_right(tmp_path: Path) -> None:
+    for name in ("tls.crt", "tls.key", "ca.crt"):
+        (tmp_path / name).touch()
+    example = reference().partition("```yaml\n")[2].partition("```")[0]
+    read(example.replace("/var/run/secrets/infermesh", str(tmp_path)))

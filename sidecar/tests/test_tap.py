@@ -57,10 +57,11 @@ def test_a_request_is_one_line() -> None:
 
 def test_one_that_failed_says_why() -> None:
     failed = {"event__outcome": "failure", "rpc__grpc__status_code": 14, "error__type": "UNAVAILABLE"}
-    found = line(**failed, error__message="nobody there", server__address=None)
+    problem = {"error__message": "nobody there", "infermesh__error__source": "upstream"}
+    found = line(**failed, **problem, server__address=None)
     assert found.startswith("12:00:01.123 UNAVAILABLE 1.23 ms")
     assert "outbound/fraud → fraud" in found
-    assert found.endswith("nobody there")
+    assert found.endswith("upstream: nobody there")
 
 
 def test_http_has_its_method_and_status() -> None:
@@ -72,7 +73,7 @@ def test_http_has_its_method_and_status() -> None:
 
 
 def test_a_terminal_does_not_obey_what_others_wrote() -> None:
-    found = line(error__message="\x1b[2Jgone\r\n")
+    found = line(error__message="\x1b[2Jgone\r\n", infermesh__error__source="upstream")
     assert "\x1b" not in found
     strange = "\N{REPLACEMENT CHARACTER}"
     assert found.endswith(f"{strange}[2Jgone{strange}{strange}")

@@ -11,6 +11,7 @@ import pytest
 from infermesh.proto.infermesh_proxy_v1 import proxy_pb2 as pb
 from support.fleet import REQUEST, Member
 from support.policies import PER_TRY_SECONDS, allowed_retries, careful_cluster, patient_route
+from support.process import stop_in_order
 from support.proxy import Proxy, outbound, proxying
 from support.scripted_upstream import (
     Behaviour,
@@ -49,6 +50,13 @@ def ends_and_comes_back(member: Member) -> Iterator[None]:
     yield
 
 
+def leaves_in_order_and_comes_back(member: Member) -> Iterator[None]:
+    stop_in_order(member.server)
+    yield
+    member.restart()
+    yield
+
+
 def freezes_and_thaws(member: Member) -> Iterator[None]:
     member.server.freeze()
     yield
@@ -65,7 +73,10 @@ def slows_down_for_a_while(member: Member) -> Iterator[None]:
 Fault = Callable[[Member], Iterator[None]]
 
 
-@pytest.mark.parametrize("fault", [ends_and_comes_back, freezes_and_thaws, slows_down_for_a_while])
+@pytest.mark.parametrize(
+    "fault",
+    [ends_and_comes_back, leaves_in_order_and_comes_back, freezes_and_thaws, slows_down_for_a_while],
+)
 def test_a_process(three: list[Member], tmp_path: Path, fault: Fault) -> None:
     hurt, *others = three
     with (

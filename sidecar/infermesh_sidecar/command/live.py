@@ -35,7 +35,7 @@ def shown(event: Event, now: datetime) -> Text | None:
     if trace := event.get("trace.id"):
         line.append(f"  trace {trace}", style="dim")
     if problem := event.get("error.message"):
-        line.append(f"  {printable(problem)}", style="red")
+        line.append(f"  {event['infermesh.error.source']}: {printable(problem)}", style="red")
     return line
 
 

@@ -9,7 +9,7 @@ use crate::{
     proto,
     shared::Shared,
     transcode::signatures::Signatures,
-    upstream::discover,
+    upstream::{discover, health},
 };
 use infermesh_policy::replay;
 use infermesh_telemetry::{Log, Traces, log::Throttle};
@@ -63,7 +63,8 @@ impl Proxy {
             .map_err(|error| Error::invalid(format!("the configuration is no ProxyConfig: {error}")))?;
         let started = Instant::now();
         let identity = config.identity.as_ref().map(identity).transpose().map_err(Error::invalid)?;
-        let plan = Plan::new(&config, identity.as_ref(), started).map_err(Error::invalid)?;
+        let log = Arc::<Log>::default();
+        let plan = Plan::new(&config, identity.as_ref(), &log, started).map_err(Error::invalid)?;
         let limits = config.limits.unwrap_or_default();
         let or = |given: u64, default: u64| usize::try_from(if given > 0 { given } else { default });
         let replay = replay::Settings {
@@ -71,7 +72,6 @@ impl Proxy {
             per_request: or(limits.replay_request_bytes, REPLAY_REQUEST).unwrap_or(usize::MAX),
         };
         replay.check().map_err(|why| Error::invalid(format!("limits.replay: {why}")))?;
-        let log = Arc::<Log>::default();
         let max = or(limits.max_connections.into(), MAX_CONNECTIONS.into()).unwrap_or(usize::MAX);
         let budget = Budget::new(or(limits.memory_bytes, MEMORY).unwrap_or(usize::MAX));
         let count = match config.threads {
@@ -113,9 +113,14 @@ impl Proxy {
             .build()
             .map_err(|error| Error::internal(format!("cannot start the listener's thread: {error}")))?;
         for cluster in &shared.plan.clusters {
+            let common = || (shared.log.clone(), shared.connections.clone());
             if let Some(name) = cluster.discovered.clone() {
-                let (log, connections) = (shared.log.clone(), shared.connections.clone());
+                let (log, connections) = common();
                 control.spawn(discover::follow(cluster.clone(), name, log, connections));
+            }
+            if let Some(check) = cluster.check() {
+                let (log, connections) = common();
+                control.spawn(health::follow(cluster.clone(), check, log, connections));
             }
         }
         if let Some(identity) = &shared.identity {
