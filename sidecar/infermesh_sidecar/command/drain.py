@@ -6,7 +6,7 @@ from collections.abc import Callable
 import typer
 from infermesh.errors import InfermeshError
 
-from infermesh_sidecar.admin import Admin, UnreachableError
+from infermesh_sidecar.admin import Admin
 
 #: Between two looks at whether it is still there.
 _PAUSE_SECONDS = 0.1
@@ -51,8 +51,9 @@ class _Look:
     def has_ended(self) -> bool:
         try:
             stats = self._admin.get("/stats")
-        except UnreachableError as error:
-            return isinstance(error.__cause__, ConnectionError)
+        except InfermeshError as error:
+            # One that does not answer well may be busy with its end.
+            return isinstance(error.__cause__, ConnectionRefusedError)
         # Another one may have taken its place already.
         if stats["uptime_seconds"] < self._uptime:
             return True
