@@ -25,7 +25,7 @@ def shown(event: Event, now: datetime) -> Text | None:
     line = Text()
     line.append(f"{now:%H:%M:%S}.{now.microsecond // 1000:03}  ", style="dim")
     line.append(f"{_code(event):18} ", style="green" if is_good else "red")
-    line.append(f"{shown_time(event['event.duration'] / 1e9):>8}  ")
+    line.append(f"{shown_time(event['event.duration'] / 1e9):>9}  ")
     line.append(f"{_asked(event)}  ", style="bold")
     line.append(_way(event), style="cyan")
     if (attempts := event["infermesh.attempts"]) > 1:
