@@ -363,10 +363,11 @@ def test_functions_of_people_are_called(start: Start, tmp_path: Path) -> None:
     (tmp_path / "features.py").write_text("""
 import numpy
 
-def make(fields):
-    if fields["amount"] < 0:
+def make(call):
+    amount = call.fields["amount"]
+    if amount < 0:
         raise ValueError("who pays that?")
-    return {"x": numpy.array([[fields["amount"], 2.5]], dtype=numpy.float32), "y": ["a"]}
+    return {"x": numpy.array([[amount, 2.5]], dtype=numpy.float32), "y": ["a"]}
 """)
     sidecar = start(**enriched("features:make"))
     call = {"function": "features:make", "rule": "fraud", "model": "fraud", "inputs": []}
@@ -376,17 +377,19 @@ def make(fields):
     sidecar.admin("/call", "POST", json.dumps({**call, "fields": {"amount": -1}}).encode())
     until(lambda: len(sidecar.calls("reply")) == 2)
     assert sidecar.calls("reply")[1] == [{"error": "ValueError: who pays that?"}]
-    assert "features:make failed for fraud" in sidecar.wait_for("transform-failed")["message"]
+    assert (
+        "features:make failed for the enrichment 'fraud'" in sidecar.wait_for("transform-failed")["message"]
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "transform features:make: cannot import it: ModuleNotFoundError: No module named 'features'"),
-        ("x = 1 / 0", "transform features:make: cannot import it: ZeroDivisionError: division by zero"),
-        ("", "transform features:make: found no such name, expected a function in "),
-        ("make = 3", "transform features:make: found int, expected a function in "),
-        ("async def make(fields): ...", "transform features:make: found a coroutine function"),
+        (None, "transform features:make: there is no module 'features'; looked in "),
+        ("x = 1 / 0", "transform features:make: importing 'features' failed: ZeroDivisionError: division by"),
+        ("", "transform features:make: 'features' ("),
+        ("make = 3", "transform features:make: found int for make in "),
+        ("def make(a, b): ...", "transform features:make: found make in "),
     ],
 )
 def test_a_function_that_cannot_be_called_is_named(

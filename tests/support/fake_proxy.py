@@ -23,11 +23,13 @@ class FakeHook:
 
     def __init__(self, call: bytes, calls: list[list[Any]]) -> None:
         self.call: bytes | None = call
+        self.wanted = True
         self._calls = calls
 
     def reply(self, reply: bytes) -> None:
         assert self.call is not None
         self.call = None
+        self.wanted = False
         self._calls.append(["reply", json.loads(reply)])
 
 
@@ -49,7 +51,7 @@ class FakeProxy:
         self._admin: ThreadingHTTPServer | None = None
         self._log: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
         self._hooks: queue.SimpleQueue[FakeHook] = queue.SimpleQueue()
-        self._captures: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._captures: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
 
     def listen(self) -> dict[str, str]:
         bound = {}
@@ -130,12 +132,17 @@ class FakeProxy:
 
     def take_captures(self, timeout: float) -> list[bytes]:
         try:
-            return [self._captures.get(timeout=timeout)] if timeout else [self._captures.get_nowait()]
+            record = self._captures.get(timeout=timeout)
         except queue.Empty:
             return []
+        if record is None:
+            # All that comes from now on finds this, too: nothing is waited for.
+            self._captures.put(None)
+            return []
+        return [record]
 
     def flush_captures(self) -> None:
-        self.calls.append(["flush_captures"])
+        self._captures.put(None)
 
     def drain(self, timeout: float) -> bool:
         self.calls.append(["drain", timeout])

@@ -8,6 +8,7 @@ import typer
 from infermesh.errors import ConfigurationError
 from infermesh.grouped import grouped
 
+from infermesh_sidecar.admin import DEFAULT_ADDRESS
 from infermesh_sidecar.command.options import StartOptions
 
 EXAMPLES = """\b
@@ -19,8 +20,6 @@ Examples:
   infermesh sidecar --listen 127.0.0.1:15001 --upstream 127.0.0.1:8001 --print-config > sidecar.yaml
   infermesh sidecar run --config sidecar.yaml -- python nightly.py
 """
-
-DEFAULT_ADMIN = "127.0.0.1:15000"
 
 _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -108,21 +107,31 @@ def _schema() -> None:
 
 
 @app.command("status", context_settings=_SETTINGS)
-def _status(admin: _Admin = DEFAULT_ADMIN, format_: _Format = None) -> None:
-    """Show whether a sidecar is ready, its routes, its endpoints with their breakers, and who it is.
+def _status(
+    admin: _Admin = DEFAULT_ADDRESS,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it anew all the time, with the rates of this moment.")
+    ] = False,
+    interval: Annotated[float, typer.Option(min=0.1, metavar="SECS", help="How often, with --watch.")] = 2.0,
+    format_: _Format = None,
+) -> None:
+    """Show whether a sidecar is ready, its routes, its endpoints with their breakers, and its certificates.
 
     The exit code is 1 if it is not ready, or cannot be asked.
     """
     from infermesh_sidecar.command import status
 
-    status.run(admin, as_json=_is_json(format_))
+    if watch:
+        status.watch(admin, interval, as_json=_is_json(format_))
+    else:
+        status.run(admin, as_json=_is_json(format_))
 
 
 @app.command("tap", context_settings=_SETTINGS)
 def _tap(
-    admin: _Admin = DEFAULT_ADMIN,
+    admin: _Admin = DEFAULT_ADDRESS,
     listener: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only requests to this listener.")
+        str | None, typer.Option(metavar="NAME", help="Only requests of this listener.")
     ] = None,
     route: Annotated[str | None, typer.Option(metavar="NAME", help="Only requests of this route.")] = None,
     cluster: Annotated[
@@ -132,30 +141,27 @@ def _tap(
         list[str] | None,
         typer.Option(
             metavar="CODE",
-            help="Only answers like this: a gRPC code, an HTTP status, 5xx, or failure; may be repeated.",
+            help="Only those that end so: a gRPC code, an HTTP status, 5xx, or failure. May be repeated.",
         ),
     ] = None,
-    min_ms: Annotated[
-        float | None, typer.Option(min=0, metavar="MS", help="Only requests that took so long.")
+    min_duration: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only those that take as long: 50ms, 1.5s.")
     ] = None,
     format_: _Format = None,
 ) -> None:
-    """Show requests as they pass, until it is interrupted."""
+    """Show requests as they pass, until it is interrupted.
+
+    As text a line for each that has ended; as JSON what the sidecar sends, beginnings too.
+    """
     from infermesh_sidecar.command import tap
 
-    wanted = [
-        ("listener", listener),
-        ("route", route),
-        ("cluster", cluster),
-        *(("code", it) for it in code or []),
-        ("min_ms", None if min_ms is None else f"{min_ms:g}"),
-    ]
+    wanted = tap.Wanted(listener, route, cluster, code or (), min_duration)
     tap.run(admin, wanted, as_json=_is_json(format_))
 
 
 @app.command("drain", context_settings=_SETTINGS)
 def _drain(
-    admin: _Admin = DEFAULT_ADMIN,
+    admin: _Admin = DEFAULT_ADDRESS,
     wait: Annotated[bool, typer.Option("--wait", help="Return when it has ended.")] = False,
     timeout: Annotated[float, typer.Option(min=0, metavar="SECS", help="How long to wait for that.")] = 60.0,
 ) -> None:

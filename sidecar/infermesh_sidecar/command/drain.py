@@ -1,39 +1,63 @@
 """``infermesh sidecar drain``: asks for the end."""
 
-import socket
 import time
+from collections.abc import Callable
 
 import typer
 from infermesh.errors import InfermeshError
-from infermesh.settings.values import split_address
 
-from infermesh_sidecar.command import admin as endpoint
+from infermesh_sidecar.admin import Admin
 
 #: Between two looks at whether it is still there.
 _PAUSE_SECONDS = 0.1
 
+#: A sidecar that has no time for an answer is still there.
+_LOOK_SECONDS = 1.0
 
-def run(admin: str, *, wait: bool, timeout: float) -> None:
-    """Ask, and wait if that is wanted; raises InfermeshError if it does not end within so many seconds."""
-    endpoint.post(admin, "/drain")
+
+def run(
+    address: str,
+    *,
+    wait: bool,
+    timeout: float,
+    pause: Callable[[float], None] = time.sleep,
+    now: Callable[[], float] = time.monotonic,
+) -> None:
+    """Ask, and wait for the end if that is wanted, for ``timeout`` seconds.
+
+    Raises InfermeshError if there is no sidecar, or if it has not ended by then.
+    """
+    Admin(address).drain()
     if not wait:
-        typer.echo(f"The sidecar at {admin} finishes what it has accepted, and ends")
+        typer.echo(f"The sidecar at {address} finishes what it has accepted, and ends")
         return
-    end = time.monotonic() + timeout
-    while _is_there(admin):
-        if time.monotonic() >= end:
-            raise InfermeshError(f"the sidecar at {admin} has not ended within {timeout:g} s")
-        time.sleep(_PAUSE_SECONDS)
-    typer.echo(f"The sidecar at {admin} has ended")
+    end, look = now() + timeout, _Look(Admin(address, _LOOK_SECONDS))
+    while not look.has_ended():
+        if now() >= end:
+            raise InfermeshError(f"the sidecar at {address} has not ended within {timeout:g} s{look.rest}")
+        pause(_PAUSE_SECONDS)
+    typer.echo(f"The sidecar at {address} has ended")
 
 
-def _is_there(admin: str) -> bool:
-    parts = split_address(admin)
-    assert parts is not None
-    try:
-        socket.create_connection(parts, timeout=1.0).close()
-    except ConnectionRefusedError:
+class _Look:
+    """What is known of a sidecar that is to end."""
+
+    def __init__(self, admin: Admin) -> None:
+        self._admin = admin
+        self._uptime = 0.0
+        #: What it still does, for a message.
+        self.rest = ""
+
+    def has_ended(self) -> bool:
+        try:
+            stats = self._admin.get("/stats")
+        except InfermeshError as error:
+            # One that does not answer well may be busy with its end.
+            return isinstance(error.__cause__, ConnectionRefusedError)
+        # Another one may have taken its place already.
+        if stats["uptime_seconds"] < self._uptime:
+            return True
+        self._uptime = stats["uptime_seconds"]
+        count = sum(route["requests_in_flight"] for route in stats["routes"])
+        self.rest = f": {count} requests are still under way" if count else ""
         return False
-    except OSError:
-        return True
-    return True

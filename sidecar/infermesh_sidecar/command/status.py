@@ -1,136 +1,83 @@
-"""``infermesh sidecar status``: what a sidecar says of itself, as tables."""
+"""``infermesh sidecar status``: what a sidecar says of itself."""
 
 import json
-import sys
-from collections.abc import Iterator, Mapping
-from typing import Any
+import time
+from collections.abc import Iterable, Iterator
 
 import typer
 from infermesh.errors import InfermeshError
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
 
-from infermesh_sidecar.command import admin as endpoint
-from infermesh_sidecar.command.times import shown_time
+from infermesh_sidecar.admin import Admin
+from infermesh_sidecar.command.tables import Fields, parts, since
 
-Fields = Mapping[str, Any]
+#: Columns of a stream that is no terminal: nothing is wrapped there.
+_WIDE = 1000
 
-_WIDE = 240
 
-
-def run(admin: str, *, as_json: bool) -> None:
-    """Raises InfermeshError if there is no sidecar, or if it is not ready."""
-    stats = endpoint.get(admin, "/stats")
-    stats["certificates"] = endpoint.get(admin, "/certificates")
+def run(address: str, *, as_json: bool) -> None:
+    """Show it once. Raises InfermeshError if there is no sidecar, or if it is not ready."""
+    stats, certificates = _look(Admin(address))
     if as_json:
-        typer.echo(json.dumps(stats, indent=2))
+        typer.echo(_json(stats, certificates, indent=2))
     else:
-        # Nothing is folded where there is no terminal.
-        console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
-        for part in parts(stats):
-            console.print(part, markup=False) if isinstance(part, str) else console.print(part)
+        _console().print(_shown(stats, certificates))
     if not stats["ready"]:
-        raise InfermeshError(f"the sidecar at {admin} is not ready: {stats['unready_because']}")
+        raise InfermeshError(f"the sidecar at {address} is not ready: {stats['unready_because']}")
 
 
-def parts(stats: Fields) -> Iterator[str | Table]:
-    """What is shown, from top to bottom."""
-    state = "ready" if stats["ready"] else "not ready"
-    yield (
-        f"{stats['name']} {stats['version']}, {state}, up for {shown_time(stats['uptime_seconds'])}, "
-        f"{stats['connections']} connections"
-    )
-    yield routes(stats["routes"])
-    yield endpoints(stats["endpoints"])
-    yield from _identity(stats["certificates"].get("identity"))
+def watch(address: str, interval: float, *, as_json: bool) -> None:
+    """Show it anew every so many seconds, until somebody interrupts; rates are those of the last interval.
 
-
-def routes(given: list[Fields]) -> Table:
-    """One row for each route; requests that found none have a row without a name."""
-    table = _table(
-        "Routes", ["listener", "route", "to"], ["requests", "per s", "failed", "now", "retries", "p50", "p99"]
-    )
-    for route in given:
-        table.add_row(
-            route["listener"],
-            route["route"] or "(no route)",
-            route["cluster"] or "",
-            f"{route['requests']:,}",
-            f"{route['requests_per_second']:,.1f}",
-            f"{route['failures']:,}",
-            str(route["requests_in_flight"]),
-            f"{route['retries']:,}",
-            _latency(route, "p50"),
-            _latency(route, "p99"),
-        )
-    return table
-
-
-def endpoints(given: list[Fields]) -> Table:
-    """One row for each endpoint."""
-    numbers = ["requests", "failed", "now", "connections", "p50", "p99"]
-    table = _table("Endpoints", ["service", "endpoint", "state"], numbers)
-    for it in given:
-        table.add_row(
-            it["cluster"],
-            it["endpoint"],
-            _state(it),
-            f"{it['requests']:,}",
-            f"{it['failures']:,}",
-            str(it["requests_in_flight"]),
-            str(it["connections"]),
-            _latency(it, "p50"),
-            _latency(it, "p99"),
-        )
-    return table
-
-
-def _state(given: Fields) -> str:
-    breaker = given["breaker"] or {}
-    if breaker.get("state") == "open":
-        return f"breaker open for {shown_time(breaker['open_for_seconds'])}"
-    if breaker.get("state") == "half_open":
-        return "breaker half open"
-    return "in use" if given["available"] else str(given["unavailable_because"])
-
-
-def _identity(given: Fields | None) -> Iterator[str | Table]:
-    if given is None:
+    Raises InfermeshError if there is no sidecar, or none any more.
+    """
+    looks = _looks(Admin(address), interval)
+    try:
+        if as_json:
+            for stats, certificates in looks:
+                typer.echo(_json(stats, certificates))
+        else:
+            _refresh(_console(), (_shown(*look) for look in looks))
+    except KeyboardInterrupt:
+        # That is how one stops looking.
         return
-    certificate = given["certificate"]
-    table = _table("Identity", ["", ""], [])
-    table.add_row("id", given["id"])
-    table.add_row("valid until", f"{certificate['not_after']}, {given['life_left']:.0%} of its life are left")
-    table.add_row("issued by", certificate["issuer"])
-    table.add_row("taken from its files", given["loaded"])
-    if problem := given["reload_error"]:
-        table.add_row("not taken anew", problem)
-    for authority in given["authorities"]:
-        table.add_row("trusts", f"{authority['subject']} until {authority['not_after']}")
-    for side, counts in given["handshakes"].items():
-        table.add_row(f"handshakes {side}", ", ".join(_handshakes(counts)))
-    yield table
 
 
-def _handshakes(counts: Fields) -> Iterator[str]:
-    yield f"{counts['done']:,}"
-    if counts["resumed"]:
-        yield f"{counts['resumed']:,} resumed"
-    if counts["without_tls"]:
-        yield f"{counts['without_tls']:,} without TLS"
-    for reason, count in counts["failed"].items():
-        yield f"{count:,} failed: {reason}"
+def _refresh(console: Console, shown: Iterable[Group]) -> None:
+    """In place, on a terminal; one below the other elsewhere."""
+    if not console.is_terminal:
+        for it in shown:
+            console.print(it)
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        for it in shown:
+            live.update(it, refresh=True)
 
 
-def _table(title: str, words: list[str], numbers: list[str]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for name in words:
-        table.add_column(name, overflow="fold")
-    for name in numbers:
-        table.add_column(name, justify="right")
-    return table
+def _looks(admin: Admin, interval: float) -> Iterator[tuple[Fields, Fields]]:
+    earlier: Fields | None = None
+    while True:
+        stats, certificates = _look(admin)
+        yield (stats if earlier is None else since(earlier, stats)), certificates
+        earlier = stats
+        time.sleep(interval)
 
 
-def _latency(given: Fields, which: str) -> str:
-    seconds = given["latency_seconds"][which]
-    return "" if seconds is None else shown_time(seconds)
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_WIDE)
+
+
+def _look(admin: Admin) -> tuple[Fields, Fields]:
+    return admin.get("/stats"), admin.get("/certificates")
+
+
+def _shown(stats: Fields, certificates: Fields) -> Group:
+    blank = Text()
+    return Group(*(it for part in parts(stats, certificates) for it in (part, blank)))
+
+
+def _json(stats: Fields, certificates: Fields, indent: int | None = None) -> str:
+    return json.dumps({**stats, "certificates": certificates}, indent=indent)

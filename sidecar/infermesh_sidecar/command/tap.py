@@ -1,74 +1,58 @@
-"""``infermesh sidecar tap``: requests as they pass.
-
-The sidecar sends a JSON object for the beginning and the end of each, with the fields of the access log, and
-one where its reader was too slow to be told of all.
-"""
+"""``infermesh sidecar tap``: requests as they pass."""
 
 import json
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-from urllib.parse import urlencode
 
 import typer
+from infermesh.errors import ConfigurationError
+from infermesh.settings.values import ExpectedError, parse_duration
 from rich.console import Console
-from rich.text import Text
 
-from infermesh_sidecar.command import admin as endpoint
-from infermesh_sidecar.command.times import shown_time
+from infermesh_sidecar.admin import Admin
+from infermesh_sidecar.command.live import shown
 
 
-def run(
-    admin: str,
-    wanted: Sequence[tuple[str, str | None]],
-    *,
-    as_json: bool,
-    now: Callable[[], datetime] = datetime.now,
-) -> None:
-    """Show requests until the sidecar ends or somebody interrupts.
+@dataclass(frozen=True)
+class Wanted:
+    """Which requests: all that is given has to fit."""
 
-    ``wanted`` is what the sidecar is to choose by. Raises InfermeshError if none answers.
-    """
-    query = urlencode([(name, value) for name, value in wanted if value is not None])
+    listener: str | None = None
+    route: str | None = None
+    cluster: str | None = None
+    #: Any of them.
+    codes: Sequence[str] = ()
+    #: A time such as 50ms.
+    min_duration: str | None = None
+
+    def query(self) -> dict[str, str | Sequence[str] | None]:
+        """As the admin endpoint has it. Raises ConfigurationError for what is no time."""
+        return {
+            "listener": self.listener,
+            "route": self.route,
+            "cluster": self.cluster,
+            "code": self.codes,
+            "min_ms": None if self.min_duration is None else f"{_milliseconds(self.min_duration):g}",
+        }
+
+
+def run(address: str, wanted: Wanted, *, as_json: bool) -> None:
+    """Show requests until the sidecar ends or somebody interrupts. Raises InfermeshError if there is none."""
     console = Console(highlight=False, soft_wrap=True)
     try:
-        for event in endpoint.lines(admin, f"/tap?{query}" if query else "/tap"):
+        for event in Admin(address).tap(wanted.query()):
             if as_json:
-                typer.echo(json.dumps(event))
-                sys.stdout.flush()
-            elif event["event"] != "begin":
-                console.print(shown(event, now()))
+                typer.echo(event, nl=False)
+            elif (line := shown(json.loads(event), datetime.now())) is not None:
+                console.print(line)
     except KeyboardInterrupt:
-        typer.echo()
+        # That is how one stops looking.
+        return
 
 
-def shown(event: Mapping[str, Any], now: datetime) -> Text:
-    """One line: when, how it ended, how long it took, what was asked of whom by whom, why it failed."""
-    if event["event"] == "lost":
-        return Text(f"{event['count']} events came too fast to be shown", style="yellow")
-    asked = event["url.path"]
-    method = event.get("http.request.method")
-    endpoint_ = event.get("server.address", "nobody")
-    way = f"{event['infermesh.listener']}/{event.get('infermesh.route', '')} -> {endpoint_}"
-    good = event["event.outcome"] == "success"
-    line = Text()
-    line.append(f"{now:%H:%M:%S}.{now.microsecond // 1000:03}  ", style="dim")
-    line.append(f"{_end(event):18} ", style="green" if good else "red")
-    line.append(f"{shown_time(event['event.duration'] / 1e9):>9}  ")
-    line.append(f"{method} {asked}  " if method else f"{asked}  ")
-    line.append(way, style="cyan")
-    if event["infermesh.attempts"] > 1:
-        line.append(f"  {event['infermesh.attempts']} attempts", style="yellow")
-    line.append(f"  from {event.get('client.user.id', event['client.address'])}", style="dim")
-    if problem := event.get("error.message"):
-        line.append(f"  {event['infermesh.error.source']}: {problem}", style="red")
-    return line
-
-
-def _end(event: Mapping[str, Any]) -> str:
-    """The code by its name where it has one: errors are named, a status is a number."""
-    if event.get("rpc.grpc.status_code") == 0:
-        return "OK"
-    status = event.get("http.response.status_code")
-    return str(status if status is not None else event.get("error.type", "-"))
+def _milliseconds(text: str) -> float:
+    try:
+        return parse_duration(text).total_seconds() * 1000
+    except ExpectedError as error:
+        raise ConfigurationError(f"--min-duration: found {text!r}, expected {error}") from error

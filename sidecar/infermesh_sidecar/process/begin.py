@@ -79,20 +79,20 @@ def wait_for_apps(proxy: Proxy, launch: Launch, shutdown: Shutdown) -> None:
 
 
 def _call_functions(proxy: Proxy, launch: Launch, stack: ExitStack) -> None:
-    from infermesh_sidecar.process.hooks import THREADS, Hooks, load_functions
+    from infermesh_sidecar.hooks import Hooks, load_functions
 
-    hooks = Hooks(proxy, load_functions(launch.functions, launch.folder))
-    for index in range(THREADS):
-        stack.enter_context(Worker(f"transform-{index}", hooks.step))
+    stack.enter_context(Hooks(proxy, load_functions(launch.functions, launch.folder)))
 
 
 def _write_captures(proxy: Proxy, launch: Launch, stack: ExitStack) -> None:
-    from infermesh_sidecar.process.captures import CaptureFiles
+    from infermesh.capture.writer import CaptureWriter, Rotation
+
+    from infermesh_sidecar.capturing import Capturing
 
     assert launch.captures is not None
-    captures = CaptureFiles(proxy, launch.captures)
-    stack.callback(captures.close)
-    stack.enter_context(Worker("captures", captures.step))
+    given = launch.captures
+    rotation = Rotation(given.max_file_bytes, given.max_file_age, given.max_total_bytes)
+    stack.enter_context(Capturing(proxy, CaptureWriter(given.directory, rotation)))
 
 
 def _send_traces(proxy: Proxy, traces: Traces, resource: Mapping[str, str], stack: ExitStack) -> None:

@@ -13,6 +13,10 @@ class Hook(Protocol):
     def call(self) -> bytes | None:
         """What the function is called with, in JSON; None once it was answered."""
 
+    @property
+    def wanted(self) -> bool:
+        """Whether a request still waits for it."""
+
     def reply(self, reply: bytes) -> None:
         """What it returned, in JSON."""
 

@@ -120,6 +120,11 @@ impl Origin {
         }
     }
 
+    /// The trace that it is a part of, whether that is recorded or not; none if traces are none of our business.
+    pub fn trace(&self) -> Option<u128> {
+        self.context.borrow().id
+    }
+
     /// Whether its end is told whatever it is.
     pub fn is_told(&self) -> bool {
         self.is_told

@@ -1,21 +1,15 @@
 //! A request of the sample: from here on it is kept as it passes, with its answer.
 
-use crate::{body::Body, call::Call, headers::TRACEPARENT, watch::Watch};
+use crate::{body::Body, call::Call, watch::Watch};
 use http::request::Parts;
 use infermesh_rest::transcode::Ask;
-use infermesh_telemetry::context::{Parent, span_id};
-use std::{
-    iter,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use infermesh_telemetry::context::span_id;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The body of a request, which is kept if its route has a sample and it is one of that.
 pub fn begin(call: &Call<'_>, head: &Parts, body: Body, watch: &mut Watch) -> Body {
     let Some(captures) = &call.route.capture else { return body };
-    let trace = head.headers.get(TRACEPARENT).and_then(|it| Parent::parse(it.as_bytes(), iter::empty()));
-    let Some(passing) = captures.begin(unix_nanos(), trace.map(|parent| parent.trace), span_id) else {
-        return body;
-    };
+    let Some(passing) = captures.begin(unix_nanos(), call.origin.trace(), span_id) else { return body };
     passing.describe(|record| {
         record.describe(head);
         if call.route.transcodes

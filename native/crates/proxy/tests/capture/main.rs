@@ -58,6 +58,17 @@ fn a_call_is_kept_as_it_passed() {
 }
 
 #[test]
+fn the_trace_of_b3_is_known_as_well() {
+    run(async {
+        let upstream = Upstream::echo().await;
+        let proxy = Running::start(&upstream.0, route(all()));
+        let head = grpc(INFER).header("b3", format!("{TRACE}-00f067aa0ba902b7-1")).body(()).unwrap();
+        call(&mut http2(&proxy.address).await, head, &["x".into()]).await;
+        assert_eq!(proxy.records(1).await[0].trace_id, TRACE);
+    });
+}
+
+#[test]
 fn an_upstream_over_http1_is_kept_too() {
     run(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

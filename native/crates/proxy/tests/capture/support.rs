@@ -70,6 +70,7 @@ impl Running {
                 ..Default::default()
             }],
             threads: 1,
+            tracing: Some(proto::Tracing::default()),
             ..Default::default()
         };
         let started = Proxy::start(&config.encode_to_vec(), "0");

@@ -1,13 +1,12 @@
 //! Trace contexts in headers.
 
-use crate::headers::TRACEPARENT;
+use crate::headers::{REQUEST_ID, TRACEPARENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use infermesh_telemetry::{
     Parent,
     b3::{self, Given},
 };
 
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// What a caller says.

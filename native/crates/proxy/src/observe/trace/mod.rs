@@ -12,8 +12,11 @@ use super::{
     join::{Joins, Remembered},
     record::{Begun, Over},
 };
-use crate::proto::{self, Direction};
-use headers::{Caller, REQUEST_ID};
+use crate::{
+    headers::REQUEST_ID,
+    proto::{self, Direction},
+};
+use headers::Caller;
 use http::{HeaderMap, HeaderValue};
 use infermesh_telemetry::{
     Parent, Span, Traces,
