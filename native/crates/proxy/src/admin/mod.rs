@@ -8,6 +8,7 @@ mod certificates;
 mod config;
 mod endpoints;
 mod metrics;
+mod policies;
 mod route;
 mod stats;
 mod tap;

@@ -1,5 +1,8 @@
 //! What is told of requests: numbers, spans, records, live events; and the endpoint where people look.
 
+// Helpers of tests may panic as tests do.
+#![allow(clippy::unwrap_used)]
+
 #[path = "../support/admin.rs"]
 mod admin;
 #[path = "../support/exposition.rs"]
