@@ -147,7 +147,9 @@ def test_an_empty_file_is_an_empty_document(tmp_path: Path) -> None:
 def test_a_command_line_is_a_document_whose_places_are_options() -> None:
     data = {"outbound": {"listen": "x"}, "services": {"upstream": {"endpoints": ["a", "b"]}}}
     document = OptionsDocument(
-        data, {("outbound", "listen"): "--listen", ("services", "upstream", "endpoints"): "--upstream"}
+        "the command line",
+        data,
+        {("outbound", "listen"): "--listen", ("services", "upstream", "endpoints"): "--upstream"},
     )
     assert document.place(("outbound", "listen")) == "--listen"
     assert document.place(("services", "upstream", "endpoints", 1)) == "--upstream"

@@ -14,14 +14,16 @@ from google.protobuf.message import Message
 from infermesh.errors import ConfigurationError
 from infermesh.proto.infermesh_proxy_v1 import proxy_pb2 as pb
 from infermesh_sidecar.settings.policies import GrpcCode
-from infermesh_sidecar.translate.config import proxy_config
+from infermesh_sidecar.translate.config import identity_files, proxy_config
 from support.sidecar_settings import EVERYTHING, TESTS, read
 
 PROTO = TESTS.parents[1] / "protos/infermesh/proxy/v1/proxy.proto"
 
 
 def translated(text: str, folder: Path = Path()) -> pb.ProxyConfig:
-    return proxy_config(read(text), folder, {"stock": ["10.0.0.9:8001"]}, 0.05)
+    sidecar = read(text)
+    identity = None if sidecar.identity is None else identity_files(sidecar.identity, folder)
+    return proxy_config(sidecar, identity, {"stock": ["10.0.0.9:8001"]}, 0.05)
 
 
 @pytest.fixture

@@ -70,6 +70,8 @@ class Connection:
         self.responses: dict[int, Response] = {}
         self.goaway: int | None = None
         self.goaway_reason = ""
+        #: The last stream that the peer has looked at or will look at.
+        self.last_stream: int | None = None
         self.closed = False
         self._seconds = seconds
         self._next_stream = 1
@@ -188,7 +190,7 @@ class Connection:
             case 6:
                 self.frame(PING, ACK, 0, payload)
             case 7:
-                self.goaway = struct.unpack_from(">I", payload, 4)[0]
+                self.last_stream, self.goaway = struct.unpack_from(">II", payload)
                 self.goaway_reason = payload[8:].decode()
             case 3 if response is not None:
                 response.reset = struct.unpack(">I", payload)[0]

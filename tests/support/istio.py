@@ -1,6 +1,10 @@
 """A real Envoy, told what Istio tells the sidecars of a mesh with STRICT mutual TLS."""
 
+import contextlib
 import json
+import subprocess
+import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +12,7 @@ from typing import Any, Literal
 
 from infermesh.identity.layout import OWN
 from infermesh_perf.peers import Envoy
-from infermesh_perf.processes import free_ports, serving
+from infermesh_perf.processes import free_ports
 
 ROOT = Path(__file__).parents[2]
 
@@ -16,6 +20,8 @@ HTTP = "type.googleapis.com/envoy.extensions.filters.network.http_connection_man
 OPTIONS = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3."
+
+START_SECONDS = 20.0
 
 Side = Literal["inbound", "outbound"]
 
@@ -26,8 +32,8 @@ def missing() -> str | None:
 
 
 @contextmanager
-def envoy(side: Side, upstream: int, identity: Path, peers: str, folder: Path, model: str) -> Iterator[str]:
-    """Run a sidecar on loopback before ``upstream``; yields its address once ``model`` is ready through it.
+def envoy(side: Side, upstream: int, identity: Path, peers: str, folder: Path) -> Iterator[str]:
+    """Run a sidecar on loopback before ``upstream``; yields its address once it accepts.
 
     ``inbound`` takes mutual TLS and forwards in plaintext, ``outbound`` the other way round. ``identity`` is
     a folder with its files; ``peers`` is the beginning of the SPIFFE ids that it speaks with.
@@ -35,10 +41,30 @@ def envoy(side: Side, upstream: int, identity: Path, peers: str, folder: Path, m
     listener, admin = free_ports(2)
     config = folder / f"envoy-{side}.json"
     config.write_text(json.dumps(bootstrap(side, listener, admin, upstream, identity, peers)))
-    presented = identity if side == "inbound" else None
-    command = Envoy(ROOT).command(config, listener, folder / f"envoy-{side}.log", model, presented)
-    with serving(command) as running:
-        yield f"127.0.0.1:{running.port}"
+    log = folder / f"envoy-{side}.log"
+    arguments = Envoy(ROOT).command(config, listener, log, "", threads=1).arguments
+    with log.open("wb") as out:
+        process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+    try:
+        _wait_until_live(process, admin, log)
+        yield f"127.0.0.1:{listener}"
+    finally:
+        process.terminate()
+        process.wait(START_SECONDS)
+
+
+def _wait_until_live(process: subprocess.Popen[bytes], admin: int, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{admin}/ready") as answer,
+        ):
+            if answer.status == 200:
+                return
+        assert process.poll() is None, log.read_text(errors="replace")
+        assert time.monotonic() < deadline, log.read_text(errors="replace")
+        time.sleep(0.02)
 
 
 def bootstrap(
@@ -104,7 +130,9 @@ def bootstrap(
         chain |= _socket("DownstreamTlsContext", context, {"require_client_certificate": True})
     else:
         context = _context(identity, peers, ["istio-peer-exchange", "istio", "h2"])
-        cluster |= _socket("UpstreamTlsContext", context, {"sni": "outbound_.8001_._.models.ml.svc.cluster.local"})
+        cluster |= _socket(
+            "UpstreamTlsContext", context, {"sni": "outbound_.8001_._.models.ml.svc.cluster.local"}
+        )
     return {
         "admin": {"address": _loopback(admin)},
         "static_resources": {

@@ -3,11 +3,13 @@
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from infermesh.proto.infermesh_proxy_v1 import proxy_pb2 as pb
 
 from support.process import Process, stop_in_order
+from support.rest import Rest
 
 _SCRIPT = Path(__file__).with_name("run_proxy.py")
 
@@ -16,6 +18,15 @@ GRACE_SECONDS = 20.0
 
 #: Of clusters, and of the routes to them.
 UPSTREAM = "upstream"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Attempts that were made at an upstream, and its breaker."""
+
+    attempts: int
+    breaker: str
+    openings: int
 
 
 class Proxy(Process):
@@ -34,6 +45,14 @@ class Proxy(Process):
     def target(self, listener: str = "outbound") -> str:
         """Where clients find a listener."""
         return f"127.0.0.1:{self.port(listener)}"
+
+    def endpoint(self, port: int) -> Endpoint:
+        """What it knows of an upstream."""
+        with Rest(self.port("admin")) as admin:
+            endpoints = admin.get("/endpoints").json
+        (found,) = (it for it in endpoints if it["endpoint"] == f"127.0.0.1:{port}")
+        breaker = found["breaker"] or {"state": "absent", "openings": 0}
+        return Endpoint(found["requests"], breaker["state"], breaker["openings"])
 
 
 @contextlib.contextmanager

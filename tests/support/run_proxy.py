@@ -23,7 +23,8 @@ def main(config: str, grace: str) -> int:
     with Shutdown() as shutdown:
         proxy = infermesh_native.Proxy(Path(config).read_bytes(), version="test")
         with NativeLog(proxy):
-            for name, address in proxy.listen().items():
+            admin = "{}:{}".format(*proxy.listen_admin())
+            for name, address in {**proxy.listen(), "admin": admin}.items():
                 bound = ecs("proxy-listening", infermesh__listener__name=name, server__address=address)
                 _log.info("Listening on %s", address, extra=bound)
             proxy.set_ready(True)

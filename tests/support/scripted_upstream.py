@@ -5,14 +5,18 @@ answered the same.
 """
 
 import contextlib
+import heapq
+import itertools
 import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from support import hpack
+from support.holders import peer_serial
 from support.http2 import (
     ACK,
     DATA,
@@ -45,7 +49,7 @@ class Link:
     """A connection of a peer."""
 
     socket: socket.socket
-    #: Of the peer's certificate, if there is one.
+    #: Of the peer's certificate, where TLS is spoken.
     serial: int | None = None
     #: Bytes of bodies so far.
     received: int = 0
@@ -77,6 +81,8 @@ class Exchange:
     link: Link
     stream: int
     body: bytes
+    #: Does something after so many seconds.
+    later: Callable[[float, Callable[[], None]], None]
 
     def answer(self, message: bytes = b"") -> None:
         """With one message and OK."""
@@ -97,6 +103,44 @@ class Exchange:
         self.link.send(framed(RST_STREAM, 0, self.stream, struct.pack(">I", code)))
 
 
+class Clock:
+    """Does things when their time has come, one after the other."""
+
+    def __init__(self) -> None:
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._news = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        """Do this after so many seconds."""
+        with self._news:
+            heapq.heappush(self._due, (time.monotonic() + seconds, next(self._order), act))
+            self._news.notify()
+
+    def close(self) -> None:
+        """Forget what is not due."""
+        with self._news:
+            self._closed = True
+            self._news.notify()
+        self._thread.join(SECONDS)
+
+    def _run(self) -> None:
+        while (act := self._next()) is not None:
+            act()
+
+    def _next(self) -> Callable[[], None] | None:
+        with self._news:
+            while not self._closed:
+                left = self._due[0][0] - time.monotonic() if self._due else None
+                if left is not None and left <= 0:
+                    return heapq.heappop(self._due)[2]
+                self._news.wait(left)
+        return None
+
+
 #: What is done with each request.
 Behaviour = Callable[[Exchange], None]
 
@@ -112,12 +156,7 @@ def answers(exchange: Exchange) -> None:
 def answers_after(seconds: float) -> Behaviour:
     """The same, late."""
 
-    def behave(exchange: Exchange) -> None:
-        timer = threading.Timer(seconds, exchange.answer)
-        timer.daemon = True
-        timer.start()
-
-    return behave
+    return lambda exchange: exchange.later(seconds, exchange.answer)
 
 
 def refuses(code: int, message: str = "not now") -> Behaviour:
@@ -154,6 +193,7 @@ class ScriptedUpstream:
         self._tls = tls
         self._takeover = takeover
         self._news = threading.Condition()
+        self._clock = Clock()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
@@ -175,6 +215,7 @@ class ScriptedUpstream:
         self._listener.close()
         for link in list(self.links):
             link.cut()
+        self._clock.close()
         for thread in list(self._threads):
             thread.join(SECONDS)
             assert not thread.is_alive()
@@ -203,9 +244,7 @@ class ScriptedUpstream:
     def _speak(self, link: Link) -> None:
         if self._tls is not None:
             link.socket = secured = self._tls.wrap_socket(link.socket, server_side=True)
-            shown = secured.getpeercert()
-            link.serial = int(str(shown["serialNumber"]), 16) if shown else None
-            self._tell(lambda: None)
+            link.serial = peer_serial(secured)
         received = _Received(link)
         if received.take(len(PREFACE)) != PREFACE:
             return
@@ -236,7 +275,7 @@ class ScriptedUpstream:
                 case 3:
                     bodies.pop(stream, None)
             if kind in (DATA, HEADERS) and flags & END_STREAM and stream in bodies:
-                exchange = Exchange(link, stream, bytes(bodies.pop(stream)))
+                exchange = Exchange(link, stream, bytes(bodies.pop(stream)), self._clock.later)
                 self._tell(self._count_request)
                 self.behaviour(exchange)
 

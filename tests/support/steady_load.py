@@ -63,7 +63,9 @@ class SteadyLoad:
         timeout: float = SECONDS,
         connections: int = 2,
     ) -> None:
+        #: Of the whole, and since a moment that the test chose.
         self.told = Told()
+        self.phase = Told()
         payload = load_pb2.Payload(body=request.SerializeToString())
         plan = load_pb2.LoadPlan(
             target=load_pb2.Target(address=target, protocol=load_pb2.PROTOCOL_GRPC),
@@ -115,5 +117,26 @@ class SteadyLoad:
         self._take()
         return self.told
 
+    def end_phase(self) -> Told:
+        """What is told from now on is told of another phase; returns what was told of this one.
+
+        A request belongs to the phase in which it ends.
+        """
+        self._take()
+        ended, self.phase = self.phase, Told()
+        return ended
+
+    def wait_until_well(self, requests: int, seconds: float = SECONDS) -> None:
+        """Return when so many requests in a row were answered well."""
+        deadline = time.monotonic() + seconds
+        while True:
+            self.end_phase()
+            self.wait_until(lambda: self.phase.ok >= requests or self.phase.failed > 0, "requests end")
+            if self.phase.failed == 0:
+                return
+            assert time.monotonic() < deadline, f"still failing after {seconds} s: {self.phase}"
+
     def _take(self) -> None:
-        self.told.add(load_pb2.LoadSlice.FromString(self._generator.take()))
+        slice_ = load_pb2.LoadSlice.FromString(self._generator.take())
+        self.told.add(slice_)
+        self.phase.add(slice_)

@@ -18,6 +18,10 @@ class Document(Protocol):
     """Values of YAML's own types, and what to call the place of each."""
 
     @property
+    def source(self) -> str:
+        """What it is called itself."""
+
+    @property
     def data(self) -> Any:
         """Mappings, lists, text, numbers, booleans and None."""
 
@@ -81,6 +85,7 @@ class YamlDocument:
 class OptionsDocument:
     """A document that a command line stands for."""
 
+    source: str
     data: Any
     #: Which option says what.
     options: Mapping[Path, str]

@@ -165,7 +165,8 @@ class OneOrMany:
         return core_schema.no_info_before_validator_function(_listed, handler(source))
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
-        several = handler(core)
+        described = handler(core)
+        several = next(it for it in described.get("anyOf", [described]) if "items" in it)
         return {"anyOf": [several["items"], several]}
 
 

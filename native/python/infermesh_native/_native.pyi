@@ -363,12 +363,13 @@ class Hook:
 
 @final
 class Proxy:
-    """A proxy before or behind an app: listeners, routes to clusters of endpoints, and the policies between them."""
+    """A proxy before or behind an app: listeners, routes to clusters of endpoints, policies between them."""
 
     def __new__(cls, config: bytes, *, version: str) -> Proxy:
-        """Start the network threads for a serialised ``infermesh.proxy.v1.ProxyConfig``. No socket is opened yet.
+        """Start the network threads for a serialised ``infermesh.proxy.v1.ProxyConfig``.
 
-        Raises ValueError that names the field that is wrong, RuntimeError if the system refuses a thread.
+        No socket is opened yet. Raises ValueError that names the field that is wrong, RuntimeError if the
+        system refuses a thread.
         """
 
     def listen(self) -> dict[str, str]:
@@ -378,14 +379,22 @@ class Proxy:
         """
 
     def listen_admin(self, host: str = "127.0.0.1", port: int = 0) -> tuple[str, int]:
-        """Serve those who operate the proxy, over HTTP/1.1: ``GET /`` says what there is. Returns the bound address.
+        """Serve those who operate the proxy, over HTTP/1.1: ``GET /`` says what there is.
 
-        Whoever comes there sees everything but secrets, and can end the process. Raises OSError that names the
-        address if it cannot be bound.
+        Whoever comes there sees everything but secrets, and can end the process. Returns the bound address.
+        Raises OSError that names the address if it cannot be bound.
         """
 
     def drain_requested(self) -> bool:
         """Whether somebody has asked at the admin endpoint for the end of this process."""
+
+    def set_endpoints(self, cluster: str, endpoints: list[str]) -> None:
+        """Replace the endpoints of a cluster, HOST:PORT or unix:PATH.
+
+        Those that stay keep what is known of them.
+
+        Raises ValueError for an unknown cluster and for what is no address.
+        """
 
     def set_ready(self, ready: bool) -> None:
         """Say whether requests should come. Not before this is True, and not any more once it is False."""
@@ -404,7 +413,9 @@ class Proxy:
     def flush_spans(self) -> None:
         """As ``Server.flush_spans``."""
 
-    def take_log(self, timeout: float) -> list[tuple[float, str, str, str, dict[str, str | int | bool | list[str]]]]:
+    def take_log(
+        self, timeout: float
+    ) -> list[tuple[float, str, str, str, dict[str, str | int | bool | list[str]]]]:
         """As ``Server.take_log``."""
 
     def set_access_log(self, wanted: bool) -> None:
@@ -414,7 +425,10 @@ class Proxy:
         """As ``Server.flush_log``."""
 
     def take_hooks(self, timeout: float) -> list[Hook]:
-        """Requests that wait for functions named by ``transform``; empty if none comes within so many seconds."""
+        """Requests that wait for functions named by ``transform``.
+
+        Empty if none comes within so many seconds.
+        """
 
     def take_captures(self, timeout: float) -> list[bytes]:
         """Requests and answers that were kept, each a serialised ``infermesh.capture.v1.Record``.

@@ -15,13 +15,15 @@ from infermesh_sidecar.translate.listeners import listeners
 
 
 def proxy_config(
-    sidecar: Sidecar, folder: Path, from_files: Mapping[str, Sequence[str]], sample_rate: float
+    sidecar: Sidecar,
+    identity: pb.Identity | None,
+    from_files: Mapping[str, Sequence[str]],
+    sample_rate: float,
 ) -> pb.ProxyConfig:
     """What the data plane is told.
 
-    ``folder`` is what paths are relative to, ``from_files`` are the endpoints that files name, by service.
-    ``sample_rate`` is the share of the traces that begin here which are recorded. Raises ConfigurationError
-    if a file of the identity is not there.
+    ``identity`` are the files of the sidecar's, ``from_files`` the endpoints that files name, by service, and
+    ``sample_rate`` is the share of the traces that begin here which are recorded.
     """
     return pb.ProxyConfig(
         name=sidecar.name,
@@ -31,13 +33,17 @@ def proxy_config(
             *(service_cluster(name, it, sidecar, from_files) for name, it in sidecar.services.items()),
             *map(app_cluster, app_names(sidecar), (it.app for it in sidecar.inbound)),
         ],
-        identity=None if sidecar.identity is None else _identity(sidecar.identity, folder),
+        identity=identity,
         limits=_limits(sidecar.limits),
         tracing=pb.Tracing(sample_rate=sample_rate, join=sidecar.tracing.join, b3=sidecar.tracing.b3),
     )
 
 
-def _identity(given: Identity, folder: Path) -> pb.Identity:
+def identity_files(given: Identity, folder: Path) -> pb.Identity:
+    """The files of an identity; ``folder`` is what paths are relative to.
+
+    Raises ConfigurationError if one is not there.
+    """
     if given.directory is not None:
         directory = folder / given.directory
         layout = locate(directory)
@@ -47,7 +53,7 @@ def _identity(given: Identity, folder: Path) -> pb.Identity:
     for name in names:
         if not name.is_file():
             what = "is no file" if name.exists() else "does not exist"
-            raise ConfigurationError(f"identity: {name} {what}, expected PEM")
+            raise ConfigurationError(f"{name} {what}, expected PEM")
     certificate, key, authorities = map(str, names)
     return pb.Identity(
         certificate_file=certificate,

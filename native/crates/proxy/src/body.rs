@@ -17,9 +17,13 @@ use std::{
 };
 use tokio::{task::spawn_local, time::timeout};
 
-/// How long, and for how much, a body is read that nobody wants.
+/// How long, and for how much, a body is read that nobody wants. Over HTTP/1.1 there is no other way to let a client be the
+/// first to end: as long as it writes it does not read, and a connection that is closed over unread bytes takes the answer
+/// with it.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1 << 20;
+const LINGER_HTTP1: Duration = Duration::from_secs(2);
+const LINGER_BYTES_HTTP1: usize = 64 << 20;
 
 /// What comes out of a body: bytes, and at its end perhaps trailers.
 #[derive(Debug)]
@@ -237,17 +241,24 @@ impl Body {
 }
 
 /// An answer may come before its request has been sent to the end: what is still on its way is read for a moment and thrown
-/// away. Otherwise h2 would reset the stream, and take what comes then for an error of its peer, of which it bears a thousand.
-pub fn linger(mut body: Body) {
-    if !matches!(body, Body::Http2(_)) || body.is_end() {
+/// away. Otherwise h2 would reset the stream, and take what comes then for an error of its peer, of which it bears a
+/// thousand; and hyper would close the connection, which the client would have used again.
+pub fn linger(body: Body) {
+    let (mut body, limit, most) = match body {
+        Body::Http1(_) => (body, LINGER_HTTP1, LINGER_BYTES_HTTP1),
+        Body::Http2(_) => (body, LINGER, LINGER_BYTES),
+        Body::Kept(kept) => return linger(kept.0),
+        _ => return,
+    };
+    if body.is_end() {
         return;
     }
-    spawn_local(timeout(LINGER, async move {
+    spawn_local(timeout(limit, async move {
         let mut read = 0;
         while let Some(Ok(Piece::Data(data))) = poll_fn(|context| body.poll(context)).await {
             body.release(data.len());
             read += data.len();
-            if read > LINGER_BYTES {
+            if read > most {
                 break;
             }
         }

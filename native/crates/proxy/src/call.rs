@@ -80,7 +80,13 @@ async fn serve(
     mut body: Body,
     watch: &mut Watch,
 ) -> Result<Response<Body>, Error> {
-    call.turn = limit::enter(call, &mut head.headers).await?;
+    call.turn = match limit::enter(call, &mut head.headers).await {
+        Ok(turn) => turn,
+        Err(error) => {
+            linger(body);
+            return Err(error);
+        }
+    };
     watch.hold(call.turn.clone());
     if !call.route.on_request.rules.is_empty() {
         body = Box::pin(enriched::request(call, &mut head, body)).await?;
@@ -94,11 +100,7 @@ async fn serve(
     if call.grpc && infer::looks_at(call, head.uri.path()) {
         return Box::pin(infer::serve(call, head, body)).await;
     }
-    let mut response = forward::send(call, head, body, watch).await?;
-    if let Some(turn) = &call.turn {
-        turn.hears(response.headers_mut());
-    }
-    Ok(response)
+    forward::send(call, head, body, watch).await
 }
 
 /// Finds out what the request asks for, and whether it may.

@@ -16,7 +16,6 @@
 //! - `observe` is what is told of requests;
 //! - `body` and `headers` are what passes, and `capture` is what is kept of it.
 
-#![allow(dead_code)]
 mod admin;
 mod answer;
 mod body;

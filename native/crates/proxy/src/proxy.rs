@@ -9,6 +9,7 @@ use crate::{
     proto,
     shared::Shared,
     transcode::signatures::Signatures,
+    upstream::{discover, health},
 };
 use infermesh_policy::replay;
 use infermesh_telemetry::{Log, Traces, log::Throttle};
@@ -62,7 +63,8 @@ impl Proxy {
             .map_err(|error| Error::invalid(format!("the configuration is no ProxyConfig: {error}")))?;
         let started = Instant::now();
         let identity = config.identity.as_ref().map(identity).transpose().map_err(Error::invalid)?;
-        let plan = Plan::new(&config, identity.as_ref(), started).map_err(Error::invalid)?;
+        let log = Arc::<Log>::default();
+        let plan = Plan::new(&config, identity.as_ref(), &log, started).map_err(Error::invalid)?;
         let limits = config.limits.unwrap_or_default();
         let or = |given: u64, default: u64| usize::try_from(if given > 0 { given } else { default });
         let replay = replay::Settings {
@@ -70,7 +72,6 @@ impl Proxy {
             per_request: or(limits.replay_request_bytes, REPLAY_REQUEST).unwrap_or(usize::MAX),
         };
         replay.check().map_err(|why| Error::invalid(format!("limits.replay: {why}")))?;
-        let log = Arc::<Log>::default();
         let max = or(limits.max_connections.into(), MAX_CONNECTIONS.into()).unwrap_or(usize::MAX);
         let budget = Budget::new(or(limits.memory_bytes, MEMORY).unwrap_or(usize::MAX));
         let count = match config.threads {
@@ -111,10 +112,34 @@ impl Proxy {
             .enable_all()
             .build()
             .map_err(|error| Error::internal(format!("cannot start the listener's thread: {error}")))?;
+        for cluster in &shared.plan.clusters {
+            let common = || (shared.log.clone(), shared.connections.clone());
+            if let Some(name) = cluster.discovered.clone() {
+                let (log, connections) = common();
+                control.spawn(discover::follow(cluster.clone(), name, log, connections));
+            }
+            if let Some(check) = cluster.check() {
+                let (log, connections) = common();
+                control.spawn(health::follow(cluster.clone(), check, log, connections));
+            }
+        }
         if let Some(identity) = &shared.identity {
             control.spawn(identity.clone().follow(shared.log.clone(), shared.connections.clone()));
         }
         Ok(Self { shared, threads, admin: Mutex::default(), control })
+    }
+
+    /// Replaces the endpoints of a cluster; those that stay keep what is known of them. Fails with what is wrong.
+    pub fn set_endpoints(&self, cluster: &str, endpoints: &[String]) -> Result<(), String> {
+        let clusters = &self.shared.plan.clusters;
+        let found = clusters.iter().find(|known| known.name == cluster);
+        let found = found.ok_or_else(|| {
+            let known: Vec<_> = clusters.iter().map(|known| &known.name[..]).collect();
+            format!("there is no cluster called '{cluster}'; there are: {}", known.join(", "))
+        })?;
+        let addresses = endpoints.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+        found.set(addresses, Instant::now());
+        Ok(())
     }
 
     /// Binds all listeners and serves. Returns their names and the bound addresses. Fails with the listener's address.

@@ -19,7 +19,7 @@ use infermesh_transport::{
 use infermesh_wire::Error;
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     rc::Rc,
     sync::{Arc, atomic::AtomicBool},
     time::Instant,
@@ -88,8 +88,16 @@ impl Local {
         })
     }
 
-    /// This thread's connections to an endpoint.
+    /// This thread's connections to an endpoint. With a new one those make way whose endpoints are gone: they end when what is
+    /// under way on them has ended.
     pub fn pool(&self, endpoint: &Endpoint) -> Rc<Pool> {
-        self.pools.borrow_mut().entry(endpoint.id).or_insert_with(|| endpoint.pool()).clone()
+        if let Some(pool) = self.pools.borrow().get(&endpoint.id) {
+            return pool.clone();
+        }
+        let clusters = self.shared.plan.clusters.iter();
+        let known: HashSet<u64> = clusters.flat_map(|cluster| cluster.ids()).chain([endpoint.id]).collect();
+        let mut pools = self.pools.borrow_mut();
+        pools.retain(|id, _| known.contains(id));
+        pools.entry(endpoint.id).or_insert_with(|| endpoint.pool()).clone()
     }
 }

@@ -102,6 +102,13 @@ impl Watch {
         self.counts().retries.add(1);
     }
 
+    /// Whether a second endpoint was asked beside the first.
+    pub fn hedged(&mut self, was: bool) {
+        if was {
+            self.counts().hedges.add(1);
+        }
+    }
+
     /// An attempt failed, and no other one is made.
     pub fn not_retried(&mut self, reason: Reason) {
         if let Some(route) = self.route().filter(|route| route.retry.is_some()) {

@@ -43,6 +43,10 @@ impl Proxy {
         self.0.drain_requested()
     }
 
+    fn set_endpoints(&self, cluster: &str, endpoints: Vec<String>) -> PyResult<()> {
+        self.0.set_endpoints(cluster, &endpoints).map_err(PyValueError::new_err)
+    }
+
     fn set_ready(&self, ready: bool) {
         self.0.set_ready(ready);
     }

@@ -45,6 +45,6 @@ def _tls(service: Service, sidecar: Sidecar) -> Broken:
     if not has_tls(service, sidecar):
         lacking = "identity at the top" if sidecar.identity is None else "tls: mutual"
         for field in ("identities", "server_name"):
-            if field in service.model_fields_set:
+            if getattr(service, field):
                 text = f"found for a service that is spoken to in plaintext, expected {lacking}"
                 yield broken(field, text=text)

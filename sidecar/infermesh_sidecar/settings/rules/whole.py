@@ -30,6 +30,8 @@ def _process(sidecar: Sidecar) -> Broken:
             yield broken("tls", text=f"found {sidecar.tls!r} beside identity, expected one of the two")
     if sidecar.limits.replay_request > sidecar.limits.replay:
         yield broken("limits", "replay_request", text="found more than replay, of which it is a part")
+    if sidecar.capture is not None and sidecar.capture.max_file > sidecar.capture.max_total:
+        yield broken("capture", "max_file", text="found more than max_total, expected no more")
     if sidecar.shutdown.wait_for_app_exit is not None and not sidecar.inbound:
         text = "found without inbound, expected it, since it says where the app is"
         yield broken("shutdown", "wait_for_app_exit", text=text)

@@ -81,7 +81,7 @@ struct Speaker {
 
 impl Serve<()> for Speaker {
     async fn serve(self, (): (), _: Peer, io: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
-        http1::serve(&self.connections, io, |request, mark| {
+        http1::serve(&self.connections, &self.connections.rules, io, |request, mark| {
             let answer = route::answer(&self.shared, &request.into_parts().0);
             async { answer.map(|body| Held::new(body, mark)) }
         })

@@ -23,7 +23,7 @@ pub fn of(route: &Route, now: Instant) -> Value {
             "in_flight": crowd.in_flight,
             "waiting": crowd.waiting,
         })),
-        "shed_share": shed,
+        "shed_ratio": shed,
         "refused": refused,
         "cache": cache.map(|(hits, misses)| json!({ "hits": hits, "misses": misses })),
         "captures": route.capture.as_ref().map(|captures| json!({

@@ -40,6 +40,7 @@ fn of_listener(listener: &Listener, uptime: f64, now: Instant) -> Vec<Value> {
             "requests_per_second": requests as f64 / uptime.max(f64::MIN_POSITIVE),
             "requests_in_flight": counts.in_flight.get(),
             "retries": counts.retries.get(),
+            "hedges": counts.hedges.get(),
             "request_bytes": counts.received.get(),
             "response_bytes": counts.sent.get(),
             "latency_seconds": latency(&counts.durations),

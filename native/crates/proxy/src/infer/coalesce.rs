@@ -7,6 +7,7 @@ use crate::{
     call::Call,
     edge::Door,
     headers::TRACEPARENT,
+    limit::Turn,
     observe::trace,
     origin::Origin,
     plan::Route,
@@ -87,6 +88,7 @@ struct Member {
     origin: Rc<Origin>,
     /// The trace that it is a part of, as it says.
     context: Option<HeaderValue>,
+    turn: Option<Rc<Turn>>,
     answer: oneshot::Sender<Told>,
 }
 
@@ -143,7 +145,8 @@ fn join(
         Kind { route: Arc::as_ptr(&call.route) as usize, key: share.key().clone(), headers: differing };
     let (answer, told) = oneshot::channel();
     let (origin, context) = (call.origin.clone(), headers.get(TRACEPARENT).cloned());
-    let member = Member { share, deadline: call.deadline.at(), origin, context, answer };
+    let turn = call.turn.clone();
+    let member = Member { share, deadline: call.deadline.at(), origin, context, turn, answer };
     let groups = &call.local.groups;
     if let Some(group) = groups.0.borrow().get(&kind) {
         if group.waiting.borrow().len() >= MOST_WAITING {
@@ -244,6 +247,7 @@ impl Runner {
         let mut headers = self.headers.clone();
         trace::headers::speak_for(&mut headers, context);
         let left = latest.flatten().map(|at| at.saturating_duration_since(now));
+        let turns: Vec<_> = members.iter().filter_map(|member| member.turn.clone()).collect();
         let call = Call {
             local: &self.local,
             door: &self.door,
@@ -252,7 +256,7 @@ impl Runner {
             grpc: true,
             deadline: Deadline::earliest(now, [left]),
             started: now,
-            turn: None,
+            turn: turns.first().cloned(),
         };
         let (shares, mut waiting): (Vec<_>, Vec<_>) =
             members.into_iter().map(|member| (member.share, member.answer)).unzip();
@@ -274,6 +278,9 @@ impl Runner {
             }
             Err(_) => None,
         };
+        if let Some((first, others)) = turns.split_first() {
+            others.iter().for_each(|other| other.shares(first));
+        }
         let mut answers = answers.into_iter().flatten();
         for member in waiting {
             let told = match answers.next() {

@@ -1,7 +1,7 @@
 //! A body that has to be there whole before anything can be done with it.
 
 use crate::{
-    body::{Body, Lost, Piece},
+    body::{Body, Lost, Piece, linger},
     call::Call,
     origin::Origin,
 };
@@ -36,6 +36,19 @@ pub async fn receive(
     mut body: Body,
     counted: Option<&Origin>,
 ) -> Result<Whole, Error> {
+    let received = take(call, headers, &mut body, counted).await;
+    if received.is_err() {
+        linger(body);
+    }
+    received
+}
+
+async fn take(
+    call: &Call<'_>,
+    headers: &HeaderMap,
+    body: &mut Body,
+    counted: Option<&Origin>,
+) -> Result<Whole, Error> {
     let limit = call.local.shared.max_message;
     let encoding = encoding(headers)?;
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -45,7 +58,7 @@ pub async fn receive(
     let mut hold = Hold::none(&call.local.purse);
     hold.check(announced)?;
     let (mut first, mut buffer) = (Bytes::new(), BytesMut::new());
-    while let Some(chunk) = next(&mut body).await? {
+    while let Some(chunk) = next(body).await? {
         let size = first.len() + buffer.len() + chunk.len();
         if size > limit {
             return Err(too_large(size, limit));

@@ -2,21 +2,29 @@
 
 use super::{
     address::Address,
+    discover::Name,
     endpoint::{Endpoint, Ticket},
+    health::Check,
+    peers::Peers,
     settings::Settings,
 };
-use crate::proto;
+use crate::{plan::duration_or, proto};
 use infermesh_policy::{
     Chance, Deadline,
     balancer::p2c::{Standing, pick},
 };
+use infermesh_telemetry::Log;
 use infermesh_transport::tls::Identity;
 use infermesh_wire::{Code, Error};
 use std::{
     collections::HashSet,
-    sync::{Arc, PoisonError, RwLock},
-    time::Instant,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{Duration, Instant},
 };
+use tokio::sync::watch;
+
+/// Between two lookups of a name.
+const LOOKUP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Names of endpoints in one message.
 const SHOWN: usize = 8;
@@ -26,8 +34,16 @@ pub struct Cluster {
     /// What requests that are made here call it.
     pub authority: String,
     pub protocol: proto::UpstreamProtocol,
+    /// Under which its endpoints are looked up, if they are.
+    pub discovered: Option<Name>,
     settings: Settings,
+    log: Arc<Log>,
+    /// Where they are compared.
+    peers: Option<Arc<Peers>>,
     endpoints: RwLock<Arc<[Arc<Endpoint>]>>,
+    changed: watch::Sender<()>,
+    /// Why it is not known which there are.
+    trouble: Mutex<Option<String>>,
 }
 
 impl Cluster {
@@ -35,6 +51,7 @@ impl Cluster {
     pub fn new(
         given: &proto::Cluster,
         identity: Option<&Arc<Identity>>,
+        log: &Arc<Log>,
         now: Instant,
     ) -> Result<Self, String> {
         let settings = Settings::new(given, identity)?;
@@ -52,8 +69,13 @@ impl Cluster {
             name: given.name.clone(),
             authority: authority(given),
             protocol: given.protocol(),
+            discovered: discovered(given)?,
+            peers: settings.outlier.clone().map(|settings| Peers::new(settings, now)),
             settings,
+            log: log.clone(),
             endpoints: RwLock::new(Arc::new([])),
+            changed: watch::Sender::default(),
+            trouble: Mutex::default(),
         };
         this.set(addresses, now);
         Ok(this)
@@ -69,9 +91,38 @@ impl Cluster {
             .filter(|address| seen.insert(address.clone()))
             .map(|address| match known.iter().find(|endpoint| endpoint.address == address) {
                 Some(endpoint) => endpoint.clone(),
-                None => Arc::new(Endpoint::new(address, &self.settings, now)),
+                None => {
+                    let member = self.peers.as_ref().map(Peers::enter);
+                    Endpoint::new(address, &self.settings, member, self.log.clone(), now)
+                }
             })
             .collect();
+        let current = endpoints.clone();
+        drop(endpoints);
+        for gone in known.iter().filter(|known| !current.iter().any(|endpoint| endpoint.id == known.id)) {
+            gone.leave(now);
+        }
+        self.changed.send_replace(());
+    }
+
+    /// Why it is not known which endpoints there are; `None` if it is.
+    pub fn trouble(&self, why: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// Tells whenever there may be other endpoints.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// How its endpoints are asked whether they are well, if they are.
+    pub fn check(&self) -> Option<Check> {
+        self.settings.check.clone()
+    }
+
+    /// Of its endpoints.
+    pub fn ids(&self) -> Vec<u64> {
+        self.endpoints().iter().map(|endpoint| endpoint.id).collect()
     }
 
     pub fn endpoints(&self) -> Arc<[Arc<Endpoint>]> {
@@ -110,12 +161,27 @@ impl Cluster {
         if endpoints.len() > SHOWN {
             states.push(format!("{} more", endpoints.len() - SHOWN));
         }
-        let said = match states.is_empty() {
-            true => format!("service '{}' has no endpoint", self.name),
-            false => format!("no endpoint of '{}' is available: {}", self.name, states.join("; ")),
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let said = match (states.is_empty(), trouble) {
+            (true, Some(why)) => format!("service '{}' has no endpoint: {why}", self.name),
+            (true, None) => format!("service '{}' has no endpoint", self.name),
+            (false, _) => format!("no endpoint of '{}' is available: {}", self.name, states.join("; ")),
         };
         Error::new(Code::Unavailable, said)
     }
+}
+
+/// Fails with the field that is wrong.
+fn discovered(given: &proto::Cluster) -> Result<Option<Name>, String> {
+    let Some(proto::cluster::Discovery::Dns(dns)) = &given.discovery else { return Ok(None) };
+    if dns.host.is_empty() {
+        return Err("dns.host: it is empty; expected a name to look up".into());
+    }
+    let port = u16::try_from(dns.port).ok().filter(|port| *port > 0);
+    let port =
+        port.ok_or_else(|| format!("dns.port: found {}, expected a number from 1 to 65535", dns.port))?;
+    let interval = duration_or(dns.interval_ns, LOOKUP_INTERVAL);
+    Ok(Some(Name { host: dns.host.clone(), port, interval }))
 }
 
 /// The name that is looked up, or the first address.

@@ -454,3 +454,19 @@ fn where_no_http1_connection_is_left_requests_wait_for_one() {
         assert_eq!(app.accepted(), 2);
     });
 }
+
+#[test]
+fn a_connection_goes_on_after_a_request_that_was_refused_before_its_body_came() {
+    run(async {
+        // There is nobody at this address any more.
+        let gone = App::start(|_, _| async {}).await.address.clone();
+        let proxy = Running::start(&forward(&[&gone]));
+        let mut wire = Wire::connect(&proxy.address).await;
+        for _ in 0..2 {
+            wire.write("POST /orders HTTP/1.1\r\nhost: shop.local\r\ncontent-length: 100000\r\n\r\n").await;
+            let answer = wire.read().await.unwrap();
+            assert_eq!(answer.first, "HTTP/1.1 503 Service Unavailable");
+            wire.write(vec![b'.'; 100_000]).await;
+        }
+    });
+}

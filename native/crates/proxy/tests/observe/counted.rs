@@ -216,7 +216,7 @@ fn policies_tell_how_they_stand() {
         // An echo is no model: it passes without a score.
         client.call("x").await.ok();
         assert_eq!(client.call("x").await.code(), 8);
-        let refused = format!("infermesh_proxy_requests_refused_total{{{ROUTE},reason=\"rate\"}}");
+        let refused = format!("infermesh_proxy_requests_not_admitted_total{{{ROUTE},reason=\"rate\"}}");
         let found = when(&admin, &refused, 1.0).await;
         assert_eq!(found.value(&format!("infermesh_proxy_concurrency_limit{{{ROUTE}}}")), 7.0);
         assert_eq!(found.value(&format!("infermesh_proxy_concurrency_waiting{{{ROUTE}}}")), 0.0);

@@ -37,9 +37,9 @@ fn limits(text: &mut Text, routes: &[(String, &Route)], now: Instant) {
     let waiting = "infermesh_proxy_concurrency_waiting";
     family(waiting, "Requests that wait to be let in", |crowd| crowd.waiting);
     let shed = all.iter().filter_map(|(labels, numbers)| Some((*labels, numbers.shed?)));
-    let name = "infermesh_proxy_shed_share";
+    let name = "infermesh_proxy_shed_ratio";
     samples(text, name, "gauge", "Share of requests that is refused because too many fail", shed);
-    let name = "infermesh_proxy_requests_refused_total";
+    let name = "infermesh_proxy_requests_not_admitted_total";
     text.family(name, "counter", "Requests that were not let in, by reason");
     for (labels, numbers) in &all {
         for (reason, count) in numbers.refused.iter().filter(|(_, count)| *count > 0) {
@@ -49,7 +49,7 @@ fn limits(text: &mut Text, routes: &[(String, &Route)], now: Instant) {
 }
 
 fn caches(text: &mut Text, routes: &[(String, &Route)]) {
-    let name = "infermesh_proxy_cache_requests_total";
+    let name = "infermesh_proxy_cache_lookups_total";
     text.family(name, "counter", "Inferences that were looked for in a route's cache");
     for (labels, route) in routes {
         let Some(cache) = &route.cache else { continue };

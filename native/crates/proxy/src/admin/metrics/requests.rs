@@ -34,6 +34,7 @@ pub fn write(text: &mut Text, plan: &Plan) {
     };
     family("infermesh_proxy_requests_in_flight", "gauge", "Requests under way", |it| it.in_flight.get());
     family("infermesh_proxy_retries_total", "counter", "Attempts after the first", |it| it.retries.get());
+    family("infermesh_proxy_hedges_total", "counter", "Attempts beside the first", |it| it.hedges.get());
     family("infermesh_proxy_request_bytes_total", "counter", "Bytes of requests' bodies", |it| {
         it.received.get()
     });

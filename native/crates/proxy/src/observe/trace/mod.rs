@@ -38,6 +38,7 @@ pub struct Context {
     pub id: Option<u128>,
     pub trace: Option<Trace>,
     /// For what the app sends while it answers.
+    #[expect(dead_code, reason = "it is forgotten when this is dropped")]
     pub remembered: Option<Remembered>,
 }
 
