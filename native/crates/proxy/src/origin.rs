@@ -84,6 +84,11 @@ impl Origin {
         &self.local.shared
     }
 
+    /// The trace that it is a part of, if that was looked at.
+    pub fn trace(&self) -> Option<u128> {
+        self.context.borrow().id
+    }
+
     /// A part of its body has come.
     pub fn receive(&self, bytes: usize) {
         self.received.set(self.received.get() + bytes as u64);

@@ -12,8 +12,13 @@ use std::{
 /// The body of a request, which is kept if its route has a sample and it is one of that.
 pub fn begin(call: &Call<'_>, head: &Parts, body: Body, watch: &mut Watch) -> Body {
     let Some(captures) = &call.route.capture else { return body };
-    let trace = head.headers.get(TRACEPARENT).and_then(|it| Parent::parse(it.as_bytes(), iter::empty()));
-    let Some(passing) = captures.begin(unix_nanos(), trace.map(|parent| parent.trace), span_id) else {
+    let said = || {
+        let context = head.headers.get(TRACEPARENT)?;
+        Parent::parse(context.as_bytes(), iter::empty()).map(|parent| parent.trace)
+    };
+    // One that begins here is in no header yet.
+    let trace = call.origin.trace().or_else(said);
+    let Some(passing) = captures.begin(unix_nanos(), trace, span_id) else {
         return body;
     };
     passing.describe(|record| {

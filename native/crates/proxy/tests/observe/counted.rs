@@ -20,7 +20,7 @@ async fn metrics(address: &str) -> Exposition {
 }
 
 /// What there is when a request was counted: an answer is there before it is.
-async fn when(address: &str, series: &str, value: f64) -> Exposition {
+pub async fn when(address: &str, series: &str, value: f64) -> Exposition {
     let begun = Instant::now();
     loop {
         let found = metrics(address).await;
