@@ -18,7 +18,7 @@ fn one(cluster: &str, endpoint: &Endpoint, now: Instant) -> Value {
     let is_available = endpoint.is_available(now);
     let counts = &endpoint.counts;
     let (attempts, failures) = counts.totals();
-    let (breaker, load, pending) = {
+    let (breaker, ejected, load, pending) = {
         let state = endpoint.lock();
         let breaker = state.breaker.as_ref().map(|breaker| {
             let open_for = match breaker.state() {
@@ -31,7 +31,9 @@ fn one(cluster: &str, endpoint: &Endpoint, now: Instant) -> Value {
                 "openings": breaker.opened(),
             })
         });
-        (breaker, state.load.cost(now), state.load.pending())
+        let ejected = state.ejected.filter(|until| now < *until);
+        let ejected = ejected.map(|until| until.saturating_duration_since(now).as_secs_f64());
+        (breaker, ejected, state.load.cost(now), state.load.pending())
     };
     json!({
         "cluster": cluster,
@@ -40,6 +42,7 @@ fn one(cluster: &str, endpoint: &Endpoint, now: Instant) -> Value {
         "unavailable_because": (!is_available).then(|| endpoint.describe(now)),
         "healthy": endpoint.is_healthy(),
         "breaker": breaker,
+        "ejected_for_seconds": ejected,
         "load": load,
         "requests_in_flight": pending,
         "requests_waiting": counts.pending.get(),

@@ -1,9 +1,9 @@
 //! Totals since the start, for people who look at one proxy; who wants more than a glance has `/metrics`.
 
-use super::{endpoints, route::unready};
+use super::{endpoints, policies, route::unready};
 use crate::{
     observe::metrics::{Durations, Requests},
-    plan::Listener,
+    plan::{Listener, Route},
     shared::Shared,
 };
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use std::time::Instant;
 
 pub fn of(shared: &Shared, now: Instant) -> Value {
     let uptime = now.saturating_duration_since(shared.started).as_secs_f64();
-    let routes = shared.plan.listeners.iter().flat_map(|listener| of_listener(listener, uptime));
+    let routes = shared.plan.listeners.iter().flat_map(|listener| of_listener(listener, uptime, now));
     let unready = unready(shared);
     json!({
         "name": shared.name,
@@ -28,25 +28,26 @@ pub fn of(shared: &Shared, now: Instant) -> Value {
     })
 }
 
-fn of_listener(listener: &Listener, uptime: f64) -> Vec<Value> {
-    let one = |route: &str, cluster: Option<&str>, counts: &Requests| {
+fn of_listener(listener: &Listener, uptime: f64, now: Instant) -> Vec<Value> {
+    let one = |name: &str, route: Option<&Route>, counts: &Requests| {
         let (requests, failures) = counts.totals();
         json!({
             "listener": listener.name,
-            "route": route,
-            "cluster": cluster,
+            "route": name,
+            "cluster": route.map(|route| &route.cluster.name),
             "requests": requests,
             "failures": failures,
             "requests_per_second": requests as f64 / uptime.max(f64::MIN_POSITIVE),
             "requests_in_flight": counts.in_flight.get(),
             "retries": counts.retries.get(),
+            "hedges": counts.hedges.get(),
             "request_bytes": counts.received.get(),
             "response_bytes": counts.sent.get(),
             "latency_seconds": latency(&counts.durations),
+            "policies": route.map(|route| policies::of(route, now)),
         })
     };
-    let routes =
-        listener.routes.iter().map(|route| one(&route.name, Some(&route.cluster.name), &route.counts));
+    let routes = listener.routes.iter().map(|route| one(&route.name, Some(route), &route.counts));
     let routes = routes.collect::<Vec<_>>();
     match listener.counts.totals() {
         (0, _) => routes,

@@ -13,7 +13,7 @@ mod shed;
 mod timing;
 mod turn;
 
-pub use numbers::Numbers;
+pub use numbers::{Crowd, Numbers};
 pub use turn::Turn;
 
 use crate::{call::Call, proto};

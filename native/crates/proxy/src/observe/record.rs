@@ -55,9 +55,7 @@ impl Begun<'_> {
     /// What is asked for.
     pub fn asked(&self) -> Fields {
         let mut fields = called(self.grpc, self.method, self.path);
-        if self.grpc {
-            fields.push(("url.path", self.path.into()));
-        }
+        fields.push(("url.path", self.path.into()));
         fields
     }
 
@@ -128,7 +126,7 @@ pub fn called(grpc: bool, method: &str, path: &str) -> Fields {
                 ("rpc.method", method.into()),
             ]
         }
-        _ => vec![("http.request.method", method.into()), ("url.path", path.into())],
+        _ => vec![("http.request.method", method.into())],
     }
 }
 
@@ -198,8 +196,8 @@ pub mod tests {
 
     #[test]
     fn no_field_is_there_twice() {
-        for grpc in [true, false] {
-            let fields = [Begun { grpc, ..BEGUN }.fields(), OVER.fields()].concat();
+        for (grpc, path) in [(true, BEGUN.path), (false, BEGUN.path), (true, "/odd")] {
+            let fields = [Begun { grpc, path, ..BEGUN }.fields(), OVER.fields()].concat();
             let names: std::collections::BTreeSet<_> = fields.iter().map(|(name, _)| name).collect();
             assert_eq!(names.len(), fields.len());
         }

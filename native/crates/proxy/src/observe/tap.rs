@@ -28,6 +28,8 @@ pub struct Tap {
     /// Whether anybody looks: all that a request costs while nobody does.
     on: AtomicBool,
     next: AtomicU64,
+    /// Events that did not reach somebody who looked.
+    dropped: AtomicU64,
     viewers: RwLock<Vec<Viewer>>,
 }
 
@@ -141,9 +143,14 @@ impl Tap {
                 let event = written.get_or_insert_with(&write).clone();
                 if viewer.queue.try_send(event).is_err() {
                     viewer.lost.fetch_add(1, Relaxed);
+                    self.dropped.fetch_add(1, Relaxed);
                 }
             }
         }
+    }
+
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
     }
 
     /// Nobody sees any more.
@@ -240,6 +247,7 @@ mod tests {
         (0..QUEUE as u64 + 7).for_each(|number| tap.begun(number, &BEGUN));
         assert_eq!(next(&mut slow).unwrap(), json!({ "event": "lost", "count": 7 }));
         assert_eq!(next(&mut slow).unwrap()["id"], 0);
+        assert_eq!(tap.dropped(), 7);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::{
     call::{Call, within},
     enrich::{Placed, Rule, Values, View, select::check_encoding, transform},
     infer::framed,
+    observe::ending::End,
     origin::Origin,
     plan::enrichment::{Enrichment, Enrichments},
     transcode::signatures,
@@ -105,10 +106,16 @@ async fn message(
         body: &whole,
     };
     let values = enrichments.sources.read(view);
-    let asked = join_all(rules.iter().map(|rule| ask(call, rule, &values))).await;
+    let asked = rules.iter().map(|rule| async {
+        let begun = Instant::now();
+        (ask(call, rule, &values).await, begun.elapsed())
+    });
+    let asked = join_all(asked).await;
     let (mut changed, mut failed) = (whole.clone(), Vec::new());
-    for (rule, said) in rules.iter().zip(asked) {
+    for (rule, (said, took)) in rules.iter().zip(asked) {
         let placed = said.and_then(|response| put(&rule.rule, &response, headers, &changed));
+        let code = placed.as_ref().err().map_or(0, |error| error.code as u16);
+        rule.route.counts.ended(End::Grpc(code), took, 0, 0);
         match placed {
             Ok(None) => {}
             Ok(Some(body)) => changed = body.into(),

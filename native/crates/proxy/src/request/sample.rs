@@ -1,6 +1,6 @@
 //! A request of the sample: from here on it is kept as it passes, with its answer.
 
-use crate::{body::Body, call::Call, watch::Watch};
+use crate::{body::Body, call::Call, observe::trace::headers, watch::Watch};
 use http::request::Parts;
 use infermesh_rest::transcode::Ask;
 use infermesh_telemetry::context::span_id;
@@ -9,7 +9,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The body of a request, which is kept if its route has a sample and it is one of that.
 pub fn begin(call: &Call<'_>, head: &Parts, body: Body, watch: &mut Watch) -> Body {
     let Some(captures) = &call.route.capture else { return body };
-    let Some(passing) = captures.begin(unix_nanos(), call.origin.trace(), span_id) else { return body };
+    // Where nobody else wanted to know of it, it is in the headers only.
+    let said = || headers::read(&head.headers).parent.map(|parent| parent.trace);
+    let trace = call.origin.trace().or_else(said);
+    let Some(passing) = captures.begin(unix_nanos(), trace, span_id) else { return body };
     passing.describe(|record| {
         record.describe(head);
         if call.route.transcodes

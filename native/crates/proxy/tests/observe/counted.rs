@@ -1,7 +1,7 @@
 //! Every request is counted, once and where it belongs.
 
 use crate::{
-    admin::{admin, get, request, send, text},
+    admin::{admin, get, json, request, send, text},
     exposition::Exposition,
     h2_client::{Client, PATH, grpc},
     h2_upstream::{Upstream, until},
@@ -20,7 +20,7 @@ async fn metrics(address: &str) -> Exposition {
 }
 
 /// What there is when a request was counted: an answer is there before it is.
-async fn when(address: &str, series: &str, value: f64) -> Exposition {
+pub async fn when(address: &str, series: &str, value: f64) -> Exposition {
     let begun = Instant::now();
     loop {
         let found = metrics(address).await;
@@ -182,5 +182,69 @@ fn an_http_answer_that_is_whole_is_no_request_that_was_given_up() {
             upstream.address
         );
         assert_eq!(found.value(&attempts), 1.0);
+    });
+}
+
+#[test]
+fn policies_tell_how_they_stand() {
+    run(async {
+        let upstream = Upstream::echo().await;
+        let mut config = forward(&[&upstream.address]);
+        let route = &mut config.listeners[0].routes[0];
+        route.rate_limit = Some(proto::RateLimit { rate: 0.001, burst: 1, ..Default::default() });
+        route.concurrency = Some(proto::Concurrency { limit: 7, ..Default::default() });
+        route.enrichments = vec![proto::Enrichment {
+            name: "score".into(),
+            cluster: "app".into(),
+            model: "fraud".into(),
+            inputs: vec![proto::InputField {
+                name: "amount".into(),
+                source: "header.amount".into(),
+                datatype: "FP32".into(),
+                default_json: "1".into(),
+            }],
+            outputs: vec![proto::OutputField {
+                name: "score".into(),
+                target: "header.x-score".into(),
+                index: 0,
+            }],
+            ..Default::default()
+        }];
+        let proxy = Running::start(&config);
+        let admin = admin(proxy.proxy());
+        let client = Client::connect(&proxy.address).await;
+        // An echo is no model: it passes without a score.
+        client.call("x").await.ok();
+        assert_eq!(client.call("x").await.code(), 8);
+        let refused = format!("infermesh_proxy_requests_not_admitted_total{{{ROUTE},reason=\"rate\"}}");
+        let found = when(&admin, &refused, 1.0).await;
+        assert_eq!(found.value(&format!("infermesh_proxy_concurrency_limit{{{ROUTE}}}")), 7.0);
+        assert_eq!(found.value(&format!("infermesh_proxy_concurrency_waiting{{{ROUTE}}}")), 0.0);
+        let asked = format!("infermesh_proxy_enrichment_duration_seconds_count{{{ROUTE},rule=\"score\"}}");
+        assert_eq!(found.value(&asked), 1.0);
+        // Bytes of clients are counted once, whoever reads them; answers to the model's question are none.
+        assert_eq!(found.value(&format!("infermesh_proxy_request_bytes_total{{{ROUTE}}}")), 1.0);
+
+        let stats = json(&admin, "/stats").await;
+        let policies = &stats["routes"][0]["policies"];
+        assert_eq!((&policies["refused"]["rate"], &policies["concurrency"]["limit"]), (&1.into(), &7.into()));
+        let rule = &policies["enrichments"][0];
+        assert_eq!(
+            (&rule["rule"], &rule["asked"], &rule["failures"]),
+            (&"score".into(), &1.into(), &1.into())
+        );
+    });
+}
+
+#[test]
+fn every_number_is_explained_to_those_who_read() {
+    let guide = include_str!("../../../../../docs/guides/observe-a-sidecar.md");
+    run(async {
+        let proxy = Running::start(&forward(&["127.0.0.1:1"]));
+        let text = get(&admin(proxy.proxy()), "/metrics").await;
+        let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+        let own: Vec<_> = families.filter(|name| !name.starts_with("process_")).collect();
+        let untold: Vec<_> = own.iter().filter(|name| !guide.contains(&format!("`{name}`"))).collect();
+        assert!(own.len() > 25 && untold.is_empty(), "{untold:?}");
     });
 }

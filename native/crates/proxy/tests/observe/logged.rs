@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 /// The next record about a request.
-async fn record(proxy: &Proxy) -> Record {
+pub async fn record(proxy: &Proxy) -> Record {
     loop {
         let found = proxy.log().take(Duration::ZERO).into_iter().find(|it| it.action.starts_with("request"));
         if let Some(record) = found {
@@ -25,7 +25,7 @@ async fn record(proxy: &Proxy) -> Record {
     }
 }
 
-fn field(record: &Record, wanted: &str) -> Option<Value> {
+pub fn field(record: &Record, wanted: &str) -> Option<Value> {
     record.fields.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.clone())
 }
 

@@ -13,6 +13,8 @@ mod h2_client;
 #[path = "../support/h2_upstream.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod h2_upstream;
+#[path = "../support/identities.rs"]
+mod identities;
 #[path = "../support/running.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod running;
@@ -20,6 +22,7 @@ mod running;
 mod spans;
 
 mod counted;
+mod identified;
 mod logged;
 mod operated;
 mod tapped;

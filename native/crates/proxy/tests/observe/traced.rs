@@ -9,7 +9,10 @@ use crate::{
 };
 use http::HeaderMap;
 use infermesh_proxy::proto;
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
@@ -81,6 +84,36 @@ fn each_attempt_is_below_the_request_and_what_the_endpoint_does_below_its_attemp
         assert_eq!(first.status.as_ref().unwrap().message, "UNAVAILABLE");
         assert_eq!(second.attribute("http.request.resend_count"), "1");
         assert_eq!(second.status, None);
+    });
+}
+
+#[test]
+fn of_two_attempts_beside_each_other_the_slower_is_given_up() {
+    run(async {
+        // Whoever is asked first does not answer.
+        let asked = Arc::<AtomicUsize>::default();
+        let script = move |mut exchange: Exchange| {
+            let is_first = asked.fetch_add(1, Relaxed) == 0;
+            async move {
+                let _ = exchange.receive().await;
+                match is_first {
+                    true => drop(exchange.given_up().await),
+                    false => exchange.answer("good").await,
+                }
+            }
+        };
+        let (one, other) = (Upstream::start(script.clone()).await, Upstream::start(script).await);
+        let mut app = route("app");
+        app.hedge = Some(proto::Hedge { delay_ns: 5_000_000, ..Default::default() });
+        let proxy = Running::start(&config(app, vec![cluster("app", &[&one.address, &other.address])]));
+        record(proxy.proxy());
+        Client::connect(&proxy.address).await.call("x").await.ok();
+        let found = spans(proxy.proxy(), 3).await;
+        let [server, slow, fast] = &found[..] else { panic!("three spans") };
+        assert!(slow.parent == server.id && fast.parent == server.id && fast.start < slow.end);
+        assert_eq!((slow.attribute("error.type"), &slow.status), ("given_up".to_owned(), &None));
+        assert_eq!(fast.attribute("rpc.grpc.status_code"), "0");
+        assert_ne!(slow.attribute("server.port"), fast.attribute("server.port"));
     });
 }
 

@@ -72,6 +72,7 @@ pub fn refused(config: &proto::ProxyConfig) -> String {
 pub struct Running {
     pub address: String,
     /// Of all listeners, in their order.
+    #[allow(dead_code, reason = "shared with tests that have several")]
     pub addresses: Vec<String>,
     proxy: Option<Arc<Proxy>>,
 }

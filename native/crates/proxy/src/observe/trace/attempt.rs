@@ -25,6 +25,9 @@ impl Trace {
     ) -> Attempt {
         let (method, path) = (head.method().as_str(), head.uri().path());
         let mut attributes = called(grpc, method, path);
+        if !grpc {
+            attributes.push(("url.path", path.into()));
+        }
         attributes.push(("server.address", server.0.into()));
         if let Some(port) = server.1 {
             attributes.push(("server.port", u64::from(port).into()));

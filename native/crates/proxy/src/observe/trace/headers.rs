@@ -135,6 +135,16 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_several_share_says_nothing_of_one_but_its_trace() {
+        let mut found = headers(&[B3, W3C, ("tracestate", "a=1"), ("x-request-id", "7"), ("x-kind", "shop")]);
+        let context = found.get("traceparent").cloned();
+        speak_for(&mut found, context);
+        assert_eq!(found, headers(&[W3C, ("x-kind", "shop")]));
+        speak_for(&mut found, None);
+        assert_eq!(found, headers(&[("x-kind", "shop")]));
+    }
+
+    #[test]
     fn b3_passes_untouched_unless_it_is_wanted() {
         let mut found = headers(&[B3, ("baggage", "k=v")]);
         write(&mut found, &Parent { trace: 1, span: 2, sampled: false, state: String::new() }, false);
