@@ -243,6 +243,13 @@ impl Ticket {
         }
     }
 
+    /// Nothing was sent after all.
+    pub fn withdraw(mut self, now: Instant) {
+        if let Some((flight, _)) = self.flight.take() {
+            self.endpoint.lock().load.end(now, flight, Event::GivenUp.into());
+        }
+    }
+
     pub fn finish(mut self, event: Event, now: Instant) {
         self.settle(event, now);
     }

@@ -18,6 +18,7 @@ mod connections;
 mod drain;
 mod endpoints;
 mod health;
+mod hedges;
 mod http1;
 mod retries;
 mod streams;
