@@ -67,8 +67,15 @@ pub async fn serve<B: Buf>(
     let socket = Lazy::new(io);
     let guard = Guard::new(socket.clone(), tally.clone(), rules);
     let mut drain = pin!(connections.drained());
+    let mut handshake = pin!(timeout(HANDSHAKE_TIMEOUT, builder().handshake::<_, B>(guard)));
+    let handshake = poll_fn(|context| {
+        let shaken = handshake.as_mut().poll(context);
+        // The first words of HTTP/2: whoever speaks something else sees by them where it has come to.
+        let _ = socket.poll_end_of_turn(context);
+        shaken
+    });
     let mut connection = tokio::select! {
-        handshake = timeout(HANDSHAKE_TIMEOUT, builder().handshake::<_, B>(guard)) => match handshake {
+        handshake = handshake => match handshake {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => return Err(io::Error::other(error)),
             Err(_) => return Err(io::ErrorKind::TimedOut.into()),
