@@ -4,7 +4,7 @@ use super::{head::Head, hedge::race, message::Message, source::Source};
 use crate::{
     body::{Body, Cause},
     call::Call,
-    headers::{GRPC_PUSHBACK, grpc_status},
+    headers::{GRPC_PUSHBACK, Upgrade, grpc_status},
     plan::Route,
     proto::UpstreamProtocol,
     upstream::{Failure, endpoint::Ticket, pool::Kept},
@@ -198,6 +198,7 @@ impl Attempts<'_> {
         let span = ticket.span.as_deref();
         let message = Message { head: &self.head, source: &self.source, patience, span };
         let over_http2 = match self.call.route.cluster.protocol {
+            _ if self.head.request().extensions().get::<Upgrade>().is_some() => false,
             UpstreamProtocol::Http2 => true,
             UpstreamProtocol::Http1 => false,
             UpstreamProtocol::Unspecified => self.call.grpc,

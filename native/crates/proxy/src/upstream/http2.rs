@@ -2,12 +2,12 @@
 
 use super::{
     Failure,
-    connect::{Io, Limit},
+    connect::Limit,
     listening::Listening,
     pulse::{Heard, Order, Pulse},
 };
 use crate::{
-    body::{Body, Lost},
+    body::{Body, Io, Lost},
     observe::metrics::Counted,
     request::{source::Reader, upload::Upload},
 };

@@ -12,10 +12,10 @@ pub mod endpoint;
 pub mod health;
 mod http1;
 mod http2;
-mod listening;
+pub mod listening;
 mod peers;
 pub mod pool;
-mod pulse;
+pub mod pulse;
 pub mod settings;
 
 use crate::body::Lost;

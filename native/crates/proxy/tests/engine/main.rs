@@ -23,4 +23,5 @@ mod http1;
 mod retries;
 mod streams;
 mod unary;
+mod websockets;
 mod wrong;
