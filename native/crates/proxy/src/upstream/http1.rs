@@ -1,9 +1,6 @@
 //! One HTTP/1.1 connection to an endpoint: one request at a time, kept for the next.
 
-use super::{
-    Failure,
-    http2::{Habits, beats},
-};
+use super::{Failure, term::Term};
 use crate::{
     body::{Body, Cause, Io, Lost, Tunnel},
     headers::{self, Upgrade},
@@ -23,7 +20,6 @@ use hyper::{
     },
 };
 use hyper_util::rt::TokioIo;
-use infermesh_policy::age::{Age, Stage};
 use std::{
     cell::Cell,
     future::poll_fn,
@@ -97,7 +93,6 @@ struct State {
     idle_since: Cell<Option<Instant>>,
     /// Whether its request asks for another protocol.
     may_switch: Cell<bool>,
-    age: Age,
 }
 
 /// Why there is no answer to a request.
@@ -111,20 +106,15 @@ pub enum Unsent {
 
 impl Connection {
     /// Agrees on nothing: HTTP/1.1 begins with the first request. `place` is held until the connection has ended.
-    pub async fn open<T: Io>(
-        io: T,
-        habits: Habits,
-        age: Age,
-        place: impl Sized + 'static,
-    ) -> Result<Self, String> {
+    pub async fn open<T: Io>(io: T, term: Term, place: impl Sized + 'static) -> Result<Self, String> {
         let (sender, connection) = handshake(TokioIo::new(io))
             .await
             .map_err(|error| format!("HTTP/1.1 cannot be spoken: {error}"))?;
-        let state = Rc::new(State { idle_since: Cell::new(None), may_switch: Cell::new(false), age });
+        let state = Rc::new(State { idle_since: Cell::new(None), may_switch: Cell::new(false) });
         let known = state.clone();
         let (left, tunnel) = oneshot::channel();
         spawn_local(async move {
-            let ended = run(connection, &known, habits).await;
+            let ended = run(connection, &known, term).await;
             if let Some(Parts { io, read_buf, .. }) = ended.filter(|_| known.may_switch.get()) {
                 let _ = left.send(Tunnel::new(io.into_inner(), read_buf, place));
             }
@@ -215,17 +205,17 @@ fn is_broken(error: &hyper::Error) -> bool {
 async fn run<T: Io>(
     mut connection: http1::Connection<TokioIo<T>, Outgoing>,
     state: &State,
-    habits: Habits,
+    term: Term,
 ) -> Option<Parts<TokioIo<T>>> {
-    let mut beats = beats(habits, state.age);
+    let mut beats = term.beats();
     let ended = poll_fn(|context| {
         loop {
             if let Poll::Ready(ended) = Pin::new(&mut connection).poll(context) {
                 return Poll::Ready(ended.is_ok());
             }
             ready!(beats.poll_tick(context));
-            let is_old = state.age.stage(Instant::now().into_std()) != Stage::Young;
-            if state.idle_since.get().is_some_and(|since| is_old || since.elapsed() >= habits.idle) {
+            let idle_since = state.idle_since.get();
+            if idle_since.is_some() && term.is_over(Instant::now(), idle_since) {
                 return Poll::Ready(false);
             }
         }

@@ -17,6 +17,7 @@ mod peers;
 pub mod pool;
 pub mod pulse;
 pub mod settings;
+pub mod term;
 
 use crate::body::Lost;
 use std::fmt;
