@@ -1,7 +1,7 @@
 //! What a client gets: an upstream's response or our own, watched until its end.
 
 use crate::{
-    body::{Body, Lost, Piece},
+    body::{Body, Lost, Piece, Tunnel},
     headers::{GRPC_MESSAGE, GRPC_PUSHBACK, GRPC_STATUS},
     watch::Watch,
 };
@@ -97,6 +97,17 @@ impl Answer {
     /// Whether it is known that nothing more comes.
     pub fn is_end(&self) -> bool {
         self.ended || self.body.is_end()
+    }
+
+    /// What the client is connected with instead of an answer. The request is under way for as long as this lives.
+    pub fn tunnel(&mut self) -> Option<Tunnel> {
+        match std::mem::take(&mut self.body) {
+            Body::Tunnel(tunnel) => Some(tunnel),
+            body => {
+                self.body = body;
+                None
+            }
+        }
     }
 
     /// So many bytes of it have been passed on.

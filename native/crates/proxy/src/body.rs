@@ -8,6 +8,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use infermesh_policy::Event;
 use std::{
+    any::Any,
     collections::VecDeque,
     fmt,
     future::poll_fn,
@@ -15,7 +16,11 @@ use std::{
     task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::{task::spawn_local, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    task::spawn_local,
+    time::timeout,
+};
 
 /// How long, and for how much, a body is read that nobody wants. Over HTTP/1.1 there is no other way to let a client be the
 /// first to end: as long as it writes it does not read, and a connection that is closed over unread bytes takes the answer
@@ -117,6 +122,34 @@ pub enum Body {
     Begun(Bytes, RecvStream),
     /// Of a request that is kept while it passes.
     Kept(Box<(Body, Passing)>),
+    /// None: the connection itself is the answer.
+    Tunnel(Tunnel),
+}
+
+/// A connection to an upstream on which HTTP is no longer spoken.
+pub struct Tunnel {
+    pub io: Box<dyn Io>,
+    /// What came after the answer.
+    pub early: Bytes,
+    _place: Box<dyn Any>,
+}
+
+impl Tunnel {
+    /// `place`: held for as long as this lives.
+    pub fn new(io: impl Io, early: Bytes, place: impl Any) -> Self {
+        Self { io: Box::new(io), early, _place: Box::new(place) }
+    }
+}
+
+/// Bytes in both directions.
+pub trait Io: AsyncRead + AsyncWrite + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Io for T {}
+
+impl fmt::Debug for Tunnel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tunnel").field("early", &self.early.len()).finish_non_exhaustive()
+    }
 }
 
 impl From<Bytes> for Body {
@@ -144,7 +177,7 @@ impl Body {
     /// The next piece; `None` at the end. After a wait of `Pending` the body wakes whoever polled it last.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Piece, Lost>>> {
         match self {
-            Self::Empty => Poll::Ready(None),
+            Self::Empty | Self::Tunnel(_) => Poll::Ready(None),
             Self::Message(pieces) => Poll::Ready(Some(Ok(match pieces.pop_front() {
                 Some(piece) => Piece::Data(piece),
                 None => {
@@ -191,7 +224,7 @@ impl Body {
     /// Whether it is known that nothing more comes.
     pub fn is_end(&self) -> bool {
         match self {
-            Self::Empty => true,
+            Self::Empty | Self::Tunnel(_) => true,
             Self::Message(_) | Self::Trailers(_) | Self::Begun(..) => false,
             Self::Own(pieces) => pieces.is_empty(),
             Self::Http1(incoming) => incoming.is_end_stream(),
@@ -231,7 +264,7 @@ impl Body {
 
     pub fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Empty => SizeHint::with_exact(0),
+            Self::Empty | Self::Tunnel(_) => SizeHint::with_exact(0),
             Self::Own(pieces) => SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum()),
             Self::Http1(incoming) => incoming.size_hint(),
             Self::Kept(kept) => kept.0.size_hint(),

@@ -12,6 +12,7 @@ use infermesh_transport::{
     thread::Accepted,
 };
 use std::{
+    cell::Cell,
     io,
     pin::Pin,
     rc::Rc,
@@ -60,7 +61,7 @@ impl Serve<Arc<Listener>> for Speaker {
             }
         }
         let io = Rewound { first, read: 0, known, io };
-        let door = Rc::new(Door { listener, peer });
+        let door = Rc::new(Door { listener, peer, tunnel: Cell::default() });
         if first == PREFACE {
             let peer = door.peer.name.clone();
             http2::serve(
@@ -75,11 +76,17 @@ impl Serve<Arc<Listener>> for Speaker {
             )
             .await
         } else {
-            http1::serve(&connections, &door.listener.rules, io, |request, mark| {
+            let rules = &door.listener.rules;
+            let served = http1::serve(&connections, rules, io, |request, mark| {
                 let (local, door) = (local.clone(), door.clone());
                 async move { edge::http1::answer(&local, &door, request, mark).await }
-            })
-            .await
+            });
+            if let Some(switched) = served.await?
+                && let Some((tunnel, _under_way)) = door.tunnel.take()
+            {
+                edge::tunnel::relay(switched, tunnel, rules.max_idle, connections.drained()).await;
+            }
+            Ok(())
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What headers say, and which of them belong to one connection alone.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
+    HeaderMap, HeaderName, HeaderValue, Method,
     header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TE, TRANSFER_ENCODING, UPGRADE},
+    request::Parts,
 };
 
 pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -24,6 +25,28 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
 /// `grpc-status`, if it is there.
 pub fn grpc_status(headers: &HeaderMap) -> Option<u16> {
     headers.get(GRPC_STATUS)?.to_str().ok()?.parse().ok()
+}
+
+/// The protocol that a request over HTTP/1.1 wants to go on with, where that is passed on. WebSocket is: what is spoken then
+/// is the app's affair. HTTP/2 is not: whoever spoke it to the app would pass by all that is decided here.
+pub fn upgrade(head: &Parts) -> Option<Upgrade> {
+    let wanted = head.headers.get(UPGRADE)?;
+    let connection = head.headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let asks =
+        connection.flat_map(|value| value.split(',')).any(|name| name.trim().eq_ignore_ascii_case("upgrade"));
+    let passes = asks && head.method == Method::GET && wanted.as_bytes().eq_ignore_ascii_case(b"websocket");
+    passes.then(|| Upgrade(wanted.clone()))
+}
+
+/// What a request asked for, kept while it has no connection.
+#[derive(Debug, Clone)]
+pub struct Upgrade(HeaderValue);
+
+impl Upgrade {
+    pub fn write(&self, headers: &mut HeaderMap) {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, self.0.clone());
+    }
 }
 
 /// Takes out what HTTP/1.1 says about its connection (RFC 9110, section 7.6.1), and a length that chunks speak against (RFC

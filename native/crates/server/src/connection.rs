@@ -93,4 +93,5 @@ async fn serve_http<F: Future<Output = Answer>>(
         }
     })
     .await
+    .map(drop)
 }

@@ -8,11 +8,12 @@ use crate::{
         rules::Rules,
     },
 };
-use http::{HeaderValue, Response, header};
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
 use http_body::Body;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::{convert::Infallible, error, future::pending, io, pin::pin, rc::Rc, time::Duration};
+use std::{cell::Cell, convert::Infallible, error, future::pending, io, pin::Pin, rc::Rc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::sleep,
@@ -30,58 +31,77 @@ const MAX_BUFFER: usize = 256 << 10;
 /// A request under way, until this is dropped: an answer's body holds it until it has been handed over.
 pub type Mark = Rc<()>;
 
-/// Serves until the client leaves or the process drains. A client that leaves early takes its request with it: the
-/// future that answers is dropped.
-pub async fn serve<F, B>(
+/// What is left of a connection on which the client and whoever answers have agreed to speak something else.
+pub struct Switched<T> {
+    pub io: Patient<T>,
+    /// What came after the request.
+    pub early: Bytes,
+}
+
+/// Serves until the client leaves or the process drains, or until an answer switches protocols (101). A client that leaves
+/// early takes its request with it: the future that answers is dropped.
+pub async fn serve<T, F, B>(
     connections: &Connections,
     rules: &Rules,
-    io: impl AsyncRead + AsyncWrite + Unpin,
+    io: T,
     answer: impl Fn(Request<Incoming>, Mark) -> F,
-) -> io::Result<()>
+) -> io::Result<Option<Switched<T>>>
 where
+    T: AsyncRead + AsyncWrite + Unpin,
     F: Future<Output = Response<B>>,
     B: Body + 'static,
     B::Error: Into<Box<dyn error::Error + Send + Sync>>,
 {
     // Cloned for every request under way.
     let mark = Mark::default();
+    let switches = Cell::new(false);
     let service = service_fn(|request| {
         let answer = answer(request, mark.clone());
         async {
             let mut answer = answer.await;
-            if connections.is_draining() {
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                switches.set(true);
+            } else if connections.is_draining() {
                 answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(answer)
         }
     });
     let idle = Rc::strong_count(&mark);
-    let mut connection = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(rules.max_idle.unwrap_or(HEAD_TIMEOUT))
-            .max_headers(MAX_HEADERS)
-            .max_buf_size(MAX_BUFFER)
-            .serve_connection(TokioIo::new(Patient::new(io, rules.write_timeout)), service)
-    );
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(rules.max_idle.unwrap_or(HEAD_TIMEOUT))
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_BUFFER)
+        .serve_connection(TokioIo::new(Patient::new(io, rules.write_timeout)), service);
     let of_age = async {
         match rules.max_age {
             Some(age) => sleep(jittered(age)).await,
             None => pending().await,
         }
     };
-    tokio::select! {
+    let served = tokio::select! {
         biased;
-        served = connection.as_mut() => return served.map_err(io::Error::other),
-        () = connections.drained() => {}
-        () = of_age => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    loop {
-        tokio::select! {
-            served = connection.as_mut() => return served.map_err(io::Error::other),
-            // Half a head, or an answer that was written and is not read: nothing that was accepted is lost.
-            () = sleep(FAREWELL) => if Rc::strong_count(&mark) == idle { return Ok(()) },
+        served = &mut connection => Some(served),
+        () = connections.drained() => None,
+        () = of_age => None,
+    };
+    match served {
+        Some(served) => served,
+        None => {
+            Pin::new(&mut connection).graceful_shutdown();
+            loop {
+                tokio::select! {
+                    served = &mut connection => break served,
+                    // Half a head, or an answer that was written and is not read: nothing that was accepted is lost.
+                    () = sleep(FAREWELL) => if Rc::strong_count(&mark) == idle { return Ok(None) },
+                }
+            }
         }
     }
+    .map_err(io::Error::other)?;
+    Ok(switches.get().then(|| {
+        let http1::Parts { io, read_buf, .. } = connection.into_parts();
+        Switched { io: io.into_inner(), early: read_buf }
+    }))
 }

@@ -86,5 +86,6 @@ impl Serve<()> for Speaker {
             async { answer.map(|body| Held::new(body, mark)) }
         })
         .await
+        .map(drop)
     }
 }

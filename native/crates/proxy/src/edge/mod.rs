@@ -2,13 +2,16 @@
 
 pub mod http1;
 pub mod http2;
+pub mod tunnel;
 
-use crate::plan::Listener;
+use crate::{answer::Answer, body::Tunnel, plan::Listener};
 use infermesh_transport::peer::address::Peer;
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 /// What the requests of one connection have in common.
 pub struct Door {
     pub listener: Arc<Listener>,
     pub peer: Peer,
+    /// What it leads to when HTTP is no longer spoken, and the request that made it so.
+    pub tunnel: Cell<Option<(Tunnel, Answer)>>,
 }

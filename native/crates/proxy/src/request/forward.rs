@@ -4,14 +4,15 @@ use super::{head::Head, hedge::race, message::Message, source::Source};
 use crate::{
     body::{Body, Cause},
     call::Call,
-    headers::{GRPC_PUSHBACK, grpc_status},
+    headers::{GRPC_PUSHBACK, Upgrade, grpc_status},
+    plan::Route,
     proto::UpstreamProtocol,
     upstream::{Failure, endpoint::Ticket, pool::Kept},
     watch::Watch,
 };
 use http::{Response, request::Parts};
 use infermesh_policy::{
-    Event,
+    self as policy, Class, Event,
     deadline::Patience,
     outcome::Bound,
     retry::{Attempt, Decision, Pushback, Reason, decide},
@@ -59,9 +60,10 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether all is well so far.
-    pub fn is_good(&self) -> bool {
-        self.event.is_none()
+    /// Whether no other attempt would change it: all is well so far, or it is the caller who has to act.
+    pub fn stands(&self) -> bool {
+        let class = self.event.map_or(Class::Success, |event| policy::Outcome::from(event).class);
+        matches!(class, Class::Success | Class::Ignored)
     }
 }
 
@@ -156,13 +158,19 @@ impl Attempts<'_> {
         let mut ticket = call.route.cluster.pick(&[first], call.deadline, chance, now).ok()?;
         // There is no other; or this one would be one too many.
         if ticket.endpoint.id == first || !hedges.with(|hedge| hedge.may_send(now, 0)) {
+            ticket.withdraw(now);
             return None;
         }
         self.note(&mut ticket, now);
         Some(ticket)
     }
 
-    pub async fn attempt(&self, ticket: &Ticket, now: Instant) -> Outcome {
+    pub async fn try_at(&self, ticket: Ticket, now: Instant) -> (Ticket, Outcome) {
+        let outcome = self.attempt(&ticket, now).await;
+        (ticket, outcome)
+    }
+
+    async fn attempt(&self, ticket: &Ticket, now: Instant) -> Outcome {
         let retry = self.call.route.retry.as_ref();
         let patience =
             self.call.deadline.patience(now, retry.and_then(|retry| retry.settings.per_try_timeout));
@@ -190,6 +198,7 @@ impl Attempts<'_> {
         let span = ticket.span.as_deref();
         let message = Message { head: &self.head, source: &self.source, patience, span };
         let over_http2 = match self.call.route.cluster.protocol {
+            _ if self.head.request().extensions().get::<Upgrade>().is_some() => false,
             UpstreamProtocol::Http2 => true,
             UpstreamProtocol::Http1 => false,
             UpstreamProtocol::Unspecified => self.call.grpc,
@@ -200,7 +209,8 @@ impl Attempts<'_> {
         };
         // Once a part of the answer has been passed on there is no way back. Until then, an answer that has nothing but a
         // status to say may be exchanged for a better one.
-        let may_wait = self.call.grpc && self.call.route.retry.is_some() && self.source.is_received();
+        let Route { retry, hedge, .. } = &*self.call.route;
+        let may_wait = self.call.grpc && (retry.is_some() || hedge.is_some()) && self.source.is_received();
         if !may_wait || grpc_status(response.headers()).is_some() {
             return Ok((response, kept));
         }

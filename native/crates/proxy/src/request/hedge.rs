@@ -2,6 +2,7 @@
 
 use super::forward::{Attempts, Outcome};
 use crate::upstream::endpoint::Ticket;
+use futures_util::future::{Either, select};
 use infermesh_policy::hedge::Hedge;
 use std::{
     pin::pin,
@@ -23,68 +24,34 @@ impl Hedges {
     }
 }
 
-/// Whose answer counts.
+/// The attempt that counts.
 pub struct Winner {
     pub ticket: Ticket,
     pub outcome: Outcome,
-    /// The endpoint that was asked beside it and has failed, too.
+    /// Where the other one has failed.
     pub also_tried: Option<u64>,
     pub hedged: bool,
 }
 
-/// Which of them have ended: one that is good, or both.
-enum Ended {
-    First(Outcome),
-    Second(Outcome),
-    Both(Outcome, Outcome),
-}
-
-enum Won {
-    First { outcome: Outcome, hedged: bool, also_tried: Option<u64> },
-    Second(Ticket, Outcome),
-}
-
 /// Waits for the first attempt; after `delay` for a second one, too, at another endpoint, if the budget has one, the request
-/// has been received whole, and asking twice is as good as once.
+/// has been received whole, and asking twice is as good as once. One that fails has not lost: the other may do better.
 pub async fn race(attempts: &Attempts<'_>, ticket: Ticket, begun: Instant, delay: Duration) -> Winner {
-    let won = {
-        let mut first = pin!(attempts.attempt(&ticket, begun));
-        match timeout(delay, first.as_mut()).await {
-            Ok(outcome) => Won::First { outcome, hedged: false, also_tried: None },
-            Err(_) => match attempts.second(ticket.endpoint.id) {
-                None => Won::First { outcome: first.await, hedged: false, also_tried: None },
-                Some(other) => {
-                    let ended = {
-                        let mut second = pin!(attempts.attempt(&other, Instant::now()));
-                        tokio::select! {
-                            outcome = first.as_mut() => match outcome.is_good() {
-                                true => Ended::First(outcome),
-                                false => Ended::Both(outcome, second.await),
-                            },
-                            outcome = second.as_mut() => match outcome.is_good() {
-                                true => Ended::Second(outcome),
-                                false => Ended::Both(first.await, outcome),
-                            },
-                        }
-                    };
-                    match ended {
-                        Ended::First(outcome) => Won::First { outcome, hedged: true, also_tried: None },
-                        Ended::Second(outcome) => Won::Second(other, outcome),
-                        Ended::Both(_, second) if second.is_good() => Won::Second(other, second),
-                        Ended::Both(outcome, second) => {
-                            let also_tried = Some(other.endpoint.id);
-                            if let Some(event) = second.event {
-                                other.finish(event, Instant::now());
-                            }
-                            Won::First { outcome, hedged: true, also_tried }
-                        }
-                    }
-                }
-            },
-        }
-    };
-    match won {
-        Won::First { outcome, hedged, also_tried } => Winner { ticket, outcome, also_tried, hedged },
-        Won::Second(ticket, outcome) => Winner { ticket, outcome, also_tried: None, hedged: true },
+    let asked = ticket.endpoint.id;
+    let alone = |(ticket, outcome)| Winner { ticket, outcome, also_tried: None, hedged: false };
+    let mut first = pin!(attempts.try_at(ticket, begun));
+    if let Ok(ended) = timeout(delay, first.as_mut()).await {
+        return alone(ended);
     }
+    let Some(other) = attempts.second(asked) else { return alone(first.await) };
+    let second = pin!(attempts.try_at(other, Instant::now()));
+    let ((ticket, outcome), other) = match select(first, second).await {
+        Either::Left(ended) | Either::Right(ended) => ended,
+    };
+    let Some(event) = outcome.event.filter(|_| !outcome.stands()) else {
+        return Winner { ticket, outcome, also_tried: None, hedged: true };
+    };
+    let failed = ticket.endpoint.id;
+    ticket.finish(event, Instant::now());
+    let (ticket, outcome) = other.await;
+    Winner { ticket, outcome, also_tried: Some(failed), hedged: true }
 }

@@ -5,16 +5,11 @@ use infermesh_transport::{socket::buffer, tls::Upstream};
 use rustls::pki_types::{IpAddr, ServerName};
 use std::{io, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, BufReader, BufWriter},
+    io::{BufReader, BufWriter},
     net::{TcpStream, UnixStream, lookup_host},
     time::{Instant, timeout_at},
 };
 use tokio_rustls::client::TlsStream;
-
-/// A connected socket, of any kind.
-pub trait Io: AsyncRead + AsyncWrite + Unpin + 'static {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Io for T {}
 
 type Buffered<T> = BufReader<BufWriter<T>>;
 

@@ -37,6 +37,8 @@ pub struct Endpoint {
     name: Arc<str>,
     /// What active checks say.
     healthy: AtomicBool,
+    /// Whether it is no longer one of its cluster.
+    gone: Arc<AtomicBool>,
     /// Beside the others of its cluster, if they are compared.
     member: Option<Member>,
     state: Mutex<State>,
@@ -90,6 +92,7 @@ impl Endpoint {
             log,
             name: settings.name.clone(),
             healthy: AtomicBool::new(true),
+            gone: Arc::default(),
             member,
             state: Mutex::new(State { load, breaker, ejected: None, ill: None, chance: Chance::default() }),
         });
@@ -101,8 +104,8 @@ impl Endpoint {
 
     /// Connections to it, for one thread.
     pub fn pool(&self) -> Rc<pool::Pool> {
-        let (tls, counts) = (self.tls.clone(), self.counts.clone());
-        pool::Pool::new(Dial::new(self.address.clone(), tls, self.pool.clone(), counts))
+        let (tls, counts, gone) = (self.tls.clone(), self.counts.clone(), self.gone.clone());
+        pool::Pool::new(Dial::new(self.address.clone(), tls, self.pool.clone(), counts, gone))
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
@@ -151,8 +154,9 @@ impl Endpoint {
         self.lock().readmit();
     }
 
-    /// It is no longer one of its cluster.
+    /// It is no longer one of its cluster: connections to it end when what is under way on them has ended.
     pub fn leave(&self, now: Instant) {
+        self.gone.store(true, Relaxed);
         if let Some(member) = &self.member {
             member.leave(now);
         }
@@ -240,6 +244,13 @@ impl Ticket {
     pub fn answered(&mut self, now: Instant) {
         if let Some((flight, _)) = &mut self.flight {
             self.endpoint.lock().load.answer(now, flight);
+        }
+    }
+
+    /// Nothing was sent after all.
+    pub fn withdraw(mut self, now: Instant) {
+        if let Some((flight, _)) = self.flight.take() {
+            self.endpoint.lock().load.end(now, flight, Event::GivenUp.into());
         }
     }
 

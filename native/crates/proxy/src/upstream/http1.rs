@@ -1,27 +1,25 @@
 //! One HTTP/1.1 connection to an endpoint: one request at a time, kept for the next.
 
-use super::{
-    Failure,
-    connect::Io,
-    http2::{Habits, beats},
-};
+use super::{Failure, term::Term};
 use crate::{
-    body::{Body, Cause, Lost},
-    headers,
+    body::{Body, Cause, Io, Lost, Tunnel},
+    headers::{self, Upgrade},
     request::source::Reader,
 };
 use bytes::Bytes;
 use http::{
-    HeaderValue, Request, Response, Uri, Version,
+    HeaderValue, Request, Response, StatusCode, Uri, Version,
     header::{CONTENT_LENGTH, COOKIE, HOST},
 };
 use http_body::Frame;
-use hyper::client::conn::{
-    TrySendError,
-    http1::{SendRequest, handshake},
+use hyper::{
+    body::Incoming,
+    client::conn::{
+        TrySendError,
+        http1::{self, Parts, SendRequest, handshake},
+    },
 };
 use hyper_util::rt::TokioIo;
-use infermesh_policy::age::{Age, Stage};
 use std::{
     cell::Cell,
     future::poll_fn,
@@ -31,7 +29,7 @@ use std::{
     task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::{task::spawn_local, time::Instant};
+use tokio::{sync::oneshot, task::spawn_local, time::Instant};
 
 /// A request's body, as hyper reads it.
 pub struct Outgoing {
@@ -85,13 +83,16 @@ impl http_body::Body for Outgoing {
 pub struct Connection {
     sender: SendRequest<Outgoing>,
     state: Rc<State>,
+    /// Gets what is left of it when HTTP is no longer spoken.
+    tunnel: oneshot::Receiver<Tunnel>,
 }
 
 /// What it and its task know.
 struct State {
     /// Since when there has been no request; `None` while there is one.
     idle_since: Cell<Option<Instant>>,
-    age: Age,
+    /// Whether its request asks for another protocol.
+    may_switch: Cell<bool>,
 }
 
 /// Why there is no answer to a request.
@@ -105,22 +106,20 @@ pub enum Unsent {
 
 impl Connection {
     /// Agrees on nothing: HTTP/1.1 begins with the first request. `place` is held until the connection has ended.
-    pub async fn open<T: Io>(
-        io: T,
-        habits: Habits,
-        age: Age,
-        place: impl Sized + 'static,
-    ) -> Result<Self, String> {
+    pub async fn open<T: Io>(io: T, term: Term, place: impl Sized + 'static) -> Result<Self, String> {
         let (sender, connection) = handshake(TokioIo::new(io))
             .await
             .map_err(|error| format!("HTTP/1.1 cannot be spoken: {error}"))?;
-        let state = Rc::new(State { idle_since: Cell::new(None), age });
+        let state = Rc::new(State { idle_since: Cell::new(None), may_switch: Cell::new(false) });
         let known = state.clone();
+        let (left, tunnel) = oneshot::channel();
         spawn_local(async move {
-            run(connection, &known, habits).await;
-            drop(place);
+            let ended = run(connection, &known, term).await;
+            if let Some(Parts { io, read_buf, .. }) = ended.filter(|_| known.may_switch.get()) {
+                let _ = left.send(Tunnel::new(io.into_inner(), read_buf, place));
+            }
         });
-        Ok(Self { sender, state })
+        Ok(Self { sender, state, tunnel })
     }
 
     pub fn is_closed(&self) -> bool {
@@ -144,8 +143,16 @@ impl Connection {
         }
         let size = head.headers().get(CONTENT_LENGTH).and_then(|size| size.to_str().ok()?.parse().ok());
         translate(&mut head);
+        if let Some(upgrade) = head.extensions().get::<Upgrade>().cloned() {
+            upgrade.write(head.headers_mut());
+            self.state.may_switch.set(true);
+        }
         let body = Outgoing::new(body, size);
         let response = self.sender.try_send_request(head.map(|()| body)).await.map_err(unsent)?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return self.switch(response).await;
+        }
+        self.state.may_switch.set(false);
         spawn_local(async move {
             if self.sender.ready().await.is_ok() {
                 self.state.idle_since.set(Some(Instant::now()));
@@ -153,6 +160,19 @@ impl Connection {
             }
         });
         let mut response = response.map(Body::Http1);
+        headers::leave_http1(response.headers_mut());
+        Ok(response)
+    }
+}
+
+impl Connection {
+    async fn switch(self, response: Response<Incoming>) -> Result<Response<Body>, Unsent> {
+        // It is about to end: this was the last that hyper had to do with it.
+        let Ok(tunnel) = self.tunnel.await else {
+            let lost = Lost::new("it switches protocols, which it was not asked for");
+            return Err(Unsent::No(Failure::Lost(lost)));
+        };
+        let mut response = response.map(|_| Body::Tunnel(tunnel));
         headers::leave_http1(response.headers_mut());
         Ok(response)
     }
@@ -181,26 +201,26 @@ fn is_broken(error: &hyper::Error) -> bool {
     std::error::Error::source(error).is_some_and(|source| source.is::<io::Error>())
 }
 
-/// Moves bytes until the connection is over.
+/// Moves bytes until the connection is over; what is left of one that ended well.
 async fn run<T: Io>(
-    mut connection: hyper::client::conn::http1::Connection<TokioIo<T>, Outgoing>,
+    mut connection: http1::Connection<TokioIo<T>, Outgoing>,
     state: &State,
-    habits: Habits,
-) {
-    let mut beats = beats(habits, state.age);
-    poll_fn(|context| {
+    term: Term,
+) -> Option<Parts<TokioIo<T>>> {
+    let mut beats = term.beats();
+    let ended = poll_fn(|context| {
         loop {
-            if Pin::new(&mut connection).poll(context).is_ready() {
-                return Poll::Ready(());
+            if let Poll::Ready(ended) = Pin::new(&mut connection).poll(context) {
+                return Poll::Ready(ended.is_ok());
             }
             ready!(beats.poll_tick(context));
-            let is_old = state.age.stage(Instant::now().into_std()) != Stage::Young;
-            if state.idle_since.get().is_some_and(|since| is_old || since.elapsed() >= habits.idle) {
-                return Poll::Ready(());
+            let idle_since = state.idle_since.get();
+            if idle_since.is_some() && term.is_over(Instant::now(), idle_since) {
+                return Poll::Ready(false);
             }
         }
-    })
-    .await;
+    });
+    ended.await.then(|| connection.into_parts())
 }
 
 /// A request as HTTP/1.1 has it: a path, a Host, one Cookie line.

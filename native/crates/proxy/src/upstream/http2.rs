@@ -2,12 +2,13 @@
 
 use super::{
     Failure,
-    connect::{Io, Limit},
+    connect::Limit,
     listening::Listening,
     pulse::{Heard, Order, Pulse},
+    term::Term,
 };
 use crate::{
-    body::{Body, Lost},
+    body::{Body, Io, Lost},
     observe::metrics::Counted,
     request::{source::Reader, upload::Upload},
 };
@@ -17,7 +18,6 @@ use h2::{
     client::{Builder, SendRequest},
 };
 use http::{Request, Response};
-use infermesh_policy::age::{Age, Stage};
 use infermesh_transport::lazy::Lazy;
 use std::{
     cell::{Cell, RefCell},
@@ -25,12 +25,11 @@ use std::{
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll},
-    time::Duration,
 };
 use tokio::{
     sync::Notify,
     task::{AbortHandle, spawn_local},
-    time::{Instant, Interval, interval, timeout_at},
+    time::{Instant, timeout_at},
 };
 
 /// Unread bytes that an upstream may send ahead, for one answer and in all.
@@ -48,26 +47,6 @@ const SEND_BUFFER: usize = 1 << 20;
 
 /// Requests on one connection: there are not many more numbers for streams.
 const MAX_REQUESTS: u32 = 1 << 29;
-
-/// A connection is looked at no more often than this.
-const SHORTEST_BEAT: Duration = Duration::from_millis(5);
-
-/// When a connection is asked for a sign of life, and when it ends.
-#[derive(Debug, Clone, Copy)]
-pub struct Habits {
-    pub keepalive: Duration,
-    pub keepalive_timeout: Duration,
-    pub idle: Duration,
-}
-
-/// When a connection is looked at: often enough for all that is to be noticed.
-pub fn beats(habits: Habits, age: Age) -> Interval {
-    let now = Instant::now();
-    let left = age.next_stage(now.into_std()).map(|moment| moment.saturating_duration_since(now.into_std()));
-    let Habits { keepalive, keepalive_timeout, idle } = habits;
-    let shortest = left.into_iter().fold(keepalive.min(keepalive_timeout).min(idle), Duration::min);
-    interval((shortest / 2).max(SHORTEST_BEAT))
-}
 
 pub struct Connection {
     sender: RefCell<SendRequest<Bytes>>,
@@ -119,8 +98,7 @@ impl Connection {
     /// Agrees on HTTP/2 over a socket, and serves it on a task of its own.
     pub async fn open(
         io: impl Io,
-        habits: Habits,
-        age: Age,
+        term: Term,
         Limit { deadline, whole }: Limit,
         news: Rc<Notify>,
         counted: Counted,
@@ -162,7 +140,7 @@ impl Connection {
             idle_since: Cell::new(Instant::now()),
             news,
         });
-        let running = run(this.clone(), connection, socket, heard, habits, age);
+        let running = run(this.clone(), connection, socket, heard, term);
         spawn_local(async move {
             running.await;
             drop(counted);
@@ -262,13 +240,12 @@ async fn run<T: Io>(
     mut connection: h2::client::Connection<Listening<Lazy<T>>, Bytes>,
     socket: Lazy<T>,
     heard: Rc<Cell<Heard>>,
-    habits: Habits,
-    age: Age,
+    term: Term,
 ) {
     let mut pings = connection.ping_pong();
-    let mut pulse = Pulse::new(habits.keepalive, habits.keepalive_timeout);
+    let mut pulse = Pulse::new(term.habits.keepalive, term.habits.keepalive_timeout);
     let mut busy_since = None;
-    let mut beats = beats(habits, age);
+    let mut beats = term.beats();
     let mut turn = |context: &mut Context<'_>| {
         loop {
             if Pin::new(&mut connection).poll(context).is_ready() {
@@ -278,8 +255,7 @@ async fn run<T: Io>(
                 return Poll::Pending;
             }
             let (now, idle) = (Instant::now(), this.active.get() == 0);
-            let is_old = age.stage(now.into_std()) != Stage::Young;
-            if is_old || idle && now >= this.idle_since.get() + habits.idle {
+            if term.is_over(now, idle.then(|| this.idle_since.get())) {
                 this.close();
             }
             if this.closed.get() && idle {

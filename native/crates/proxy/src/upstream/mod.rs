@@ -12,11 +12,12 @@ pub mod endpoint;
 pub mod health;
 mod http1;
 mod http2;
-mod listening;
+pub mod listening;
 mod peers;
 pub mod pool;
-mod pulse;
+pub mod pulse;
 pub mod settings;
+pub mod term;
 
 use crate::body::Lost;
 use std::fmt;

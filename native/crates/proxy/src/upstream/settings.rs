@@ -4,8 +4,8 @@
 use super::{
     connect::Secure,
     health::{Check, Question},
-    http2::Habits,
     pool,
+    term::Habits,
 };
 use crate::{plan::duration_or, proto};
 use http::uri::PathAndQuery;
@@ -31,7 +31,7 @@ impl Settings {
         Ok(Self {
             name: given.name.as_str().into(),
             pool: pool(&given.pool.unwrap_or_default()),
-            tls: given.tls.as_ref().map(|given| tls(given, identity)).transpose()?,
+            tls: given.tls.as_ref().map(|tls| self::tls(tls, looked_up(given), identity)).transpose()?,
             latency: latency(&given.balance.unwrap_or_default())?,
             breaker: given.breaker.as_ref().map(breaker).transpose()?,
             outlier: given.outlier.as_ref().map(outlier).transpose()?,
@@ -51,11 +51,25 @@ fn latency(given: &proto::Balance) -> Result<peak_ewma::Settings, String> {
     Ok(settings)
 }
 
-fn tls(given: &proto::UpstreamTls, identity: Option<&Arc<Identity>>) -> Result<Arc<Secure>, String> {
+/// The name under which the endpoints are looked up, if they are.
+fn looked_up(given: &proto::Cluster) -> Option<&str> {
+    match &given.discovery {
+        Some(proto::cluster::Discovery::Dns(dns)) => Some(&dns.host),
+        _ => None,
+    }
+}
+
+/// `host`: what the servers are called where nothing else is said. Addresses that were looked up are not what they are known
+/// by.
+fn tls(
+    given: &proto::UpstreamTls,
+    host: Option<&str>,
+    identity: Option<&Arc<Identity>>,
+) -> Result<Arc<Secure>, String> {
     let identity = identity.ok_or("tls: it needs an identity, and the configuration has none")?;
     let allowed = Allowed::parse(&given.identities).map_err(|why| format!("tls.identities: {why}"))?;
     let name = match given.server_name.as_str() {
-        "" => None,
+        "" => host.and_then(|host| ServerName::try_from(host.to_owned()).ok()),
         name => Some(
             ServerName::try_from(name.to_owned())
                 .map_err(|_| format!("tls.server_name: '{name}' is neither a name of DNS nor an address"))?,

@@ -2,7 +2,7 @@
 
 use crate::{
     h2_client::{Client, PATH, answer, grpc},
-    h2_upstream::{Upstream, until},
+    h2_upstream::{Options, Upstream, grpc_head, status, until},
     running::{Running, cluster, config, forward, nanos, route, run},
 };
 use bytes::Bytes;
@@ -94,7 +94,9 @@ fn endpoints_that_go_finish_what_they_have_and_lose_their_connections() {
         assert_eq!(client.call("x").await.text(), "new");
         assert_eq!(new.accepted(), 1);
 
+        // Also where no other takes its place.
         proxy.proxy().set_endpoints("app", &[]).unwrap();
+        until("the new connection has ended", || new.open() == 0).await;
         assert_eq!(client.call("x").await.message(), "service 'app' has no endpoint");
     });
 }
@@ -153,5 +155,72 @@ fn where_all_do_badly_one_is_asked_nevertheless() {
             assert_eq!(client.call("x").await.code(), 13);
         }
         assert_eq!(one.requests() + other.requests(), 100);
+    });
+}
+
+/// All of them gone: that is said at once. When they are back everything goes on by itself, as soon as the breakers let a
+/// probe through.
+#[test]
+fn what_comes_back_is_found_again() {
+    run(async {
+        let (one, other) = (Upstream::named("one").await, Upstream::named("other").await);
+        let mut given = forward(&[&one.address, &other.address]);
+        given.listeners[0].routes[0].retry = Some(proto::Retry::default());
+        given.clusters[0].breaker =
+            Some(proto::Breaker { backoff_base_ns: nanos(Duration::from_millis(200)), ..Default::default() });
+        let proxy = Running::start(&given);
+        let client = Client::connect(&proxy.address).await;
+        while one.requests() == 0 || other.requests() == 0 {
+            client.call("x").await.ok();
+        }
+        let (one, other) = (one.stop().await, other.stop().await);
+        let mut said = String::new();
+        while said.matches("is left alone after failures").count() < 2 {
+            let begun = Instant::now();
+            let answer = client.call("x").await;
+            assert_eq!(answer.code(), 14);
+            assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+            said = answer.message();
+        }
+        let back = async |address: &str| {
+            Upstream::with(address, Options::default(), |mut exchange| async move {
+                let _ = exchange.receive().await;
+                exchange.answer("back").await;
+            })
+            .await
+        };
+        let _both = (back(&one).await, back(&other).await);
+        let begun = Instant::now();
+        while client.call("x").await.code() != 0 {}
+        // No probe can have failed more than once or twice by then.
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        for _ in 0..100 {
+            assert_eq!(client.call("x").await.text(), "back");
+        }
+    });
+}
+
+#[test]
+fn an_endpoint_may_be_a_socket_of_this_machine() {
+    run(async {
+        let path = std::env::temp_dir().join(format!("infermesh-engine-{}", std::process::id()));
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        tokio::spawn(async move {
+            let (socket, _) = listener.accept().await.unwrap();
+            let mut connection = h2::server::handshake(socket).await.unwrap();
+            while let Some(Ok((_, mut respond))) = connection.accept().await {
+                let mut head = grpc_head();
+                head.headers_mut().extend(status(0));
+                respond
+                    .send_response(head, false)
+                    .unwrap()
+                    .send_data(Bytes::from_static(b"near"), true)
+                    .unwrap();
+            }
+        });
+        let proxy = Running::start(&forward(&[&format!("unix:{}", path.display())]));
+        let client = Client::connect(&proxy.address).await;
+        assert_eq!(client.call("x").await.text(), "near");
+        std::fs::remove_file(path).unwrap();
     });
 }

@@ -9,7 +9,11 @@ use crate::{
 use bytes::Bytes;
 use http::{Request, Response};
 use infermesh_proxy::proto::{self, UpstreamProtocol};
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::Semaphore;
 
 fn speaking(protocol: UpstreamProtocol, endpoint: &str) -> proto::ProxyConfig {
     let mut config = forward(&[endpoint]);
@@ -468,5 +472,31 @@ fn a_connection_goes_on_after_a_request_that_was_refused_before_its_body_came() 
             assert_eq!(answer.first, "HTTP/1.1 503 Service Unavailable");
             wire.write(vec![b'.'; 100_000]).await;
         }
+    });
+}
+
+/// As servers without threads do: a new connection is looked at when the one before has ended.
+#[test]
+fn an_app_may_serve_one_connection_at_a_time() {
+    run(async {
+        let turn = Arc::new(Semaphore::new(1));
+        let app = App::start(move |mut wire, _| {
+            let turn = turn.clone();
+            async move {
+                let _mine = turn.acquire().await.unwrap();
+                while wire.read().await.is_some() {
+                    wire.write(OK).await;
+                }
+            }
+        })
+        .await;
+        let proxy = Running::start(&forward(&[&app.address]));
+        let mut wire = Wire::connect(&proxy.address).await;
+        for method in ["GET", "POST"] {
+            assert_eq!(ask(&mut wire, method).await.text(), "ok");
+            tokio::time::sleep(Duration::from_millis(1_100)).await;
+        }
+        assert_eq!(ask(&mut wire, "POST").await.text(), "ok");
+        assert_eq!(app.accepted(), 3);
     });
 }

@@ -5,13 +5,19 @@ use super::{
         address::Address,
         connect::{Limit, Secure, Socket, connect},
         http1, http2,
+        term::Term,
     },
     Settings,
 };
 use crate::observe::metrics::Attempts;
 use infermesh_policy::{Chance, age::Age};
 use infermesh_transport::tls::{HTTP1, HTTP2};
-use std::{cell::RefCell, fmt, rc::Rc, sync::Arc};
+use std::{
+    cell::RefCell,
+    fmt,
+    rc::Rc,
+    sync::{Arc, atomic::AtomicBool},
+};
 use tokio::{sync::Notify, time::Instant};
 
 pub struct Dial {
@@ -19,6 +25,7 @@ pub struct Dial {
     pub settings: Settings,
     tls: Option<Arc<Secure>>,
     pub counts: Arc<Attempts>,
+    gone: Arc<AtomicBool>,
     chance: RefCell<Chance>,
 }
 
@@ -28,29 +35,28 @@ impl Dial {
         tls: Option<Arc<Secure>>,
         settings: Settings,
         counts: Arc<Attempts>,
+        gone: Arc<AtomicBool>,
     ) -> Self {
-        Self { address, settings, tls, counts, chance: RefCell::default() }
+        Self { address, settings, tls, counts, gone, chance: RefCell::default() }
     }
 
     pub async fn http2(&self, news: Rc<Notify>) -> Result<Rc<http2::Connection>, String> {
-        let (limit, habits) = (Limit::from_now(self.settings.connect_timeout), self.settings.habits);
-        let (age, counted) = (self.age(), self.counts.connection());
+        let (limit, term, counted) = (self.limit(), self.term(), self.counts.connection());
         let opened = match self.connect(HTTP2, limit).await? {
-            Socket::Tcp(io) => http2::Connection::open(io, habits, age, limit, news, counted).await,
-            Socket::Tls(io) => http2::Connection::open(io, habits, age, limit, news, counted).await,
-            Socket::Unix(io) => http2::Connection::open(io, habits, age, limit, news, counted).await,
+            Socket::Tcp(io) => http2::Connection::open(io, term, limit, news, counted).await,
+            Socket::Tls(io) => http2::Connection::open(io, term, limit, news, counted).await,
+            Socket::Unix(io) => http2::Connection::open(io, term, limit, news, counted).await,
         };
         opened.map_err(|why| format!("{self}: {why}"))
     }
 
     /// `place` is held until the connection has ended.
     pub async fn http1(&self, place: impl Sized + 'static) -> Result<http1::Connection, String> {
-        let (limit, habits) = (Limit::from_now(self.settings.connect_timeout), self.settings.habits);
-        let place = (place, self.counts.connection());
-        match self.connect(HTTP1, limit).await? {
-            Socket::Tcp(io) => http1::Connection::open(io, habits, self.age(), place).await,
-            Socket::Tls(io) => http1::Connection::open(io, habits, self.age(), place).await,
-            Socket::Unix(io) => http1::Connection::open(io, habits, self.age(), place).await,
+        let (term, place) = (self.term(), (place, self.counts.connection()));
+        match self.connect(HTTP1, self.limit()).await? {
+            Socket::Tcp(io) => http1::Connection::open(io, term, place).await,
+            Socket::Tls(io) => http1::Connection::open(io, term, place).await,
+            Socket::Unix(io) => http1::Connection::open(io, term, place).await,
         }
     }
 
@@ -58,8 +64,14 @@ impl Dial {
         connect(&self.address, self.tls.as_deref(), protocol, limit).await
     }
 
-    fn age(&self) -> Age {
-        Age::new(&self.settings.age, Instant::now().into_std(), &mut self.chance.borrow_mut())
+    fn limit(&self) -> Limit {
+        Limit::from_now(self.settings.connect_timeout)
+    }
+
+    fn term(&self) -> Term {
+        let (now, chance) = (Instant::now().into_std(), &mut self.chance.borrow_mut());
+        let age = Age::new(&self.settings.age, now, chance);
+        Term { habits: self.settings.habits, age, gone: self.gone.clone() }
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     dial::Dial,
     queue::Queue,
 };
-use crate::{body::Body, observe::metrics::Counted, request::message::Message};
+use crate::{body::Body, request::message::Message};
 use http::Response;
 use std::{
     cell::{Cell, RefCell},
@@ -63,12 +63,12 @@ impl Exclusive {
         }
     }
 
-    /// The connection that was used last, if it is good enough.
+    /// The connection that was used last. If that is not sure enough none is, and all of them end: there are servers that look
+    /// at no new connection before the one that they have has ended.
     fn idle(&self, may_be_repeated: bool) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
-        let last = idle.last()?;
-        if !may_be_repeated && last.idle_for() > SURE {
-            return None;
+        if !may_be_repeated && idle.last().is_some_and(|last| last.idle_for() > SURE) {
+            idle.clear();
         }
         idle.pop()
     }
@@ -84,8 +84,6 @@ impl Exclusive {
                 let opened = self.dial.http1(Place::take(self)).await;
                 return Ok((opened.map_err(Failure::Connect)?, true));
             }
-            // One that is not sure enough makes way for a new one.
-            drop(self.idle.borrow_mut().pop());
             waiting.news().await?;
         }
     }
@@ -101,18 +99,12 @@ struct Place {
     pool: Weak<Exclusive>,
     count: Rc<Cell<usize>>,
     news: Rc<Notify>,
-    _counted: Counted,
 }
 
 impl Place {
     fn take(pool: &Rc<Exclusive>) -> Self {
         pool.count.set(pool.count.get() + 1);
-        Self {
-            pool: Rc::downgrade(pool),
-            count: pool.count.clone(),
-            news: pool.queue.news.clone(),
-            _counted: pool.dial.counts.connection(),
-        }
+        Self { pool: Rc::downgrade(pool), count: pool.count.clone(), news: pool.queue.news.clone() }
     }
 }
 

@@ -8,7 +8,8 @@ mod shared;
 
 use super::{
     Failure,
-    http2::{Habits, Uploading, Use},
+    http2::{Uploading, Use},
+    term::Habits,
 };
 use crate::{body::Body, request::message::Message};
 use dial::Dial;
