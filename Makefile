@@ -64,6 +64,8 @@ fuzz: setup ## Fuzz what reads a peer's bytes, SECONDS_EACH=20 for each target; 
 
 .PHONY: test-python
 test-python: setup
+	$(step) "a real Envoy, for the tests that speak with one"
+	@$(BIN)/infermesh perf peers setup envoy
 	$(step) "Python tests"
 	@$(BIN)/pytest
 

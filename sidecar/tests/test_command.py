@@ -25,6 +25,7 @@ from infermesh_sidecar.command.launching import launch
 from infermesh_sidecar.command.options import StartOptions
 from infermesh_sidecar.command.written import written
 from infermesh_sidecar.process.launch import Launch
+from infermesh_sidecar.reference import reference
 from infermesh_sidecar.settings.read import read_settings
 from infermesh_sidecar.settings.sidecar import Sidecar
 from support.sidecar_settings import EVERYTHING, TESTS, read
@@ -360,24 +361,70 @@ STATS: dict[str, Any] = {
         },
     ],
 }
-CERTIFICATES = {
-    "identity": {"id": "spiffe://shop/web", "certificate": {"not_after": 1}, "authorities": ["a", "b"]}
+CERTIFICATES: dict[str, Any] = {
+    "identity": {
+        "id": "spiffe://shop/web",
+        "trust_domain": "shop",
+        "certificate": {
+            "subject": "",
+            "issuer": "CN=shop",
+            "serial": "1f",
+            "not_before": "2026-11-26 12:00:00 UTC",
+            "not_after": "2026-11-27 12:00:00 UTC",
+            "seconds_left": 80_000,
+        },
+        "life_left": 0.62,
+        "loaded": "2026-11-26 12:00:01 UTC",
+        "reload_error": None,
+        "authorities": [{"subject": "CN=shop", "not_after": "2036-11-26 12:00:00 UTC"}],
+        "handshakes": {
+            "accepted": {"done": 1200, "resumed": 7, "without_tls": 0, "failed": {"expired": 2}},
+            "connected": {"done": 3, "resumed": 0, "without_tls": 0, "failed": {}},
+        },
+    }
+}
+CALL = {
+    "event": "end",
+    "id": 1,
+    "infermesh.listener": "outbound",
+    "infermesh.route": "fraud",
+    "infermesh.cluster": "fraud",
+    "client.address": "127.0.0.1:4711",
+    "rpc.system": "grpc",
+    "url.path": "/inference.GRPCInferenceService/ModelInfer",
+    "rpc.grpc.status_code": 0,
+    "event.outcome": "success",
+    "event.duration": 1_200_000,
+    "infermesh.attempts": 2,
+    "server.address": "10.0.0.7:8001",
 }
 EVENTS = [
+    {"event": "begin", "id": 1, "url.path": "/", "infermesh.listener": "outbound"},
+    CALL,
+    {"event": "lost", "count": 5},
     {
-        "time": "2026-11-26T12:00:01.123Z",
-        "listener": "outbound",
-        "route": "fraud",
-        "endpoint": "10.0.0.7:8001",
-        "method": "POST",
-        "path": "/inference.GRPCInferenceService/ModelInfer",
-        "grpc_code": "OK",
-        "duration_seconds": 0.0012,
-        "attempts": 2,
-        "peer": "127.0.0.1",
+        **CALL,
+        "rpc.grpc.status_code": 14,
+        "event.outcome": "failure",
+        "error.type": "UNAVAILABLE",
+        "infermesh.error.source": "upstream",
+        "error.message": "nobody is there",
+        "client.user.id": "spiffe://shop/web",
+        "infermesh.attempts": 1,
     },
-    {"lost": 5},
-    {"listener": "inbound", "method": "GET", "path": "/x", "http_status": 404, "error": "there is no route"},
+    {
+        "event": "end",
+        "id": 3,
+        "infermesh.listener": "inbound",
+        "client.address": "127.0.0.1:4711",
+        "http.request.method": "GET",
+        "url.path": "/x",
+        "http.response.status_code": 404,
+        "event.outcome": "failure",
+        "error.type": "404",
+        "event.duration": 50_000,
+        "infermesh.attempts": 0,
+    },
 ]
 
 
@@ -410,8 +457,7 @@ def serving(answers: dict[str, object]) -> Iterator[tuple[str, list[str]]]:
         server.server_close()
 
 
-def test_status_is_tables(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "120")
+def test_status_is_tables(capsys: pytest.CaptureFixture[str]) -> None:
     with serving({"/stats": STATS, "/certificates": CERTIFICATES}) as (admin, _):
         outcome = Outcome(capsys, "status", "--admin", admin, "--format", "text")
     assert outcome.code == 0
@@ -421,7 +467,9 @@ def test_status_is_tables(capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     assert "fraud 10.0.0.7:8001 breaker open for 3.25 s 100 9 0 1" in lines
     assert "fraud 10.0.0.8:8001 it fails its health checks 0 0 0 0" in lines
     assert "id spiffe://shop/web" in lines
-    assert "authorities a, b" in lines
+    assert "valid until 2026-11-27 12:00:00 UTC, 62% of its life are left" in lines
+    assert "trusts CN=shop until 2036-11-26 12:00:00 UTC" in lines
+    assert "handshakes accepted 1,200, 7 resumed, 2 failed: expired" in lines
 
 
 def test_status_of_one_that_is_not_ready_is_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
@@ -436,16 +484,19 @@ def test_status_of_one_that_is_not_ready_is_exit_code_1(capsys: pytest.CaptureFi
 def test_requests_are_shown_as_they_pass(capsys: pytest.CaptureFixture[str]) -> None:
     events = b"".join(json.dumps(event).encode() + b"\n" for event in EVENTS)
     with serving({"/tap": events}) as (admin, asked):
-        text = Outcome(capsys, "tap", "--admin", admin, "--format", "text", "--route", "a b", "--code", "OK")
+        filters = ("--route", "a b", "--code", "OK", "--code", "5xx", "--min-ms", "1.5")
+        text = Outcome(capsys, "tap", "--admin", admin, "--format", "text", *filters)
         plain = Outcome(capsys, "tap", "--admin", admin)
     assert (text.code, plain.code) == (0, 0)
-    assert asked == ["/tap?route=a+b&code=OK", "/tap"]
+    assert asked == ["/tap?route=a+b&code=OK&code=5xx&min_ms=1.5", "/tap"]
     lines = [" ".join(line.split()) for line in text.out.splitlines()]
-    assert lines == [
-        "12:00:01.123 OK 1.2 ms POST /inference.GRPCInferenceService/ModelInfer "
-        "outbound/fraud -> 10.0.0.7:8001 2 attempts from 127.0.0.1",
-        "5 requests passed too fast to be shown",
-        "404 0 ms GET /x inbound/ -> nobody there is no route",
+    call = "/inference.GRPCInferenceService/ModelInfer outbound/fraud -> 10.0.0.7:8001"
+    # Each has a time in front.
+    assert [line if "too fast" in line else line.split(" ", 1)[1] for line in lines] == [
+        f"OK 1.2 ms {call} 2 attempts from 127.0.0.1:4711",
+        "5 events came too fast to be shown",
+        f"UNAVAILABLE 1.2 ms {call} from spiffe://shop/web upstream: nobody is there",
+        "404 0.05 ms GET /x inbound/ -> nobody from 127.0.0.1:4711",
     ]
     assert [json.loads(line) for line in plain.out.splitlines()] == EVENTS
 
@@ -467,7 +518,7 @@ def test_what_nobody_answers_is_a_failure(capsys: pytest.CaptureFixture[str], co
     with serving({}) as (admin, _):
         outcome = Outcome(capsys, command, "--admin", admin)
     assert outcome.code == 1
-    assert "answers 404" in outcome.err
+    assert "is refused: 404 Not Found: null" in outcome.err
 
 
 @pytest.mark.parametrize("line", [it.strip() for it in EXAMPLES.splitlines() if "infermesh sidecar " in it])
@@ -509,3 +560,32 @@ def test_what_it_would_do_is_described_without_starting() -> None:
     document = YamlDocument.parse("inbound: {listen: 'h:1', app: 'h:2'}", "sidecar.yaml")
     made = launch(read_settings(document), document, Path(), {})
     assert describe(made).startswith("sidecar.yaml is right: sidecar\n")
+
+
+def test_the_reference_is_that_of_the_schema_and_the_commands() -> None:
+    written_down = (TESTS.parents[1] / "docs/sidecar-reference.md").read_text()
+    assert written_down == reference(), "python -m infermesh_sidecar.reference > docs/sidecar-reference.md"
+
+
+def test_the_reference_has_every_field(everything: Path) -> None:
+    def names(value: object) -> Iterator[str]:
+        if isinstance(value, dict):
+            for name, below in value.items():
+                yield str(name)
+                yield from names(below)
+        elif isinstance(value, list):
+            for below in value:
+                yield from names(below)
+
+    # Of services, inputs, outputs and headers, which have names of their own.
+    own = {"fraud", "catalog", "stock", "amount", "country", "score", "x-kind"}
+    page = reference()
+    for name in set(names(YamlDocument.read(everything).data)) - own:
+        assert f"| `{name}` |" in page, name
+
+
+def test_the_configuration_that_the_reference_begins_with_is_right(tmp_path: Path) -> None:
+    for name in ("tls.crt", "tls.key", "ca.crt"):
+        (tmp_path / name).touch()
+    example = reference().partition("```yaml\n")[2].partition("```")[0]
+    read(example.replace("/var/run/secrets/infermesh", str(tmp_path)))

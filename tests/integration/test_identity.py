@@ -121,7 +121,7 @@ FAULTS: dict[str, tuple[Fault, str, str | None]] = {
     "no identity": (
         lambda _, server: (grpc.ssl_channel_credentials((server / "ca.crt").read_bytes()), ()),
         "Socket closed",
-        "peer sent no certificates",
+        "it presents no certificate",
     ),
     "another trust domain": (
         lambda mesh, server: (
@@ -129,17 +129,17 @@ FAULTS: dict[str, tuple[Fault, str, str | None]] = {
             (),
         ),
         "Socket closed",
-        "invalid peer certificate: UnknownIssuer",
+        "which is not trusted",
     ),
     "an authority that was made anew": (
         lambda mesh, server: (credentials(mesh.issue("shop", by=authority()), trusts=server), ()),
         "Socket closed",
-        "invalid peer certificate: BadSignature",
+        "is not that of the one that is trusted",
     ),
     "over": (
         lambda mesh, _: (credentials(mesh.issue("shop", ago=datetime.timedelta(days=2))), ()),
         "Socket closed",
-        "certificate expired",
+        "expired on",
     ),
     "does not trust the server": (
         lambda mesh, _: (
@@ -147,7 +147,7 @@ FAULTS: dict[str, tuple[Fault, str, str | None]] = {
             (),
         ),
         "unable to get local issuer certificate",
-        "tls handshake eof",
+        "closed the connection during the handshake",
     ),
     "an id for a host name": (
         lambda mesh, _: (
@@ -165,12 +165,12 @@ FAULTS: dict[str, tuple[Fault, str, str | None]] = {
     "the key of another": (
         lambda mesh, server: (credentials(mesh.issue("shop"), key=server), ()),
         "Failed to create security handshaker",
-        "tls handshake eof",
+        None,
     ),
     "no TLS": (
         lambda *_: (None, ()),
         "Socket closed",
-        "received corrupt message of type InvalidContentType",
+        "speaks HTTP without TLS",
     ),
 }
 
@@ -182,7 +182,9 @@ def test_others_are_refused_and_the_guide_has_the_words(serve: Serve, mesh: Mesh
     server.wait_ready()
     make, at_the_client, in_the_log = FAULTS[fault]
 
-    assert at_the_client in refusal(server.port, *make(mesh, files))
+    refused = refusal(server.port, *make(mesh, files))
+    # The end of a connection may overtake what was said last.
+    assert at_the_client in refused.replace("Connection reset by peer", "Socket closed")
 
     said = "nothing"
     if in_the_log is not None:

@@ -1,4 +1,4 @@
-"""A real Envoy, configured as Istio would, and this project's proxy on the ends of a mutual TLS connection."""
+"""A real Envoy, configured as Istio would, and this proxy on the two ends of a mutual TLS connection."""
 
 import datetime
 from collections.abc import Callable, Iterator

@@ -134,6 +134,9 @@ class FakeProxy:
         except queue.Empty:
             return []
 
+    def flush_captures(self) -> None:
+        self.calls.append(["flush_captures"])
+
     def drain(self, timeout: float) -> bool:
         self.calls.append(["drain", timeout])
         for server in self._servers:

@@ -18,6 +18,7 @@ import yaml
 SECONDS = 30.0
 HERE = Path(__file__).parent
 
+
 Record = dict[str, Any]
 
 

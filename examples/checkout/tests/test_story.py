@@ -1,4 +1,4 @@
-"""The whole story with real processes, the sidecar's part played by a stand-in."""
+"""The whole story with real processes; where the sidecar has to be a bad one, a stand-in plays it."""
 
 import http.client
 import io
@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from checkout.story import Ports, run
+from checkout.story import CONFIGURATION, Ports, run
 from infermesh_perf.processes import free_ports
 from rich.console import Console
 
@@ -36,6 +36,19 @@ def shown() -> io.StringIO:
 @pytest.fixture
 def console(shown: io.StringIO) -> Console:
     return Console(file=shown, width=120)
+
+
+def sidecar(ports: Ports, folder: Path) -> list[str]:
+    """The example's own configuration, on other ports."""
+    text = CONFIGURATION.read_text()
+    usual = Ports()
+    for name in ("shop", "sidecar", "admin", "grpc"):
+        address = f"127.0.0.1:{getattr(usual, name)}"
+        assert address in text, name
+        text = text.replace(address, f"127.0.0.1:{getattr(ports, name)}")
+    config = folder / "sidecar.yaml"
+    config.write_text(text)
+    return [sys.executable, "-m", "infermesh", "sidecar", "--config", str(config)]
 
 
 def stand_in(ports: Ports, *options: str) -> list[str]:
@@ -71,7 +84,7 @@ def test_alone_the_shop_lets_every_fraud_through(
 def test_with_a_sidecar_the_same_shop_holds_fraud(
     folder: Path, ports: Ports, console: Console, shown: io.StringIO
 ) -> None:
-    assert run(folder, ORDERS, console, sidecar=stand_in(ports), ports=ports) == []
+    assert run(folder, ORDERS, console, sidecar=sidecar(ports, folder), ports=ports) == []
     rows = {line[:26].strip(): line.split()[-1] for line in shown.getvalue().splitlines() if line}
     assert rows["Orders with a score"] == str(ORDERS)
     assert int(rows["Orders held"]) > 0

@@ -1,5 +1,6 @@
 """Asks a sidecar at its admin endpoint."""
 
+import http
 import http.client
 import json
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from infermesh.settings.values import split_address
 
 #: Time for an answer, or for the next piece of one that goes on and on.
 _SECONDS = 10.0
+
+#: Of a refusal, what is read at most.
+_MAX_REFUSAL = 4096
 
 
 def get(admin: str, path: str) -> Any:
@@ -53,10 +57,20 @@ def _asked(admin: str, method: str, path: str, seconds: float | None) -> Iterato
             ) from error
         with answer:
             if answer.status >= 400:
-                said = answer.read(1000).decode(errors="replace").strip()
-                raise InfermeshError(f"{admin}{path} answers {answer.status} {answer.reason}: {said}")
+                raise _refusal(f"{admin}{path}", answer)
             try:
                 yield answer
             except (OSError, http.client.HTTPException, json.JSONDecodeError) as error:
                 problem = f"{admin}{path}: the answer ended in the middle: {error}"
                 raise InfermeshError(problem) from error
+
+
+def _refusal(asked: str, answer: http.client.HTTPResponse) -> InfermeshError:
+    """What it says itself; 400 is about what was asked for."""
+    said = answer.read(_MAX_REFUSAL).decode(errors="replace").strip()
+    try:
+        said = json.loads(said)["error"]
+    except (ValueError, KeyError, TypeError):
+        said = f"{answer.status} {answer.reason}: {said}"
+    kind = ConfigurationError if answer.status == http.HTTPStatus.BAD_REQUEST else InfermeshError
+    return kind(f"{asked} is refused: {said}")

@@ -121,19 +121,36 @@ def _status(admin: _Admin = DEFAULT_ADMIN, format_: _Format = None) -> None:
 @app.command("tap", context_settings=_SETTINGS)
 def _tap(
     admin: _Admin = DEFAULT_ADMIN,
+    listener: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only requests to this listener.")
+    ] = None,
     route: Annotated[str | None, typer.Option(metavar="NAME", help="Only requests of this route.")] = None,
     cluster: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only requests to this service, or to the app.")
     ] = None,
     code: Annotated[
-        str | None, typer.Option(metavar="CODE", help="Only answers with this gRPC code or HTTP status.")
+        list[str] | None,
+        typer.Option(
+            metavar="CODE",
+            help="Only answers like this: a gRPC code, an HTTP status, 5xx, or failure; may be repeated.",
+        ),
+    ] = None,
+    min_ms: Annotated[
+        float | None, typer.Option(min=0, metavar="MS", help="Only requests that took so long.")
     ] = None,
     format_: _Format = None,
 ) -> None:
     """Show requests as they pass, until it is interrupted."""
     from infermesh_sidecar.command import tap
 
-    tap.run(admin, {"route": route, "cluster": cluster, "code": code}, as_json=_is_json(format_))
+    wanted = [
+        ("listener", listener),
+        ("route", route),
+        ("cluster", cluster),
+        *(("code", it) for it in code or []),
+        ("min_ms", None if min_ms is None else f"{min_ms:g}"),
+    ]
+    tap.run(admin, wanted, as_json=_is_json(format_))
 
 
 @app.command("drain", context_settings=_SETTINGS)

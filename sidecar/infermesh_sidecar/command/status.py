@@ -1,6 +1,7 @@
 """``infermesh sidecar status``: what a sidecar says of itself, as tables."""
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from infermesh_sidecar.command.times import shown_time
 
 Fields = Mapping[str, Any]
 
+_WIDE = 240
+
 
 def run(admin: str, *, as_json: bool) -> None:
     """Raises InfermeshError if there is no sidecar, or if it is not ready."""
@@ -22,8 +25,8 @@ def run(admin: str, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(stats, indent=2))
     else:
-        # Cut off nothing where nobody looks at a terminal.
-        console = Console(highlight=False)
+        # Nothing is folded where there is no terminal.
+        console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
         for part in parts(stats):
             console.print(part, markup=False) if isinstance(part, str) else console.print(part)
     if not stats["ready"]:
@@ -94,22 +97,29 @@ def _state(given: Fields) -> str:
 def _identity(given: Fields | None) -> Iterator[str | Table]:
     if given is None:
         return
+    certificate = given["certificate"]
     table = _table("Identity", ["", ""], [])
-    for name, value in _flat(given):
-        table.add_row(name, value)
+    table.add_row("id", given["id"])
+    table.add_row("valid until", f"{certificate['not_after']}, {given['life_left']:.0%} of its life are left")
+    table.add_row("issued by", certificate["issuer"])
+    table.add_row("taken from its files", given["loaded"])
+    if problem := given["reload_error"]:
+        table.add_row("not taken anew", problem)
+    for authority in given["authorities"]:
+        table.add_row("trusts", f"{authority['subject']} until {authority['not_after']}")
+    for side, counts in given["handshakes"].items():
+        table.add_row(f"handshakes {side}", ", ".join(_handshakes(counts)))
     yield table
 
 
-def _flat(given: Fields, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Fields below fields in one list, as ``certificate.not_after``; what is not there is left out."""
-    for name, value in given.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
-            for index, it in enumerate(value):
-                yield from _flat(it, f"{prefix}{name}[{index}].")
-        elif value not in (None, []):
-            yield f"{prefix}{name}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+def _handshakes(counts: Fields) -> Iterator[str]:
+    yield f"{counts['done']:,}"
+    if counts["resumed"]:
+        yield f"{counts['resumed']:,} resumed"
+    if counts["without_tls"]:
+        yield f"{counts['without_tls']:,} without TLS"
+    for reason, count in counts["failed"].items():
+        yield f"{count:,} failed: {reason}"
 
 
 def _table(title: str, words: list[str], numbers: list[str]) -> Table:

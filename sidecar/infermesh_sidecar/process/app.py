@@ -56,7 +56,8 @@ def accepts(address: str) -> bool:
     """Whether somebody accepts connections; an app that is merely too busy to do so is taken to be there."""
     try:
         _connected(address).close()
-    except TimeoutError:
+    except (TimeoutError, BlockingIOError):
+        # The second is what a unix socket says whose backlog is full.
         return True
     except OSError:
         return False

@@ -4,7 +4,6 @@ import logging
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Any
 
 import infermesh_native
 from infermesh.errors import ConfigurationError, InfermeshError
@@ -28,13 +27,11 @@ _FLUSH_SECONDS = 5.0
 def create(launch: Launch) -> Proxy:
     """The data plane, which has opened nothing yet. Raises ConfigurationError for what it cannot do."""
     try:
-        # Not all that is called of it is in its stubs yet.
-        made: Any = infermesh_native.Proxy(launch.config, version=launch.version)
+        proxy = infermesh_native.Proxy(launch.config, version=launch.version)
     except ValueError as error:
         raise ConfigurationError(f"{launch.source}: {error}") from error
     except RuntimeError as error:
         raise InfermeshError(str(error)) from error
-    proxy: Proxy = made
     proxy.set_access_log(launch.log_requests)
     return proxy
 

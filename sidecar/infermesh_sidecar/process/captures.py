@@ -31,6 +31,7 @@ class CaptureFiles:
 
     def close(self) -> None:
         """Write what is left, and complete the file."""
+        self._proxy.flush_captures()
         while left := self._proxy.take_captures(0):
             self._write(left)
         try:

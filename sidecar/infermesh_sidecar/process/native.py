@@ -61,6 +61,9 @@ class Proxy(Protocol):
     def take_captures(self, timeout: float) -> list[bytes]:
         """The next copies of requests; empty if there is none within so many seconds."""
 
+    def flush_captures(self) -> None:
+        """From now on ``take_captures`` never waits."""
+
     def take_hooks(self, timeout: float) -> Sequence[Hook]:
         """The next requests that wait for functions; likewise."""
 

@@ -22,9 +22,8 @@ class Input(Section):
     source: str = Field(
         alias="from",
         min_length=1,
-        description="`body.a.b[0]` of a JSON body, `header.x-y`, `query.z`, `path`, `method`, or a list "
-        "of values: "
-        "`body.items[*].price`.",
+        description="`body.a.b[0]` of a JSON body, `header.x-y`, `query.z`, `path`, `method`, or a list of "
+        "values: `body.items[*].price`.",
     )
     datatype: Datatype | None = Field(default=None, description="Without it, what the model says.")
     default: Any = Field(

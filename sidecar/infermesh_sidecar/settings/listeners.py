@@ -19,14 +19,13 @@ class Permission(Section):
 
     identities: Annotated[list[Name], OneOrMany()] = Field(
         default=[],
-        description="SPIFFE ids; a `*` at the end stands for anything. Without it, anybody, also without "
-        "an identity.",
+        description="SPIFFE ids; a `*` at the end stands for anything. Without it, anybody, also without an "
+        "identity.",
     )
     paths: Annotated[list[Name], OneOrMany()] = Field(
         default=[],
-        description="HTTP paths, or gRPC methods as `/package.Service/Method`; a `*` at the end stands "
-        "for anything. "
-        "Without it, everything.",
+        description="HTTP paths, or gRPC methods as `/package.Service/Method`; a `*` at the end stands for "
+        "anything. Without it, everything.",
     )
     methods: Annotated[list[Method], OneOrMany()] = Field(
         default=[], description="HTTP methods. Without it, all."
@@ -90,8 +89,8 @@ class WaitForApp(Section):
 
     path: HttpPath | None = Field(
         default=None,
-        description="An HTTP path that has to answer with a status below 400. Without it, a connection "
-        "is enough.",
+        description="An HTTP path that has to answer with a status below 400. Without it, a connection is "
+        "enough.",
     )
     timeout: Duration = Field(
         default=timedelta(seconds=60), description="The sidecar fails if the app takes longer."
@@ -119,8 +118,8 @@ class Outbound(Listener):
 
     service: Name | None = Field(
         default=None,
-        description="Where requests go that no route and no name of a service or model fits. "
-        "Without it, to the only service.",
+        description="Where requests go that no route and no name of a service or model fits. Without it, to "
+        "the only service.",
     )
     tls: Literal["mutual", "permissive", "off"] = Field(
         default="off", description="Off, since the app is on this machine."

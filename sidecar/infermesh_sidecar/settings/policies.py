@@ -95,11 +95,35 @@ class Concurrency(Section):
     max: int | None = Field(
         default=None, ge=1, description="The most that an adapting limit grows to. Without it, 1000."
     )
-    queue: int = Field(default=1024, ge=1, description="Requests that may wait.")
+    queue: int = Field(
+        default=1024,
+        ge=1,
+        description="Requests that may wait. The last tenth of these places is kept for priority 0, the "
+        "last quarter for 0 and 1, the last half for 0 to 2.",
+    )
     queue_timeout: Duration = Field(default=timedelta(seconds=1), description="How long one may wait.")
     priority_header: Name = Field(
         default="x-infermesh-priority",
         description="The header with a request's priority: 0 (first) to 3; else 1.",
+    )
+
+
+class Admission(Section):
+    """A share of the requests is refused while many of those that are sent fail."""
+
+    min_success_rate: Share = Field(
+        default=0.95, description="With at least this share of successes nothing is refused."
+    )
+    aggression: float = Field(
+        default=1, ge=1, le=100, description="1: as many more are refused as fail more; above it, more."
+    )
+    window: Duration = Field(
+        default=timedelta(seconds=30),
+        description="What is remembered: older answers count less and less.",
+    )
+    max_refused: Share = Field(default=0.8, lt=1, description="No larger share is refused.")
+    min_requests: int = Field(
+        default=10, ge=1, description="Answers that have to be remembered before anything is refused."
     )
 
 
@@ -111,8 +135,8 @@ class Coalesce(Section):
     )
     max_delay: DurationOrZero = Field(
         default=timedelta(0),
-        description="How long the first waits for company. 0s: requests share a call that come while one "
-        "is under way.",
+        description="How long the first waits for company. 0s: requests share a call that come while one is "
+        "under way.",
     )
     models: Annotated[list[Name], OneOrMany()] = Field(
         default=[], description="Which models. Without it, all that batch."
@@ -154,8 +178,7 @@ class Policies(Section):
     timeout: DurationOrZero | None = Field(
         default=None,
         description="Time from a request's arrival to the end of its answer; a caller's shorter deadline "
-        "holds. "
-        "0s, or without it: none.",
+        "holds. 0s, or without it: none.",
     )
     retry: Annotated[Retry | None, OnOrOff()] = Field(default=None, description="Whether to try again.")
     hedge: Annotated[Hedge | None, OnOrOff()] = Field(
@@ -164,6 +187,9 @@ class Policies(Section):
     rate_limit: RateLimit | None = Field(default=None, description="How often it may be called.")
     concurrency: Annotated[Concurrency | None, OnOrOff()] = Field(
         default=None, description="Whether to limit requests under way."
+    )
+    admission: Annotated[Admission | None, OnOrOff()] = Field(
+        default=None, description="Whether a share is refused while many fail."
     )
     coalesce: Annotated[Coalesce | None, OnOrOff()] = Field(
         default=None, description="Whether several small requests become one."

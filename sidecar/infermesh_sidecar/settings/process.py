@@ -57,14 +57,12 @@ class Tracing(Section):
     sample: ShareOrNone | None = Field(
         default=None,
         description="Share of the traces that begin here which are recorded; a caller's decision is "
-        "honoured. "
-        "Without it, as OTEL_TRACES_SAMPLER says, else 0.1%.",
+        "honoured. Without it, as OTEL_TRACES_SAMPLER says, else 0.1%.",
     )
     join: bool = Field(
         default=True,
-        description="Gives a request that the app sends without a trace context the one of the request "
-        "that it is "
-        "answering, if that can be told.",
+        description="Gives a request that the app sends without a trace context the one of the request that "
+        "it is answering, if that can be told.",
     )
     b3: bool = Field(default=False, description="Sends B3 headers beside those of W3C.")
 

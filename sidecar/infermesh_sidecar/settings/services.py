@@ -38,16 +38,16 @@ class Service(Endpoints, Policies):
     )
     models: Annotated[list[Name] | None, OneOrMany()] = Field(
         default=None,
-        description="Its models: REST requests for them find the service. Without it, one of the "
-        "service's own name.",
+        description="Its models: REST requests for them find the service. Without it, one of the service's "
+        "own name.",
     )
     tls: Literal["mutual", "off"] | None = Field(
         default=None, description="Without it, mutual TLS where the sidecar has an identity."
     )
     identities: Annotated[list[Name], OneOrMany()] = Field(
         default=[],
-        description="SPIFFE ids that its servers may have; a `*` at the end stands for anything. "
-        "Without it, any of the trust domain.",
+        description="SPIFFE ids that its servers may have; a `*` at the end stands for anything. Without "
+        "it, any of the trust domain.",
     )
     server_name: Name | None = Field(
         default=None, description="The name for SNI. Without it, the endpoint's host."

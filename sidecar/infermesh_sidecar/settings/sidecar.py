@@ -32,8 +32,8 @@ class Sidecar(Section):
     )
     tls: Literal["mesh", "off"] | None = Field(
         default=None,
-        description="Instead of an identity. mesh: Istio or Linkerd encrypts. off: nobody does, and that "
-        "is meant so.",
+        description="Instead of an identity. mesh: Istio or Linkerd encrypts. off: nobody does, and that is "
+        "meant so.",
     )
     services: dict[ServiceName, Service] = Field(default={}, description="What there is to call, by name.")
     outbound: Annotated[list[Outbound], OneOrMany()] = Field(

@@ -6,6 +6,7 @@ from typing import Any, get_args
 from infermesh.proto.infermesh_proxy_v1 import proxy_pb2 as pb
 
 from infermesh_sidecar.settings.policies import (
+    Admission,
     Cache,
     CaptureRule,
     Coalesce,
@@ -59,6 +60,16 @@ def _concurrency(given: Concurrency) -> pb.Concurrency:
     )
 
 
+def _admission(given: Admission) -> pb.Admission:
+    return pb.Admission(
+        min_success_rate=given.min_success_rate,
+        aggression=given.aggression,
+        window_ns=nanoseconds(given.window),
+        max_refused=given.max_refused,
+        min_requests=given.min_requests,
+    )
+
+
 def _coalesce(given: Coalesce) -> pb.Coalesce:
     return pb.Coalesce(
         max_rows=given.max_rows or 0, max_delay_ns=nanoseconds(given.max_delay), models=given.models
@@ -78,6 +89,7 @@ _TRANSLATED: dict[str, Callable[[Any], Any]] = {
     "hedge": _hedge,
     "rate_limit": _rate_limit,
     "concurrency": _concurrency,
+    "admission": _admission,
     "coalesce": _coalesce,
     "cache": _cache,
     "capture": _capture,

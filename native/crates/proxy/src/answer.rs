@@ -2,7 +2,7 @@
 
 use crate::{
     body::{Body, Lost, Piece},
-    headers::{GRPC_MESSAGE, GRPC_PUSHBACK, GRPC_STATUS, grpc_status},
+    headers::{GRPC_MESSAGE, GRPC_PUSHBACK, GRPC_STATUS},
     watch::Watch,
 };
 use bytes::Bytes;
@@ -54,7 +54,7 @@ impl Answer {
                 if let Some(watch) = &self.watch {
                     watch.hears(&mut trailers);
                 }
-                self.end(grpc_status(&trailers));
+                self.end(Some(&trailers));
                 Poll::Ready(Some(Ok(Piece::Trailers(trailers))))
             }
             Poll::Ready(Some(Err(lost))) => {
@@ -80,17 +80,17 @@ impl Answer {
 
     fn fail(&mut self, error: &Error, lost: Lost) -> Result<Piece, Lost> {
         if let Some(watch) = self.watch.take() {
-            watch.broken(error.code, &lost);
+            watch.broken(error, &lost);
         }
         self.ended = true;
         self.body = Body::Empty;
         if self.grpc { Ok(Piece::Trailers(status_headers(error))) } else { Err(lost) }
     }
 
-    fn end(&mut self, status: Option<u16>) {
+    fn end(&mut self, trailers: Option<&HeaderMap>) {
         self.ended = true;
         if let Some(watch) = self.watch.take() {
-            watch.ended(status);
+            watch.ended(trailers);
         }
     }
 

@@ -136,6 +136,11 @@ impl Body {
         Self::Kept(Box::new((self, passing)))
     }
 
+    /// Whether it comes from a peer, rather than being made here.
+    pub fn is_foreign(&self) -> bool {
+        !matches!(self, Self::Empty | Self::Own(_) | Self::Message(_) | Self::Trailers(_))
+    }
+
     /// The next piece; `None` at the end. After a wait of `Pending` the body wakes whoever polled it last.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Piece, Lost>>> {
         match self {

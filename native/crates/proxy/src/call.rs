@@ -7,6 +7,7 @@ use crate::{
     headers::{GRPC_TIMEOUT, is_grpc},
     infer,
     limit::{self, Turn},
+    origin::Origin,
     plan::{Route, permission::authorize},
     request::{enriched, forward, sample},
     shared::Local,
@@ -31,6 +32,7 @@ use tokio::time::sleep_until;
 pub struct Call<'a> {
     pub local: &'a Rc<Local>,
     pub door: &'a Rc<Door>,
+    pub origin: &'a Rc<Origin>,
     pub route: Arc<Route>,
     pub grpc: bool,
     pub deadline: Deadline,
@@ -40,11 +42,17 @@ pub struct Call<'a> {
 }
 
 /// Answers a request, whatever it is.
-pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: Body) -> Response<Answer> {
+pub async fn handle(
+    local: &Rc<Local>,
+    door: &Rc<Door>,
+    mut head: Box<Parts>,
+    body: Body,
+) -> Response<Answer> {
     let started = Instant::now();
     let grpc = is_grpc(&head.headers);
-    let mut watch = Box::new(Watch::new(door, started, grpc));
-    let (deadline, served) = match admit(local, door, &head, grpc, started) {
+    let origin = Origin::of(local, door, &mut head, grpc, started);
+    let mut watch = Box::new(Watch::new(&origin));
+    let (deadline, served) = match admit(local, door, &origin, &head) {
         Ok(mut call) => {
             watch.routed(&call.route);
             let deadline = call.deadline;
@@ -57,7 +65,10 @@ pub async fn handle(local: &Rc<Local>, door: &Rc<Door>, head: Box<Parts>, body: 
             (None, Err(error))
         }
     };
-    let response = served.unwrap_or_else(|error| refusal(&error, grpc));
+    let response = served.unwrap_or_else(|error| {
+        watch.refused(&error);
+        refusal(&error, grpc)
+    });
     watch.answered(&response);
     response.map(|body| Answer::new(body, grpc, deadline.map(Into::into), watch))
 }
@@ -89,22 +100,17 @@ async fn serve(
     if call.grpc && infer::looks_at(call, head.uri.path()) {
         return Box::pin(infer::serve(call, head, body)).await;
     }
-    let mut response = forward::send(call, head, body, watch).await?;
-    if let Some(turn) = &call.turn {
-        turn.hears(response.headers_mut());
-    }
-    Ok(response)
+    forward::send(call, head, body, watch).await
 }
 
 /// Finds out what the request asks for, and whether it may.
 fn admit<'a>(
     local: &'a Rc<Local>,
     door: &'a Rc<Door>,
+    origin: &'a Rc<Origin>,
     head: &Parts,
-    grpc: bool,
-    started: Instant,
 ) -> Result<Call<'a>, Error> {
-    let listener = &door.listener;
+    let (listener, grpc, started) = (&door.listener, origin.grpc, origin.started);
     authorize(&listener.permissions, door.peer.identity.as_deref().map(SpiffeId::as_str), head)?;
     let route = listener.routes.iter().find(|route| route.matching.fits(head)).ok_or_else(|| {
         let code = if grpc { Code::Unimplemented } else { Code::NotFound };
@@ -116,7 +122,7 @@ fn admit<'a>(
         _ => None,
     };
     let deadline = Deadline::earliest(started, [asked, route.timeout]);
-    Ok(Call { local, door, route: route.clone(), grpc, deadline, started, turn: None })
+    Ok(Call { local, door, origin, route: route.clone(), grpc, deadline, started, turn: None })
 }
 
 /// Waits no longer than the caller does.

@@ -63,12 +63,19 @@ impl Serve<Arc<Listener>> for Speaker {
         let door = Rc::new(Door { listener, peer });
         if first == PREFACE {
             let peer = door.peer.name.clone();
-            http2::serve(&connections, local.purse.clone(), &peer, io, |request, respond, tally| {
-                edge::http2::answer(&local, &door, request, respond, tally);
-            })
+            http2::serve(
+                &connections,
+                &door.listener.rules,
+                local.purse.clone(),
+                &peer,
+                io,
+                |request, respond, tally| {
+                    edge::http2::answer(&local, &door, request, respond, tally);
+                },
+            )
             .await
         } else {
-            http1::serve(&connections, io, |request, mark| {
+            http1::serve(&connections, &door.listener.rules, io, |request, mark| {
                 let (local, door) = (local.clone(), door.clone());
                 async move { edge::http1::answer(&local, &door, request, mark).await }
             })

@@ -8,14 +8,14 @@
 //! - `call` takes a request from its head to the head of its answer: who asks, for what, until when;
 //! - `transcode` answers REST and plain JSON with the help of a gRPC server;
 //! - `infer` gives equal inferences one answer and small ones one call;
-//! - `request` sends it on, again if that may help; `watch` follows it to its end;
+//! - `request` sends it on, again if that may help;
+//! - `watch` follows it to its end, `origin` is what is known of it from its beginning;
 //! - `plan` is what was configured, checked;
 //! - `limit` decides who is let in, and who waits for it;
 //! - `upstream` holds those who do the work, and the connections to them;
 //! - `observe` is what is told of requests;
 //! - `body` and `headers` are what passes, and `capture` is what is kept of it.
 
-#![allow(dead_code)]
 mod admin;
 mod answer;
 mod body;
@@ -27,6 +27,7 @@ mod hooks;
 mod infer;
 mod limit;
 mod observe;
+mod origin;
 mod plan;
 mod proxy;
 mod request;

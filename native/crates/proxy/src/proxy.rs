@@ -4,11 +4,12 @@ use crate::{
     admin::Admin,
     connection::serving,
     hooks::{Hook, Hooks},
+    observe::{access::Access, trace::Tracing},
     plan::{Listener, Plan},
     proto,
     shared::Shared,
     transcode::signatures::Signatures,
-    upstream::discover,
+    upstream::{discover, health},
 };
 use infermesh_policy::replay;
 use infermesh_telemetry::{Log, Traces, log::Throttle};
@@ -62,7 +63,8 @@ impl Proxy {
             .map_err(|error| Error::invalid(format!("the configuration is no ProxyConfig: {error}")))?;
         let started = Instant::now();
         let identity = config.identity.as_ref().map(identity).transpose().map_err(Error::invalid)?;
-        let plan = Plan::new(&config, identity.as_ref(), started).map_err(Error::invalid)?;
+        let log = Arc::<Log>::default();
+        let plan = Plan::new(&config, identity.as_ref(), &log, started).map_err(Error::invalid)?;
         let limits = config.limits.unwrap_or_default();
         let or = |given: u64, default: u64| usize::try_from(if given > 0 { given } else { default });
         let replay = replay::Settings {
@@ -70,17 +72,18 @@ impl Proxy {
             per_request: or(limits.replay_request_bytes, REPLAY_REQUEST).unwrap_or(usize::MAX),
         };
         replay.check().map_err(|why| Error::invalid(format!("limits.replay: {why}")))?;
-        let log = Arc::<Log>::default();
         let max = or(limits.max_connections.into(), MAX_CONNECTIONS.into()).unwrap_or(usize::MAX);
         let budget = Budget::new(or(limits.memory_bytes, MEMORY).unwrap_or(usize::MAX));
         let count = match config.threads {
             0 => thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_DEFAULT_THREADS)),
             count => count as usize,
         };
+        let traces = Arc::<Traces>::default();
         let shared = Arc::new(Shared {
             name: config.name.clone(),
             version: version.to_owned(),
             started,
+            tracing: Tracing::new(config.tracing.as_ref(), traces.clone()),
             config,
             plan,
             identity,
@@ -88,7 +91,9 @@ impl Proxy {
             budget: Arc::new(budget),
             replay: replay::Pool::new(replay),
             log,
-            traces: Traces::default(),
+            access: Access::default(),
+            tap: Arc::default(),
+            traces,
             max_message: or(limits.message_bytes, MESSAGE).unwrap_or(usize::MAX),
             signatures: Signatures::default(),
             hooks: Hooks::default(),
@@ -108,9 +113,14 @@ impl Proxy {
             .build()
             .map_err(|error| Error::internal(format!("cannot start the listener's thread: {error}")))?;
         for cluster in &shared.plan.clusters {
+            let common = || (shared.log.clone(), shared.connections.clone());
             if let Some(name) = cluster.discovered.clone() {
-                let (log, connections) = (shared.log.clone(), shared.connections.clone());
+                let (log, connections) = common();
                 control.spawn(discover::follow(cluster.clone(), name, log, connections));
+            }
+            if let Some(check) = cluster.check() {
+                let (log, connections) = common();
+                control.spawn(health::follow(cluster.clone(), check, log, connections));
             }
         }
         if let Some(identity) = &shared.identity {

@@ -3,6 +3,7 @@
 use crate::{
     hooks::Hooks,
     infer::coalesce::Groups,
+    observe::{access::Access, tap::Tap, trace::Tracing},
     plan::Plan,
     proto,
     transcode::signatures::Signatures,
@@ -39,9 +40,12 @@ pub struct Shared {
     /// Bodies that are kept to be sent again.
     pub replay: Arc<replay::Pool>,
     pub log: Arc<Log>,
+    pub access: Access,
+    pub tap: Arc<Tap>,
     /// Keeps what is said of failures short.
     pub complaints: Throttle,
-    pub traces: Traces,
+    pub traces: Arc<Traces>,
+    pub tracing: Tracing,
     /// Of a body that is received whole.
     pub max_message: usize,
     pub signatures: Signatures,

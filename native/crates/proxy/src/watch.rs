@@ -3,74 +3,82 @@
 use crate::{
     body::{Body, Lost},
     capture::Passing,
-    edge::Door,
-    headers::grpc_status,
+    headers::{GRPC_MESSAGE, grpc_status},
     limit::Turn,
-    observe::{ending::End, metrics::Requests},
+    observe::{
+        ending::End,
+        failure::{Failure, Source},
+        metrics::Requests,
+        record::Over,
+    },
+    origin::Origin,
     plan::Route,
     upstream::{endpoint::Ticket, pool::Kept},
 };
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, HeaderValue, Response};
 use infermesh_policy::{Event, outcome::Bound, retry::Reason};
-use infermesh_wire::Code;
-use std::{cell::Cell, rc::Rc, sync::Arc, time::Instant};
+use infermesh_wire::{Code, Error, framing::decode_message};
+use std::{rc::Rc, sync::Arc, time::Instant};
 
 /// gRPC's UNKNOWN.
 const UNKNOWN: u16 = 2;
 
 /// Dropped before its end is told, it was given up by whoever asked.
 pub struct Watch {
-    door: Rc<Door>,
-    started: Instant,
+    origin: Rc<Origin>,
     grpc: bool,
-    route: Option<Arc<Route>>,
+    /// Of a call of the proxy's own for a client's request, which is no request more: who is asked.
+    aside: Option<Arc<Route>>,
     /// The attempt whose answer it is.
     attempt: Option<(Ticket, Kept)>,
     turn: Option<Rc<Turn>>,
     /// Of the answer's head: the HTTP status, and that of gRPC if it is there.
     status: u16,
     code: Option<u16>,
-    /// Bytes of the request's body so far, and of the answer's.
-    received: Rc<Cell<u64>>,
+    /// Bytes of the answer's body.
     sent: u64,
     /// Of a request that is kept while it passes.
     passing: Option<Passing>,
-    /// Whether it is a client's request; or a call of the proxy's own for one, which is no request more.
-    is_whole: bool,
+    /// Why it fails, as far as that is known already.
+    failure: Option<Failure>,
+    /// Whether the answer, or its end, is our own.
+    is_own: bool,
     over: bool,
 }
 
 impl Watch {
-    pub fn new(door: &Rc<Door>, started: Instant, grpc: bool) -> Self {
+    pub fn new(origin: &Rc<Origin>) -> Self {
         Self {
-            door: door.clone(),
-            started,
-            grpc,
-            route: None,
+            origin: origin.clone(),
+            grpc: origin.grpc,
+            aside: None,
             attempt: None,
             turn: None,
             status: 0,
             code: None,
-            received: Rc::default(),
             sent: 0,
             passing: None,
-            is_whole: true,
+            failure: None,
+            is_own: false,
             over: false,
         }
     }
 
     /// Of a call of the proxy's own.
-    pub fn aside(door: &Rc<Door>, route: &Arc<Route>) -> Self {
-        let mut this = Self::new(door, Instant::now(), true);
-        (this.route, this.is_whole) = (Some(route.clone()), false);
+    pub fn aside(origin: &Rc<Origin>, route: &Arc<Route>) -> Self {
+        let mut this = Self::new(origin);
+        (this.grpc, this.aside) = (true, Some(route.clone()));
         this
     }
 
     /// It is known where the request goes.
     pub fn routed(&mut self, route: &Arc<Route>) {
         route.counts.in_flight.enter();
-        self.route = Some(route.clone());
+        self.origin.routed(route);
+        if let Some(number) = self.origin.number {
+            self.origin.shared().tap.begun(number, &self.origin.begun());
+        }
     }
 
     /// It has been let in.
@@ -83,11 +91,6 @@ impl Watch {
         self.passing = Some(passing);
     }
 
-    /// Where the bytes of the request's body are to be counted.
-    pub fn received(&self) -> Rc<Cell<u64>> {
-        self.received.clone()
-    }
-
     /// The answer comes from this attempt.
     pub fn follow(&mut self, mut ticket: Ticket, kept: Kept) {
         ticket.answered(Instant::now());
@@ -96,22 +99,35 @@ impl Watch {
 
     /// An attempt failed, and another one is made.
     pub fn retried(&mut self) {
-        if self.is_whole {
-            self.counts().retries.add(1);
+        self.counts().retries.add(1);
+    }
+
+    /// Whether a second endpoint was asked beside the first.
+    pub fn hedged(&mut self, was: bool) {
+        if was {
+            self.counts().hedges.add(1);
         }
     }
 
     /// An attempt failed, and no other one is made.
     pub fn not_retried(&mut self, reason: Reason) {
-        if let Some(route) = self.route.as_ref().filter(|route| route.retry.is_some()) {
+        if let Some(route) = self.route().filter(|route| route.retry.is_some()) {
             route.counts.not_retried(reason);
         }
+    }
+
+    /// The answer is our own.
+    pub fn refused(&mut self, error: &Error) {
+        self.is_own = true;
+        let was_sent = self.origin.attempts() > 0;
+        self.failure = Some(Failure::of_error(error, self.route().is_some(), was_sent));
     }
 
     /// The head of the answer is known.
     pub fn answered(&mut self, response: &Response<Body>) {
         self.status = response.status().as_u16();
         self.code = if self.grpc { grpc_status(response.headers()) } else { None };
+        self.hear(response.headers());
         if let Some(passing) = &self.passing {
             passing.answered(self.status, response.headers());
         }
@@ -132,9 +148,12 @@ impl Watch {
         }
     }
 
-    /// The answer has come to its end; `status`: of its trailers.
-    pub fn ended(mut self, status: Option<u16>) {
-        let code = status.or(self.code);
+    /// The answer has come to its end.
+    pub fn ended(mut self, trailers: Option<&HeaderMap>) {
+        if let Some(trailers) = trailers {
+            self.hear(trailers);
+        }
+        let code = trailers.and_then(grpc_status).or(self.code);
         self.code = code.filter(|_| self.grpc);
         let event = match code {
             Some(code) => Event::grpc(code, Bound::Request),
@@ -145,15 +164,28 @@ impl Watch {
         self.tell(event, End::complete(self.grpc, code, self.status));
     }
 
-    /// The answer will not come to its end: the caller is told `code`.
-    pub fn broken(mut self, code: Code, lost: &Lost) {
-        let event = match code {
+    /// The answer will not come to its end: the caller is told `error`, as far as that can be.
+    pub fn broken(mut self, error: &Error, lost: &Lost) {
+        self.refused(error);
+        let event = match error.code {
             Code::DeadlineExceeded => Event::TimedOut(Bound::Request),
             _ => Event::from(lost.cause),
         };
-        self.code = self.grpc.then_some(code as u16);
+        self.code = self.grpc.then_some(error.code as u16);
         let end = self.code.map_or(End::Broken, End::Grpc);
         self.tell(event, end);
+    }
+
+    /// Keeps what an upstream says of its failure, if anybody wants to know.
+    fn hear(&mut self, headers: &HeaderMap) {
+        if self.origin.is_told()
+            && self.failure.is_none()
+            && let Some(code) = grpc_status(headers).filter(|_| self.grpc)
+            && let Some(source) = Source::of_event(Event::grpc(code, Bound::Request))
+        {
+            let said = headers.get(GRPC_MESSAGE).map_or(&b""[..], HeaderValue::as_bytes);
+            self.failure = Some(Failure::new(source, decode_message(said)));
+        }
     }
 
     fn tell(&mut self, event: Event, end: End) {
@@ -165,21 +197,54 @@ impl Watch {
         if let Some(turn) = self.turn.take() {
             turn.end(event, now);
         }
-        if !self.is_whole {
+        if self.aside.is_some() {
             return;
         }
-        let took = now.saturating_duration_since(self.started);
+        let took = now.saturating_duration_since(self.origin.started);
         if let Some(passing) = self.passing.take() {
             passing.end(self.code, took);
         }
-        self.counts().ended(end, took, self.received.get(), self.sent);
-        if let Some(route) = &self.route {
+        self.counts().ended(end, took, self.origin.received(), self.sent);
+        if let Some(route) = self.route() {
             route.counts.in_flight.leave();
+        }
+        if self.origin.is_told() || self.is_own {
+            if self.failure.is_none() {
+                self.failure = Source::of_event(event).map(|source| Failure::new(source, ""));
+            }
+            let endpoint = self.origin.endpoint();
+            self.record(&Over {
+                end,
+                status: self.status,
+                took,
+                attempts: self.origin.attempts(),
+                endpoint: endpoint.as_deref(),
+                received: self.origin.received(),
+                sent: self.sent,
+                failure: self.failure.as_ref(),
+            });
+        }
+        self.origin.end();
+    }
+
+    fn record(&self, over: &Over<'_>) {
+        let (origin, shared) = (&self.origin, self.origin.shared());
+        let begun = origin.begun();
+        shared.access.over(&shared.log, &begun, over, self.is_own);
+        if let Some(number) = origin.number {
+            shared.tap.over(number, &begun, over);
+        }
+        if let Some(trace) = origin.end() {
+            trace.over(&begun, over, origin.started);
         }
     }
 
+    fn route(&self) -> Option<&Arc<Route>> {
+        self.aside.as_ref().or(self.origin.route())
+    }
+
     fn counts(&self) -> &Requests {
-        self.route.as_ref().map_or(&self.door.listener.counts, |route| &route.counts)
+        self.route().map_or(&self.origin.door.listener.counts, |route| &route.counts)
     }
 }
 

@@ -104,6 +104,7 @@ impl Rules {
         write_timeout: f64,
     ) -> PyResult<Self> {
         Ok(Self(infermesh_transport::Rules {
+            max_idle: None,
             max_age: max_age.map(seconds).transpose()?,
             max_age_grace: max_age_grace.map(seconds).transpose()?,
             keepalive_time: seconds(keepalive_time)?,

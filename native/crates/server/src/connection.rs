@@ -55,9 +55,16 @@ impl Serve<Protocol> for Speaker {
         match protocol {
             Protocol::Grpc => {
                 let (connections, purse) = (local.shared.connections.clone(), local.purse.clone());
-                http2::serve(&connections, purse, &peer.name, io, |request, respond, tally| {
-                    route::answer(&local, Call::new(request, respond, tally.clone()));
-                })
+                http2::serve(
+                    &connections,
+                    &connections.rules,
+                    purse,
+                    &peer.name,
+                    io,
+                    |request, respond, tally| {
+                        route::answer(&local, Call::new(request, respond, tally.clone()));
+                    },
+                )
                 .await
             }
             Protocol::Rest => serve_http(local, io, http::rest).await,
@@ -74,7 +81,7 @@ async fn serve_http<F: Future<Output = Answer>>(
     answer: fn(Rc<Local>, Request<Incoming>) -> F,
 ) -> io::Result<()> {
     let connections = local.shared.connections.clone();
-    http1::serve(&connections, io, |request, mark| {
+    http1::serve(&connections, &connections.rules, io, |request, mark| {
         let local = local.clone();
         async move {
             let mut answer = match local.shared.is_draining() {

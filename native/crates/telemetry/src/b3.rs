@@ -155,7 +155,7 @@ mod tests {
 
         #[test]
         fn anything_is_read_or_not(text in "[0-9a-fgd-]{0,70}", bytes: Vec<u8>) {
-            for found in [&text.as_bytes()[..], &bytes].map(Given::single) {
+            for found in [text.as_bytes(), &bytes].map(Given::single) {
                 let ids = found.and_then(|found| found.ids);
                 prop_assert!(ids.is_none_or(|(trace, span)| trace != 0 && span != 0));
             }

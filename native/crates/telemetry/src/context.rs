@@ -123,7 +123,7 @@ mod tests {
 
         #[test]
         fn anything_is_a_context_or_none(text in "[0-9a-fg-]{0,70}", bytes: Vec<u8>) {
-            for found in [&text.as_bytes()[..], &bytes].map(|it| Parent::parse(it, [].into_iter())) {
+            for found in [text.as_bytes(), &bytes].map(|it| Parent::parse(it, [].into_iter())) {
                 prop_assert!(found.is_none_or(|found| found.trace != 0 && found.span != 0));
             }
         }

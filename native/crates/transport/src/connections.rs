@@ -71,7 +71,11 @@ impl Connections {
     pub fn admits(&self, peer: &str) -> bool {
         let has_room = self.count() < self.max;
         if !has_room {
-            let said = format!("{peer} was refused: there are {} connections, which is the limit", self.max);
+            let said = format!(
+                "{peer} was refused: there are {} connections, as many as may be (--max-connections; of a sidecar, \
+                 limits.max_connections)",
+                self.max
+            );
             self.complain("connection-refused", said, peer);
         }
         has_room

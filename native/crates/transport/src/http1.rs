@@ -2,13 +2,17 @@
 
 use crate::{
     connections::Connections,
-    peer::{life::FAREWELL, patient::Patient},
+    peer::{
+        life::{FAREWELL, jittered},
+        patient::Patient,
+        rules::Rules,
+    },
 };
 use http::{HeaderValue, Response, header};
 use http_body::Body;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::{convert::Infallible, error, io, pin::pin, rc::Rc, time::Duration};
+use std::{convert::Infallible, error, future::pending, io, pin::pin, rc::Rc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::sleep,
@@ -30,6 +34,7 @@ pub type Mark = Rc<()>;
 /// future that answers is dropped.
 pub async fn serve<F, B>(
     connections: &Connections,
+    rules: &Rules,
     io: impl AsyncRead + AsyncWrite + Unpin,
     answer: impl Fn(Request<Incoming>, Mark) -> F,
 ) -> io::Result<()>
@@ -54,15 +59,22 @@ where
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
+            .header_read_timeout(rules.max_idle.unwrap_or(HEAD_TIMEOUT))
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_BUFFER)
-            .serve_connection(TokioIo::new(Patient::new(io, connections.rules.write_timeout)), service)
+            .serve_connection(TokioIo::new(Patient::new(io, rules.write_timeout)), service)
     );
+    let of_age = async {
+        match rules.max_age {
+            Some(age) => sleep(jittered(age)).await,
+            None => pending().await,
+        }
+    };
     tokio::select! {
         biased;
         served = connection.as_mut() => return served.map_err(io::Error::other),
         () = connections.drained() => {}
+        () = of_age => {}
     }
     connection.as_mut().graceful_shutdown();
     loop {

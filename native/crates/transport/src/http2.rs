@@ -7,6 +7,7 @@ use crate::{
     peer::{
         guard::Guard,
         life::{FAREWELL, Life, Order},
+        rules::Rules,
         tally::Tally,
     },
 };
@@ -56,18 +57,25 @@ const MAX_ERROR_RESETS: usize = 1024;
 /// as it comes, and must not wait.
 pub async fn serve<B: Buf>(
     connections: &Connections,
+    rules: &Rules,
     purse: Rc<Purse>,
     peer: &str,
     io: impl AsyncRead + AsyncWrite + Unpin,
     mut answer: impl FnMut(Request<RecvStream>, SendResponse<B>, &Rc<Tally>),
 ) -> io::Result<()> {
-    let rules = connections.rules.clone();
     let tally = Tally::new(purse);
     let socket = Lazy::new(io);
-    let guard = Guard::new(socket.clone(), tally.clone(), &rules);
+    let guard = Guard::new(socket.clone(), tally.clone(), rules);
     let mut drain = pin!(connections.drained());
+    let mut handshake = pin!(timeout(HANDSHAKE_TIMEOUT, builder().handshake::<_, B>(guard)));
+    let handshake = poll_fn(|context| {
+        let shaken = handshake.as_mut().poll(context);
+        // The first words of HTTP/2: whoever speaks something else sees by them where it has come to.
+        let _ = socket.poll_end_of_turn(context);
+        shaken
+    });
     let mut connection = tokio::select! {
-        handshake = timeout(HANDSHAKE_TIMEOUT, builder().handshake::<_, B>(guard)) => match handshake {
+        handshake = handshake => match handshake {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => return Err(io::Error::other(error)),
             Err(_) => return Err(io::ErrorKind::TimedOut.into()),
@@ -75,7 +83,7 @@ pub async fn serve<B: Buf>(
         () = &mut drain => return Ok(()),
     };
 
-    let mut care = Care::new(Life::new(Instant::now(), rules), connection.ping_pong());
+    let mut care = Care::new(Life::new(Instant::now(), rules.clone()), connection.ping_pong());
     let mut draining = true;
     let mut turn = |context: &mut Context<'_>| {
         if draining && drain.as_mut().poll(context).is_ready() {

@@ -1,5 +1,6 @@
 //! Everything that is counted, as Prometheus reads it.
 
+use super::limits;
 use crate::{
     capture::Captures,
     observe::metrics::{Attempts, Durations, Requests},
@@ -37,6 +38,7 @@ pub fn expose(shared: &Shared, now: Instant) -> String {
     requests(&mut text, &of_routes(&shared.plan));
     attempts(&mut text, &of_endpoints(&shared.plan, now));
     captures(&mut text, &shared.plan);
+    limits::write(&mut text, &shared.plan, now);
     proxy(&mut text, shared);
     if let Some(identity) = &shared.identity {
         certificates(&mut text, identity);
@@ -104,6 +106,7 @@ fn requests(text: &mut Text, all: &[OfRoute<'_>]) {
     };
     family("infermesh_proxy_requests_in_flight", "gauge", "Requests under way", |it| it.in_flight.get());
     family("infermesh_proxy_retries_total", "counter", "Attempts after the first", |it| it.retries.get());
+    family("infermesh_proxy_hedges_total", "counter", "Attempts beside the first", |it| it.hedges.get());
     family("infermesh_proxy_request_bytes_total", "counter", "Bytes of requests' bodies", |it| {
         it.received.get()
     });

@@ -1,16 +1,20 @@
 //! What whoever operates a proxy asks it, over HTTP/1.1 on a listener and a thread of its own: a look costs requests nothing,
 //! and is answered until the end.
 //!
-//! `route` answers paths: `metrics`, `endpoints`, `stats`, `config` and `certificates` each write one of the answers.
+//! `route` answers paths: `metrics`, `endpoints`, `stats`, `config`, `certificates` and `tap` each write one of the answers.
 
+mod body;
 mod certificates;
 mod config;
 mod endpoints;
+mod limits;
 mod metrics;
 mod route;
 mod stats;
+mod tap;
 
 use crate::shared::Shared;
+use body::Held;
 use infermesh_transport::{
     Connections, Rules, Terms, http1,
     listener::Endpoint,
@@ -30,6 +34,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 pub struct Admin {
     thread: NetworkThread<()>,
+    shared: Arc<Shared>,
     /// Not those of the proxy: they are not counted among its own, and outlive them.
     connections: Arc<Connections>,
 }
@@ -42,7 +47,7 @@ impl Admin {
         let thread = NetworkThread::named("admin".to_owned(), move || {
             move |accepted| socket::spawn(speaker.connections.clone(), accepted, speaker.clone())
         })?;
-        Ok(Self { thread, connections })
+        Ok(Self { thread, shared: shared.clone(), connections })
     }
 
     /// For a listener.
@@ -58,6 +63,7 @@ impl Admin {
 
     /// Closes everything.
     pub async fn drain(&self) {
+        self.shared.tap.close();
         self.connections.drain();
         self.connections.ended(LAST_WORDS).await;
     }
@@ -75,9 +81,9 @@ struct Speaker {
 
 impl Serve<()> for Speaker {
     async fn serve(self, (): (), _: Peer, io: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
-        http1::serve(&self.connections, io, |request, mark| {
+        http1::serve(&self.connections, &self.connections.rules, io, |request, mark| {
             let answer = route::answer(&self.shared, &request.into_parts().0);
-            async { answer.map(|body| route::Held::new(body, mark)) }
+            async { answer.map(|body| Held::new(body, mark)) }
         })
         .await
     }

@@ -1,23 +1,17 @@
 //! From a path to what is answered there.
 
-use super::{certificates, config, endpoints, metrics, stats};
+use super::{body::Said, certificates, config, endpoints, stats, tap};
 use crate::shared::Shared;
-use bytes::Bytes;
-use http::{Method, StatusCode, header::ORIGIN, request::Parts};
-use http_body::{Body, Frame, SizeHint};
+use http::{
+    HeaderValue, Method, Response, StatusCode,
+    header::{CONTENT_TYPE, ORIGIN},
+    request::Parts,
+};
 use infermesh_rest::answer::{self, Answer};
-use infermesh_telemetry::metrics::CONTENT_TYPE;
-use infermesh_transport::http1::Mark;
+use infermesh_telemetry::metrics;
 use rustls::pki_types::UnixTime;
 use serde_json::{Value, json};
-use std::{
-    collections::VecDeque,
-    convert::Infallible,
-    pin::Pin,
-    sync::atomic::Ordering::Relaxed,
-    task::{Context, Poll},
-    time::Instant,
-};
+use std::{sync::atomic::Ordering::Relaxed, time::Instant};
 
 const INDEX: &str = "\
 GET  /live          whether the process lives
@@ -27,12 +21,30 @@ GET  /stats         totals and rates since the start
 GET  /endpoints     who is asked, and how they do
 GET  /certificates  who this proxy is to its peers
 GET  /config        what it was told to do
+GET  /tap           live requests, a JSON object a line; ?listener= route= cluster= code= min_ms=
 POST /drain         finish what is under way, and end
 POST /quit          the same
 ";
 
 /// Answers a request.
-pub fn answer(shared: &Shared, head: &Parts) -> Answer {
+pub fn answer(shared: &Shared, head: &Parts) -> Response<Said> {
+    if head.uri.path() == "/tap" && head.method == Method::GET {
+        return match tap::look(&shared.tap, head.uri.query().unwrap_or_default()) {
+            Ok(view) => live(Said::Live(view)),
+            Err(error) => answer::error(&error).map(Said::from),
+        };
+    }
+    whole(shared, head).map(Said::from)
+}
+
+fn live(said: Said) -> Response<Said> {
+    let mut response = Response::new(said);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    response
+}
+
+/// What is there to be said at once.
+fn whole(shared: &Shared, head: &Parts) -> Answer {
     let get = head.method == Method::GET || head.method == Method::HEAD;
     let now = Instant::now();
     match head.uri.path() {
@@ -40,9 +52,11 @@ pub fn answer(shared: &Shared, head: &Parts) -> Answer {
         "/drain" | "/quit" => answer::wrong_method("POST"),
         path if !KNOWN.contains(&path) => answer::unknown_path(path),
         _ if !get => answer::wrong_method("GET"),
+        // It has no end that could be told ahead.
+        "/tap" => answer::wrong_method("GET"),
         "/live" => said(&json!({ "live": true })),
         "/ready" => ready(shared),
-        "/metrics" => answer::typed(CONTENT_TYPE, vec![metrics::expose(shared, now).into()]),
+        "/metrics" => answer::typed(metrics::CONTENT_TYPE, vec![super::metrics::expose(shared, now).into()]),
         "/stats" => said(&stats::of(shared, now)),
         "/endpoints" => said(&endpoints::of(&shared.plan, now)),
         "/certificates" => said(&certificates::of(shared, UnixTime::now())),
@@ -55,8 +69,8 @@ pub fn answer(shared: &Shared, head: &Parts) -> Answer {
 }
 
 /// For GET.
-const KNOWN: [&str; 8] =
-    ["/", "/live", "/ready", "/metrics", "/stats", "/endpoints", "/certificates", "/config"];
+const KNOWN: [&str; 9] =
+    ["/", "/tap", "/live", "/ready", "/metrics", "/stats", "/endpoints", "/certificates", "/config"];
 
 fn index(shared: &Shared) -> String {
     format!("infermesh proxy '{}', version {}\n\n{INDEX}", shared.name, shared.version)
@@ -97,36 +111,4 @@ fn drain(shared: &Shared, head: &Parts) -> Answer {
     let mut answer = said(&json!({ "draining": true }));
     *answer.status_mut() = StatusCode::ACCEPTED;
     answer
-}
-
-/// An answer's body, which marks its request as under way until it has been handed over.
-pub struct Held {
-    pieces: VecDeque<Bytes>,
-    _mark: Mark,
-}
-
-impl Held {
-    pub fn new(pieces: Vec<Bytes>, mark: Mark) -> Self {
-        Self { pieces: pieces.into(), _mark: mark }
-    }
-}
-
-impl Body for Held {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.pieces.pop_front().map(|piece| Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.pieces.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.pieces.iter().map(|piece| piece.len() as u64).sum())
-    }
 }

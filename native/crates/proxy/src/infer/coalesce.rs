@@ -6,13 +6,17 @@
 use crate::{
     call::Call,
     edge::Door,
+    headers::TRACEPARENT,
+    limit::Turn,
+    observe::trace,
+    origin::Origin,
     plan::Route,
     request::unary::{self, Reply},
     shared::Local,
     transcode::signatures,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use infermesh_policy::Deadline;
 use infermesh_rest::{
     coalesce::{Key, Share, merge},
@@ -81,6 +85,10 @@ struct Group {
 struct Member {
     share: Share,
     deadline: Option<Instant>,
+    origin: Rc<Origin>,
+    /// The trace that it is a part of, as it says.
+    context: Option<HeaderValue>,
+    turn: Option<Rc<Turn>>,
     answer: oneshot::Sender<Told>,
 }
 
@@ -136,7 +144,9 @@ fn join(
     let kind =
         Kind { route: Arc::as_ptr(&call.route) as usize, key: share.key().clone(), headers: differing };
     let (answer, told) = oneshot::channel();
-    let member = Member { share, deadline: call.deadline.at(), answer };
+    let (origin, context) = (call.origin.clone(), headers.get(TRACEPARENT).cloned());
+    let turn = call.turn.clone();
+    let member = Member { share, deadline: call.deadline.at(), origin, context, turn, answer };
     let groups = &call.local.groups;
     if let Some(group) = groups.0.borrow().get(&kind) {
         if group.waiting.borrow().len() >= MOST_WAITING {
@@ -229,21 +239,30 @@ impl Runner {
             // None is later than any.
             one.is_none().cmp(&other.is_none()).then(one.cmp(other))
         });
+        // To those who follow traces it is a call of the first.
+        let Some((origin, context)) = members.first().map(|it| (it.origin.clone(), it.context.clone()))
+        else {
+            return;
+        };
+        let mut headers = self.headers.clone();
+        trace::headers::speak_for(&mut headers, context);
         let left = latest.flatten().map(|at| at.saturating_duration_since(now));
+        let turns: Vec<_> = members.iter().filter_map(|member| member.turn.clone()).collect();
         let call = Call {
             local: &self.local,
             door: &self.door,
+            origin: &origin,
             route: self.route.clone(),
             grpc: true,
             deadline: Deadline::earliest(now, [left]),
             started: now,
-            turn: None,
+            turn: turns.first().cloned(),
         };
         let (shares, mut waiting): (Vec<_>, Vec<_>) =
             members.into_iter().map(|member| (member.share, member.answer)).unzip();
         let answers = match merge(&shares) {
             Ok((message, division)) => {
-                let asked = unary::ask(&call, INFER, self.headers.clone(), message);
+                let asked = unary::ask(&call, INFER, headers, message);
                 let all_gave_up = async {
                     for member in &mut waiting {
                         member.closed().await;
@@ -259,6 +278,9 @@ impl Runner {
             }
             Err(_) => None,
         };
+        if let Some((first, others)) = turns.split_first() {
+            others.iter().for_each(|other| other.shares(first));
+        }
         let mut answers = answers.into_iter().flatten();
         for member in waiting {
             let told = match answers.next() {

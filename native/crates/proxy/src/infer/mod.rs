@@ -33,7 +33,7 @@ pub fn looks_at(call: &Call<'_>, path: &str) -> bool {
 
 /// Answers one unary inference over gRPC.
 pub async fn serve(call: &Call<'_>, head: Box<Parts>, body: Body) -> Result<Response<Body>, Error> {
-    let whole = whole::receive(call, &HeaderMap::new(), body).await?;
+    let whole = whole::receive(call, &HeaderMap::new(), body, Some(call.origin)).await?;
     let reply = ask(call, going_with(head.headers), Pieces::from_iter([whole.bytes])).await?;
     Ok(match reply {
         Reply::Message(message) => {

@@ -25,6 +25,7 @@ pub struct Turn {
 /// What the upstream has said of it.
 #[derive(Debug, Clone, Copy, Default)]
 struct Heard {
+    /// Whether there was an answer; else it was made here.
     anything: bool,
     /// Its time in the queue there.
     queued: Option<Duration>,
@@ -37,16 +38,23 @@ impl Turn {
         Self { place: Cell::new(place), shed, asked, heard: Cell::default() }
     }
 
-    /// The head of the upstream's answer or its trailers; what the caller did not ask for is taken out.
+    /// The upstream has answered, with this head.
+    pub fn answered(&self, headers: &mut HeaderMap) {
+        self.hears(headers);
+        self.heard.set(Heard { anything: true, ..self.heard.get() });
+    }
+
+    /// Its answer has these headers or trailers; what the caller did not ask for is taken out.
     pub fn hears(&self, headers: &mut HeaderMap) {
-        let before = self.heard.get();
+        let Heard { anything, queued, pushback } = self.heard.get();
         let told = self.asked.and_then(|asked| told(headers, asked));
-        let pushback = headers.contains_key(&GRPC_PUSHBACK) || headers.contains_key(RETRY_AFTER);
-        self.heard.set(Heard {
-            anything: true,
-            queued: told.or(before.queued),
-            pushback: before.pushback || pushback,
-        });
+        let pushed = headers.contains_key(&GRPC_PUSHBACK) || headers.contains_key(RETRY_AFTER);
+        self.heard.set(Heard { anything, queued: told.or(queued), pushback: pushback || pushed });
+    }
+
+    /// It was answered together with another one.
+    pub fn shares(&self, other: &Self) {
+        self.heard.set(other.heard.get());
     }
 
     /// Its answer has come to this end.
@@ -62,14 +70,15 @@ impl Turn {
     }
 }
 
-/// Whether the upstream has done what it was asked for; `None` if that is not known.
+/// Whether it got what it asked for, of the upstream or of what is known here; `None` if the upstream is not to blame.
 fn succeeded(event: Event, heard: Heard) -> Option<bool> {
     match (event, Outcome::from(event).class) {
         // Whoever has too much to do answers too late.
         (Event::TimedOut(_), _) | (_, Class::Failure) => Some(false),
-        (Event::GivenUp, _) => None,
+        (_, Class::Success) => Some(true),
         (_, Class::Overload) => heard.anything.then_some(false),
-        (_, Class::Success | Class::Ignored) => heard.anything.then_some(true),
+        (Event::GivenUp, _) => None,
+        (_, Class::Ignored) => heard.anything.then_some(true),
     }
 }
 
@@ -98,7 +107,10 @@ mod tests {
     /// What is made of an event after these headers of an answer.
     fn made(event: Event, answers: &[&[(&'static str, &'static str)]]) -> (Option<bool>, Ended) {
         let turn = Turn::new(None, None, Some(Asked::Here));
-        answers.iter().for_each(|lines| turn.hears(&mut headers(lines)));
+        if let Some((head, trailers)) = answers.split_first() {
+            turn.answered(&mut headers(head));
+            trailers.iter().for_each(|lines| turn.hears(&mut headers(lines)));
+        }
         let heard = turn.heard.get();
         (succeeded(event, heard), ended(event, heard, LATENCY))
     }
@@ -129,6 +141,23 @@ mod tests {
             assert_eq!(made(event, &[]), (Some(false), Ended::Otherwise), "{event:?}");
             assert_eq!(made(event, &[&[]]), (Some(false), Ended::Otherwise), "{event:?}");
         }
+    }
+
+    #[test]
+    fn what_was_known_here_is_a_success_that_says_nothing_about_the_limit() {
+        let turn = Turn::new(None, None, None);
+        turn.hears(&mut headers(&[("grpc-status", "0")]));
+        let heard = turn.heard.get();
+        assert_eq!(succeeded(Event::Grpc(0), heard), Some(true));
+        assert_eq!(ended(Event::Grpc(0), heard, LATENCY), Ended::Otherwise);
+    }
+
+    #[test]
+    fn those_that_share_an_answer_share_what_it_says() {
+        let [one, other] = [(), ()].map(|()| Turn::new(None, None, Some(Asked::Here)));
+        one.hears(&mut headers(&[("x-infermesh-queue-us", "5000")]));
+        other.shares(&one);
+        assert_eq!(other.heard.get().queued, Some(Duration::from_millis(5)));
     }
 
     #[test]

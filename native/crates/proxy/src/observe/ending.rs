@@ -62,6 +62,17 @@ impl End {
         }
     }
 
+    /// Whether whoever answered is to blame rather than whoever asked, as OpenTelemetry sees it.
+    pub fn is_fault(self) -> bool {
+        match self {
+            // UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS.
+            Self::Grpc(code) => matches!(code, 2 | 4 | 12 | 13 | 14 | 15),
+            Self::Http(status) => status >= 500,
+            Self::Broken => true,
+            Self::Left => false,
+        }
+    }
+
     /// For people: gRPC's name, HTTP's number.
     pub fn name(self) -> Cow<'static, str> {
         match self {

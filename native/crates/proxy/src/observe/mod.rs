@@ -1,6 +1,14 @@
-//! What is told of requests. Whoever records needs no lock and no memory for it; who wants to know comes and reads.
+//! What is told of requests. Whoever records needs no lock for it and, while nobody wants to know more, no memory.
 //!
-//! `metrics` are the numbers that are kept of every request; `ending` is how one ended.
+//! `metrics` are the numbers that are kept of every request. A `record` is all that there is to say of one, if somebody asks:
+//! the `access` log, those who look at live requests (`tap`), or a `trace`, to which the requests that an app sends may be
+//! joined (`join`). `ending` is how a request ended, `failure` why, if it ended badly.
 
+pub mod access;
 pub mod ending;
+pub mod failure;
+pub mod join;
 pub mod metrics;
+pub mod record;
+pub mod tap;
+pub mod trace;

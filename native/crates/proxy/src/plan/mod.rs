@@ -10,14 +10,20 @@ use crate::{
     limit::Limits,
     observe::metrics::Requests,
     proto,
+    request::hedge::Hedges,
     upstream::cluster::Cluster,
 };
 use enrichment::Enrichments;
 use infermesh_policy::{
     budget::{self, Budget},
+    hedge::{self, Hedge},
     retry,
 };
-use infermesh_transport::tls::{Identity, Terms};
+use infermesh_telemetry::Log;
+use infermesh_transport::{
+    Rules,
+    tls::{Identity, Terms},
+};
 use matching::Match;
 use permission::Permission;
 use smallvec::SmallVec;
@@ -42,6 +48,8 @@ pub struct Listener {
     pub address: String,
     pub direction: proto::Direction,
     pub terms: Terms,
+    /// What its connections are held to.
+    pub rules: Rules,
     pub routes: Vec<Arc<Route>>,
     pub permissions: Vec<Permission>,
     /// Of requests that came to no route.
@@ -63,6 +71,7 @@ pub struct Route {
     pub on_response: Enrichments,
     pub timeout: Option<Duration>,
     pub retry: Option<Retry>,
+    pub hedge: Option<Hedges>,
     pub counts: Requests,
     pub limits: Limits,
 }
@@ -77,6 +86,7 @@ impl Plan {
     pub fn new(
         config: &proto::ProxyConfig,
         identity: Option<&Arc<Identity>>,
+        log: &Arc<Log>,
         now: Instant,
     ) -> Result<Self, String> {
         let mut clusters: HashMap<&str, Arc<Cluster>> = HashMap::new();
@@ -86,7 +96,7 @@ impl Plan {
             if given.name.is_empty() {
                 return Err(within("name: it is empty; a route names it".into()));
             }
-            let cluster = Arc::new(Cluster::new(given, identity, now).map_err(within)?);
+            let cluster = Arc::new(Cluster::new(given, identity, log, now).map_err(within)?);
             if clusters.insert(&given.name, cluster.clone()).is_some() {
                 return Err(within(format!("name: there are two clusters called '{}'", given.name)));
             }
@@ -137,6 +147,12 @@ impl Listener {
             address: given.address.clone(),
             direction: given.direction(),
             terms,
+            rules: Rules {
+                max_age: duration(given.max_connection_age_ns),
+                max_age_grace: duration(given.max_connection_age_grace_ns),
+                max_idle: duration(given.idle_timeout_ns),
+                ..Rules::default()
+            },
             routes,
             permissions: permissions.collect::<Result<_, _>>()?,
             counts: Requests::default(),
@@ -179,6 +195,7 @@ impl Route {
                 _ => METADATA_TTL,
             },
             timeout: duration(given.timeout_ns),
+            hedge: given.hedge.as_ref().map(|given| hedges(given, now)).transpose()?,
             retry: given.retry.as_ref().map(|given| Retry::new(given, now)).transpose()?,
             counts: Requests::default(),
             limits: Limits::new(given, now)?,
@@ -254,6 +271,19 @@ fn distinct<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<(), 
         Some((index, name)) => Err(format!("{what}[{index}].name: there are two {what} called '{name}'")),
         None => Ok(()),
     }
+}
+
+fn hedges(given: &proto::Hedge, now: Instant) -> Result<Hedges, String> {
+    let default = hedge::Settings::default();
+    let share = |given: f64, default: f64| if given > 0.0 { given } else { default };
+    let settings = hedge::Settings {
+        delay: duration(given.delay_ns),
+        quantile: share(given.quantile, default.quantile),
+        budget_ratio: share(given.budget_ratio, default.budget_ratio),
+        ..default
+    };
+    settings.check().map_err(|why| format!("hedge.{why}"))?;
+    Ok(Hedges::new(Hedge::new(now, settings)))
 }
 
 /// None is the default; what is no code at all is for the check to find.

@@ -10,6 +10,7 @@ use crate::{
     call::{Call, within},
     enrich::{Placed, Rule, Values, View, select::check_encoding, transform},
     infer::framed,
+    origin::Origin,
     plan::enrichment::{Enrichment, Enrichments},
     transcode::signatures,
     watch::Watch,
@@ -34,6 +35,8 @@ pub struct About<'a> {
     pub method: &'a str,
     pub path: &'a str,
     pub query: &'a str,
+    /// Whose body it is, if it is a request's.
+    pub origin: Option<&'a Origin>,
 }
 
 /// Asks the models of a route about a request, and puts what they say into it. Models are asked all at once, each for as long
@@ -47,7 +50,8 @@ pub async fn request(call: &Call<'_>, head: &mut Parts, body: Body) -> Result<Bo
         return Ok(body);
     }
     let Parts { method, uri, headers, .. } = head;
-    let about = About { method: method.as_str(), path: uri.path(), query: uri.query().unwrap_or_default() };
+    let (path, query) = (uri.path(), uri.query().unwrap_or_default());
+    let about = About { method: method.as_str(), path, query, origin: Some(call.origin) };
     message(call, enrichments, &rules, &about, headers, body).await
 }
 
@@ -67,7 +71,8 @@ pub async fn exchange(
     if rules.is_empty() {
         return Ok(response);
     }
-    let about = About { method: method.as_str(), path: uri.path(), query: uri.query().unwrap_or_default() };
+    let (path, query) = (uri.path(), uri.query().unwrap_or_default());
+    let about = About { method: method.as_str(), path, query, origin: None };
     let (mut answer, body) = response.into_parts();
     let body = message(call, enrichments, &rules, &about, &mut answer.headers, body).await?;
     Ok(Response::from_parts(answer, body))
@@ -89,7 +94,7 @@ async fn message(
     let needs_body = rules.iter().any(|rule| rule.rule.needs_body());
     if needs_body {
         check_encoding(headers)?;
-        let received = whole::receive(call, headers, rest).await?;
+        let received = whole::receive(call, headers, rest, about.origin).await?;
         (whole, rest) = (received.bytes, Body::Empty);
     }
     let view = View {

@@ -1,6 +1,6 @@
 //! A request that passes: to an endpoint, and to another one if that may help.
 
-use super::{head::Head, message::Message, source::Source};
+use super::{head::Head, hedge::race, message::Message, source::Source};
 use crate::{
     body::{Body, Cause},
     call::Call,
@@ -18,7 +18,10 @@ use infermesh_policy::{
 };
 use infermesh_wire::{Code, Error};
 use smallvec::SmallVec;
-use std::{pin::pin, time::Instant};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 use tokio::time::{sleep, timeout};
 
 /// Sends a request on and waits for the head of its answer.
@@ -29,14 +32,19 @@ pub async fn send(
     watch: &mut Watch,
 ) -> Result<Response<Body>, Error> {
     let retry = call.route.retry.as_ref();
-    let share = retry.map(|_| call.local.shared.replay.share());
+    let repeats = retry.is_some() || call.route.hedge.is_some();
+    let share = repeats.then(|| call.local.shared.replay.share());
     let head = Head::new(call, head)?;
-    let source = Source::new(body, share, watch.received());
+    let source = Source::new(body, share, call.origin.clone());
     let mut attempts = Attempts { call, head, source, tried: SmallVec::new() };
-    attempts.run(watch).await
+    let mut response = attempts.run(watch).await?;
+    if let Some(turn) = &call.turn {
+        turn.answered(response.headers_mut());
+    }
+    Ok(response)
 }
 
-struct Attempts<'a> {
+pub struct Attempts<'a> {
     call: &'a Call<'a>,
     head: Head,
     source: Source,
@@ -45,9 +53,16 @@ struct Attempts<'a> {
 }
 
 /// What came of an attempt.
-struct Outcome {
-    event: Option<Event>,
+pub struct Outcome {
+    pub event: Option<Event>,
     answer: Result<(Response<Body>, Kept), Failure>,
+}
+
+impl Outcome {
+    /// Whether all is well so far.
+    pub fn is_good(&self) -> bool {
+        self.event.is_none()
+    }
 }
 
 impl Attempts<'_> {
@@ -63,13 +78,27 @@ impl Attempts<'_> {
                 let chance = &mut self.call.local.chance.borrow_mut();
                 cluster.pick(&self.tried, self.call.deadline, chance, begun)
             };
-            let ticket = picked.map_err(|error| match &last {
+            let mut ticket = picked.map_err(|error| match &last {
                 // What the caller sees is why it failed, not only that there is nobody left.
                 Some(last) => Error::new(error.code, format!("{last}; then {}", error.message)),
                 None => error,
             })?;
-            let Outcome { event, answer } = self.attempt(&ticket, begun).await;
+            self.note(&mut ticket, begun);
+            let Outcome { event, answer } = match self.hedge_after(begun) {
+                None => self.attempt(&ticket, begun).await,
+                Some(delay) => {
+                    let won = Box::pin(race(self, ticket, begun, delay)).await;
+                    watch.hedged(won.hedged);
+                    self.tried.extend(won.also_tried);
+                    ticket = won.ticket;
+                    won.outcome
+                }
+            };
             let Some(event) = event else {
+                if let Some(hedges) = &self.call.route.hedge {
+                    let now = Instant::now();
+                    hedges.with(|hedge| hedge.observe(now, now.saturating_duration_since(self.call.started)));
+                }
                 let (response, kept) = answer.map_err(|failure| self.failed(&ticket, &failure, None))?;
                 watch.follow(ticket, kept);
                 return Ok(response);
@@ -103,7 +132,37 @@ impl Attempts<'_> {
         }
     }
 
-    async fn attempt(&self, ticket: &Ticket, now: Instant) -> Outcome {
+    /// Tells those who follow traces of an attempt.
+    fn note(&self, ticket: &mut Ticket, begun: Instant) {
+        let Call { origin, route, grpc, .. } = self.call;
+        origin.attempt(route, ticket, self.head.request(), *grpc, self.tried.len(), begun);
+    }
+
+    /// When a second endpoint may be asked beside the first.
+    fn hedge_after(&self, now: Instant) -> Option<Duration> {
+        let hedges = self.call.route.hedge.as_ref().filter(|_| self.tried.is_empty())?;
+        hedges.with(|hedge| hedge.start(now))
+    }
+
+    /// A second attempt beside that at endpoint `first`, if there may be one.
+    pub fn second(&self, first: u64) -> Option<Ticket> {
+        let (call, now) = (self.call, Instant::now());
+        let hedges = call.route.hedge.as_ref()?;
+        let may_repeat = self.head.is_idempotent && self.source.is_whole() && !self.is_stateful();
+        if !may_repeat {
+            return None;
+        }
+        let chance = &mut call.local.chance.borrow_mut();
+        let mut ticket = call.route.cluster.pick(&[first], call.deadline, chance, now).ok()?;
+        // There is no other; or this one would be one too many.
+        if ticket.endpoint.id == first || !hedges.with(|hedge| hedge.may_send(now, 0)) {
+            return None;
+        }
+        self.note(&mut ticket, now);
+        Some(ticket)
+    }
+
+    pub async fn attempt(&self, ticket: &Ticket, now: Instant) -> Outcome {
         let retry = self.call.route.retry.as_ref();
         let patience =
             self.call.deadline.patience(now, retry.and_then(|retry| retry.settings.per_try_timeout));
@@ -128,7 +187,8 @@ impl Attempts<'_> {
 
     async fn ask(&self, ticket: &Ticket, patience: Patience) -> Result<(Response<Body>, Kept), Failure> {
         let pool = self.call.local.pool(&ticket.endpoint);
-        let message = Message { head: &self.head, source: &self.source, patience };
+        let span = ticket.span.as_deref();
+        let message = Message { head: &self.head, source: &self.source, patience, span };
         let over_http2 = match self.call.route.cluster.protocol {
             UpstreamProtocol::Http2 => true,
             UpstreamProtocol::Http1 => false,

@@ -61,6 +61,10 @@ impl Head {
         self.head.method()
     }
 
+    pub fn request(&self) -> &Request<()> {
+        &self.head
+    }
+
     /// With the time that this attempt has.
     pub fn of_attempt(&self, patience: Patience) -> Request<()> {
         let mut head = Request::clone(&self.head);

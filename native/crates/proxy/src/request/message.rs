@@ -4,6 +4,7 @@ use super::{
     head::Head,
     source::{Reader, Source},
 };
+use crate::observe::trace::Attempt;
 use http::Request;
 use infermesh_policy::deadline::Patience;
 
@@ -11,11 +12,17 @@ pub struct Message<'a> {
     pub head: &'a Head,
     pub source: &'a Source,
     pub patience: Patience,
+    /// What it is to those who follow the request, if it is recorded.
+    pub span: Option<&'a Attempt>,
 }
 
 impl Message<'_> {
     pub fn head(&self) -> Request<()> {
-        self.head.of_attempt(self.patience)
+        let mut head = self.head.of_attempt(self.patience);
+        if let Some(span) = self.span {
+            span.write(head.headers_mut());
+        }
+        head
     }
 
     /// The body, from its beginning.

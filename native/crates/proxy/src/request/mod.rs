@@ -4,6 +4,7 @@
 pub mod enriched;
 pub mod forward;
 pub mod head;
+pub mod hedge;
 pub mod message;
 pub mod sample;
 pub mod source;

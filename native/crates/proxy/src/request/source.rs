@@ -3,12 +3,15 @@
 //! Attempts read it one after the other, or, once it has been received whole, beside each other. What has been received
 //! is kept for the next attempt until there is none any more (`forget`), or until it does not fit (`share`).
 
-use crate::body::{Body, Lost, Piece, linger};
+use crate::{
+    body::{Body, Lost, Piece, linger},
+    origin::Origin,
+};
 use bytes::Bytes;
 use http::HeaderMap;
 use infermesh_policy::replay::Share;
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     collections::VecDeque,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -29,13 +32,14 @@ struct Kept {
     /// Whether there may be another attempt.
     keeping: bool,
     share: Share,
-    /// Bytes that have come.
-    received: Rc<Cell<u64>>,
+    /// For whom what comes from a client is counted.
+    origin: Rc<Origin>,
 }
 
 impl Source {
-    /// `share` accounts for what is kept; without one nothing is. What comes is counted in `received`.
-    pub fn new(body: Body, share: Option<Share>, received: Rc<Cell<u64>>) -> Self {
+    /// `share` accounts for what is kept; without one nothing is. What comes from a client is counted for
+    /// `origin`.
+    pub fn new(body: Body, share: Option<Share>, origin: Rc<Origin>) -> Self {
         let keeping = share.is_some();
         let ended = body.is_end();
         Self(Rc::new(RefCell::new(Kept {
@@ -46,7 +50,7 @@ impl Source {
             ended,
             keeping,
             share: share.unwrap_or_default(),
-            received,
+            origin,
         })))
     }
 
@@ -96,7 +100,9 @@ impl Kept {
         let piece = ready!(self.body.poll(context));
         match &piece {
             Some(Ok(Piece::Data(data))) => {
-                self.received.set(self.received.get() + data.len() as u64);
+                if self.body.is_foreign() {
+                    self.origin.receive(data.len());
+                }
                 self.keeping = self.keeping && self.share.grow(data.len());
                 if self.keeping {
                     self.pieces.push_back(data.clone());

@@ -40,7 +40,7 @@ pub async fn ask(
     message: Pieces,
 ) -> Result<Reply, Error> {
     let call = Call { grpc: true, route: call.route.clone(), turn: call.turn.clone(), ..*call };
-    let mut watch = Box::new(Watch::aside(call.door, &call.route));
+    let mut watch = Box::new(Watch::aside(call.origin, &call.route));
     let head = Box::new(head(&call, path, headers));
     let body = Body::Own(message.into_iter().collect());
     let response = {

@@ -3,6 +3,7 @@
 use crate::{
     body::{Body, Lost, Piece, linger},
     call::Call,
+    origin::Origin,
 };
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -24,19 +25,30 @@ pub struct Whole {
     pub hold: Hold,
 }
 
-/// Receives a request's body and inflates it. One that came in one piece is not copied.
+/// Receives a body and inflates it. One that came in one piece is not copied. What comes is `counted` for a request, if it is
+/// its body.
 ///
 /// Fails with RESOURCE_EXHAUSTED (over the limit, or no memory is left), UNIMPLEMENTED (unknown encoding), INVALID_ARGUMENT
 /// (not of its encoding) or CANCELLED (cut short).
-pub async fn receive(call: &Call<'_>, headers: &HeaderMap, mut body: Body) -> Result<Whole, Error> {
-    let received = take(call, headers, &mut body).await;
+pub async fn receive(
+    call: &Call<'_>,
+    headers: &HeaderMap,
+    mut body: Body,
+    counted: Option<&Origin>,
+) -> Result<Whole, Error> {
+    let received = take(call, headers, &mut body, counted).await;
     if received.is_err() {
         linger(body);
     }
     received
 }
 
-async fn take(call: &Call<'_>, headers: &HeaderMap, body: &mut Body) -> Result<Whole, Error> {
+async fn take(
+    call: &Call<'_>,
+    headers: &HeaderMap,
+    body: &mut Body,
+    counted: Option<&Origin>,
+) -> Result<Whole, Error> {
     let limit = call.local.shared.max_message;
     let encoding = encoding(headers)?;
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -52,6 +64,9 @@ async fn take(call: &Call<'_>, headers: &HeaderMap, body: &mut Body) -> Result<W
             return Err(too_large(size, limit));
         }
         hold.grow(chunk.len())?;
+        if let Some(origin) = counted {
+            origin.receive(chunk.len());
+        }
         if first.is_empty() && buffer.is_empty() {
             first = chunk;
             continue;

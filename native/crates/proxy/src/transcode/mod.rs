@@ -38,7 +38,7 @@ pub async fn serve(call: &Call<'_>, head: Box<Parts>, body: Body) -> Result<Resp
         Ok(ask) => ask,
         Err(answer) => return Ok(own(*answer)),
     };
-    let whole = whole::receive(call, &head.headers, body).await?;
+    let whole = whole::receive(call, &head.headers, body, Some(call.origin)).await?;
     let headers = going_with(head.headers);
     let known = match (ask.needs_signature(), ask.inference()) {
         (true, Some((model, version))) => match signatures::of(call, model, version, &headers).await? {

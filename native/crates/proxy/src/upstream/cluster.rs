@@ -4,6 +4,8 @@ use super::{
     address::Address,
     discover::Name,
     endpoint::{Endpoint, Ticket},
+    health::Check,
+    peers::Peers,
     settings::Settings,
 };
 use crate::{plan::duration_or, proto};
@@ -11,13 +13,15 @@ use infermesh_policy::{
     Chance, Deadline,
     balancer::p2c::{Standing, pick},
 };
+use infermesh_telemetry::Log;
 use infermesh_transport::tls::Identity;
 use infermesh_wire::{Code, Error};
 use std::{
     collections::HashSet,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::{Duration, Instant},
 };
+use tokio::sync::watch;
 
 /// Between two lookups of a name.
 const LOOKUP_INTERVAL: Duration = Duration::from_secs(5);
@@ -33,7 +37,13 @@ pub struct Cluster {
     /// Under which its endpoints are looked up, if they are.
     pub discovered: Option<Name>,
     settings: Settings,
+    log: Arc<Log>,
+    /// Where they are compared.
+    peers: Option<Arc<Peers>>,
     endpoints: RwLock<Arc<[Arc<Endpoint>]>>,
+    changed: watch::Sender<()>,
+    /// Why it is not known which there are.
+    trouble: Mutex<Option<String>>,
 }
 
 impl Cluster {
@@ -41,6 +51,7 @@ impl Cluster {
     pub fn new(
         given: &proto::Cluster,
         identity: Option<&Arc<Identity>>,
+        log: &Arc<Log>,
         now: Instant,
     ) -> Result<Self, String> {
         let settings = Settings::new(given, identity)?;
@@ -59,8 +70,12 @@ impl Cluster {
             authority: authority(given),
             protocol: given.protocol(),
             discovered: discovered(given)?,
+            peers: settings.outlier.clone().map(|settings| Peers::new(settings, now)),
             settings,
+            log: log.clone(),
             endpoints: RwLock::new(Arc::new([])),
+            changed: watch::Sender::default(),
+            trouble: Mutex::default(),
         };
         this.set(addresses, now);
         Ok(this)
@@ -76,9 +91,33 @@ impl Cluster {
             .filter(|address| seen.insert(address.clone()))
             .map(|address| match known.iter().find(|endpoint| endpoint.address == address) {
                 Some(endpoint) => endpoint.clone(),
-                None => Arc::new(Endpoint::new(address, &self.settings, now)),
+                None => {
+                    let member = self.peers.as_ref().map(Peers::enter);
+                    Endpoint::new(address, &self.settings, member, self.log.clone(), now)
+                }
             })
             .collect();
+        let current = endpoints.clone();
+        drop(endpoints);
+        for gone in known.iter().filter(|known| !current.iter().any(|endpoint| endpoint.id == known.id)) {
+            gone.leave(now);
+        }
+        self.changed.send_replace(());
+    }
+
+    /// Why it is not known which endpoints there are; `None` if it is.
+    pub fn trouble(&self, why: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// Tells whenever there may be other endpoints.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// How its endpoints are asked whether they are well, if they are.
+    pub fn check(&self) -> Option<Check> {
+        self.settings.check.clone()
     }
 
     /// Of its endpoints.
@@ -122,9 +161,11 @@ impl Cluster {
         if endpoints.len() > SHOWN {
             states.push(format!("{} more", endpoints.len() - SHOWN));
         }
-        let said = match states.is_empty() {
-            true => format!("service '{}' has no endpoint", self.name),
-            false => format!("no endpoint of '{}' is available: {}", self.name, states.join("; ")),
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let said = match (states.is_empty(), trouble) {
+            (true, Some(why)) => format!("service '{}' has no endpoint: {why}", self.name),
+            (true, None) => format!("service '{}' has no endpoint", self.name),
+            (false, _) => format!("no endpoint of '{}' is available: {}", self.name, states.join("; ")),
         };
         Error::new(Code::Unavailable, said)
     }

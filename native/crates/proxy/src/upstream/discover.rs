@@ -32,17 +32,22 @@ pub async fn follow(cluster: Arc<Cluster>, name: Name, log: Arc<Log>, connection
         match addresses(&name).await {
             Ok(addresses) => {
                 told = false;
+                cluster.trouble(None);
                 cluster.set(addresses, Instant::now());
             }
-            Err(error) if !told => {
+            Err(error) => {
+                let why = format!("{} cannot be looked up: {error}", name.host);
+                if !told {
+                    let said = format!("{why}; the endpoints of service '{}' stay as they are", cluster.name);
+                    log.warning(
+                        "name-lookup-failed",
+                        said,
+                        [("dns.question.name", name.host.clone().into())],
+                    );
+                }
                 told = true;
-                let said = format!(
-                    "{}:{} of service '{}' cannot be looked up: {error}; its endpoints stay as they are",
-                    name.host, name.port, cluster.name
-                );
-                log.warning("name-lookup-failed", said, [("dns.question.name", name.host.clone().into())]);
+                cluster.trouble(Some(why));
             }
-            Err(_) => {}
         }
         tokio::select! {
             () = sleep(name.interval) => {}

@@ -1,16 +1,19 @@
 //! Towards those who do the work: which of them, over which connection.
 //!
-//! A `cluster` is a set of `endpoint`s that do the same, treated as its `settings` say, and picks one; each network thread has
-//! a `pool` of connections to each, made by `connect` and spoken on by `http1` or `http2`; a `pulse` tells whether one lives.
+//! A `cluster` is a set of `endpoint`s that do the same, treated as its `settings` say, and picks one; `discover` finds out
+//! which there are, `health` how they are, `peers` who does worse than the others. Each network thread has a `pool` of
+//! connections to each, made by `connect` and spoken on by `http1` or `http2`; a `pulse` tells whether one lives.
 
 pub mod address;
 pub mod cluster;
 pub mod connect;
 pub mod discover;
 pub mod endpoint;
+pub mod health;
 mod http1;
 mod http2;
 mod listening;
+mod peers;
 pub mod pool;
 mod pulse;
 pub mod settings;

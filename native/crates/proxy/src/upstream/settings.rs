@@ -1,28 +1,41 @@
 //! How a cluster is to be treated, checked: from the message that Python wrote to what endpoints, pools and policies are made
 //! with.
 
-use super::{connect::Secure, http2::Habits, pool};
+use super::{
+    connect::Secure,
+    health::{Check, Question},
+    http2::Habits,
+    pool,
+};
 use crate::{plan::duration_or, proto};
-use infermesh_policy::{age, balancer::peak_ewma, breaker};
+use http::uri::PathAndQuery;
+use infermesh_policy::{age, balancer::peak_ewma, breaker, health, outlier};
 use infermesh_transport::tls::{Allowed, Identity, Upstream};
 use rustls::pki_types::ServerName;
 use std::{sync::Arc, time::Duration};
 
 pub struct Settings {
+    /// For people.
+    pub name: Arc<str>,
     pub pool: pool::Settings,
     pub tls: Option<Arc<Secure>>,
     pub latency: peak_ewma::Settings,
     pub breaker: Option<breaker::Settings>,
+    pub outlier: Option<outlier::Settings>,
+    pub check: Option<Check>,
 }
 
 impl Settings {
     /// Fails with the field that is wrong.
     pub fn new(given: &proto::Cluster, identity: Option<&Arc<Identity>>) -> Result<Self, String> {
         Ok(Self {
+            name: given.name.as_str().into(),
             pool: pool(&given.pool.unwrap_or_default()),
             tls: given.tls.as_ref().map(|given| tls(given, identity)).transpose()?,
             latency: latency(&given.balance.unwrap_or_default())?,
             breaker: given.breaker.as_ref().map(breaker).transpose()?,
+            outlier: given.outlier.as_ref().map(outlier).transpose()?,
+            check: given.health_check.as_ref().map(|check| health(check, given.protocol())).transpose()?,
         })
     }
 }
@@ -63,6 +76,47 @@ fn breaker(given: &proto::Breaker) -> Result<breaker::Settings, String> {
     };
     settings.check().map_err(|why| format!("breaker.{why}"))?;
     Ok(settings)
+}
+
+fn outlier(given: &proto::Outlier) -> Result<outlier::Settings, String> {
+    let default = outlier::Settings::default();
+    let settings = outlier::Settings {
+        consecutive_failures: count_or(given.consecutive_failures, default.consecutive_failures),
+        interval: duration_or(given.interval_ns, default.interval),
+        base_ejection: duration_or(given.base_ejection_ns, default.base_ejection),
+        max_ejection: duration_or(given.max_ejection_ns, default.max_ejection),
+        max_ejected: share_or(given.max_ejected, default.max_ejected),
+        success_rate_sigma: share_or(given.success_rate_sigma, default.success_rate_sigma),
+        ..default
+    };
+    settings.check().map_err(|why| format!("outlier.{why}"))?;
+    Ok(settings)
+}
+
+fn health(given: &proto::HealthCheck, protocol: proto::UpstreamProtocol) -> Result<Check, String> {
+    let default = health::Settings::default();
+    let settings = health::Settings {
+        interval: duration_or(given.interval_ns, default.interval),
+        timeout: duration_or(given.timeout_ns, default.timeout),
+        unhealthy: count_or(given.unhealthy, default.unhealthy),
+        healthy: count_or(given.healthy, default.healthy),
+    };
+    settings.check().map_err(|why| format!("health_check.{why}"))?;
+    let question = match &given.path[..] {
+        "" => Question::Grpc { service: given.service.clone() },
+        path if !path.starts_with('/') || path.parse::<PathAndQuery>().is_err() => {
+            return Err(format!("health_check.path: '{path}' is no path; expected one as '/healthz'"));
+        }
+        _ if !given.service.is_empty() => {
+            return Err(
+                "health_check.service: gRPC's health service is not asked where there is a path".into()
+            );
+        }
+        path => {
+            Question::Http { path: path.to_owned(), over_http2: protocol == proto::UpstreamProtocol::Http2 }
+        }
+    };
+    Ok(Check { settings, question })
 }
 
 fn pool(given: &proto::Pool) -> pool::Settings {

@@ -11,10 +11,13 @@ mod h2_frames;
 #[path = "../support/h2_upstream.rs"]
 mod h2_upstream;
 #[path = "../support/running.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
 mod running;
 
 mod connections;
 mod drain;
+mod endpoints;
+mod health;
 mod http1;
 mod retries;
 mod streams;

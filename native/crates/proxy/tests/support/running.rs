@@ -71,6 +71,8 @@ pub fn refused(config: &proto::ProxyConfig) -> String {
 /// Cut off when this is dropped.
 pub struct Running {
     pub address: String,
+    /// Of all listeners, in their order.
+    pub addresses: Vec<String>,
     proxy: Option<Arc<Proxy>>,
 }
 
@@ -78,8 +80,8 @@ impl Running {
     pub fn start(config: &proto::ProxyConfig) -> Self {
         let proxy =
             Proxy::start(&config.encode_to_vec(), "0").unwrap_or_else(|error| panic!("{}", error.message));
-        let bound = proxy.listen().unwrap();
-        Self { address: bound[0].1.clone(), proxy: Some(Arc::new(proxy)) }
+        let addresses: Vec<_> = proxy.listen().unwrap().into_iter().map(|(_, address)| address).collect();
+        Self { address: addresses[0].clone(), addresses, proxy: Some(Arc::new(proxy)) }
     }
 
     pub fn proxy(&self) -> &Arc<Proxy> {

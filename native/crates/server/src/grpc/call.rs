@@ -1,6 +1,9 @@
 //! One gRPC call over an HTTP/2 stream: messages in, messages and a status out.
 
-use crate::{inference::infer::deadline, memory::buffers::Buffer};
+use crate::{
+    inference::{infer::deadline, timing},
+    memory::buffers::Buffer,
+};
 use bytes::{Buf, Bytes};
 use h2::{RecvStream, SendStream, server::SendResponse};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header::CONTENT_TYPE};
@@ -88,6 +91,19 @@ pub struct Call {
     body: RecvStream,
     respond: SendResponse<Body>,
     tally: Rc<Tally>,
+}
+
+/// The one answer of a call.
+pub struct Answered {
+    pub body: Body,
+    /// How long the request waited in its model's queue, if that is to be told.
+    pub queued: Option<Duration>,
+}
+
+impl From<Body> for Answered {
+    fn from(body: Body) -> Self {
+        Self { body, queued: None }
+    }
 }
 
 /// How a call's work ended.
@@ -329,11 +345,15 @@ impl Reply {
     }
 
     /// Ends a call of one answer.
-    pub fn end(mut self, end: End<Result<Body, Error>>) {
+    pub fn end(mut self, end: End<Result<Answered, Error>>) {
         match end {
-            End::Done(Ok(body)) => {
+            End::Done(Ok(Answered { body, queued })) => {
                 self.send(body);
-                self.close(Ok(()));
+                let mut trailers = ok();
+                if let Some(queued) = queued {
+                    timing::tell(&mut trailers, queued);
+                }
+                self.finish(trailers);
             }
             End::Done(Err(error)) => self.close(Err(error)),
             End::Gone => {}
@@ -372,25 +392,34 @@ impl Reply {
     }
 
     /// Ends the call with a status: in trailers, or alone in the headers if nothing was sent.
-    pub fn close(mut self, outcome: Result<(), Error>) {
-        let mut status = HeaderMap::with_capacity(4);
-        match outcome {
-            Ok(()) => drop(status.insert(GRPC_STATUS, HeaderValue::from_static("0"))),
-            Err(error) => {
-                status.insert(GRPC_STATUS, HeaderValue::from(error.code as u16));
-                if let Ok(message) = HeaderValue::try_from(encode_message(&error.message)) {
-                    status.insert(GRPC_MESSAGE, message);
-                }
-                if error.code == Code::Unimplemented {
-                    status.insert("grpc-accept-encoding", HeaderValue::from_static(ACCEPTED_ENCODINGS));
-                }
-            }
-        }
+    pub fn close(self, outcome: Result<(), Error>) {
+        self.finish(outcome.map_or_else(|error| failed(&error), |()| ok()));
+    }
+
+    fn finish(mut self, status: HeaderMap) {
         let _ = match &mut self.stream {
             Some(stream) => stream.send_trailers(status),
             None => self.respond.send_response(head(status), true).map(drop),
         };
     }
+}
+
+fn ok() -> HeaderMap {
+    let mut status = HeaderMap::with_capacity(4);
+    status.insert(GRPC_STATUS, HeaderValue::from_static("0"));
+    status
+}
+
+fn failed(error: &Error) -> HeaderMap {
+    let mut status = HeaderMap::with_capacity(4);
+    status.insert(GRPC_STATUS, HeaderValue::from(error.code as u16));
+    if let Ok(message) = HeaderValue::try_from(encode_message(&error.message)) {
+        status.insert(GRPC_MESSAGE, message);
+    }
+    if error.code == Code::Unimplemented {
+        status.insert("grpc-accept-encoding", HeaderValue::from_static(ACCEPTED_ENCODINGS));
+    }
+    status
 }
 
 fn head(mut headers: HeaderMap) -> Response<()> {

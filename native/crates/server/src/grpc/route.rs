@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     control::{describe, settings, shared_memory, statistics},
+    inference::timing,
     observe::watch::{Edge, Origin},
     shared::{Local, shutting_down},
 };
@@ -36,6 +37,7 @@ pub fn answer(local: &Rc<Local>, call: Call) {
         Some("ModelStreamInfer") => Origin::of(local, &call.headers, || grpc("ModelStreamInfer")),
         _ => None,
     };
+    let timed = timing::is_asked(&call.headers);
     let (messages, reply) = match call.open(local.shared.max_message_bytes) {
         Ok(opened) => opened,
         Err((error, reply)) => return reply.close(Err(error)),
@@ -48,7 +50,7 @@ pub fn answer(local: &Rc<Local>, call: Call) {
     };
     let local = local.clone();
     match name {
-        (INFERENCE, "ModelInfer") => drop(spawn_local(unary::infer(local, messages, reply, origin))),
+        (INFERENCE, "ModelInfer") => drop(spawn_local(unary::infer(local, messages, reply, origin, timed))),
         (INFERENCE, "ModelStreamInfer") => {
             drop(spawn_local(stream::serve(local, messages, reply, in_stream_errors, origin)));
         }

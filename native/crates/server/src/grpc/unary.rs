@@ -1,7 +1,7 @@
 //! Calls of one message and one answer.
 
 use super::{
-    call::{Body, Messages, Reply},
+    call::{Answered, Messages, Reply},
     route,
 };
 use crate::{
@@ -15,7 +15,7 @@ use infermesh_batcher::Answer;
 use infermesh_wire::{Error, request::InferRequest};
 use std::{pin::pin, rc::Rc, time::Instant};
 
-/// `ModelInfer`. As blocks, not as functions that are `async`: those have room for each argument twice, and this task is
+/// `ModelInfer`; `timed`: the caller wants to know how long its request waits. As blocks, not as functions that are `async`: those have room for each argument twice, and this task is
 /// made and moved for every request.
 #[allow(clippy::manual_async_fn)]
 pub fn infer(
@@ -23,6 +23,7 @@ pub fn infer(
     mut messages: Messages,
     mut reply: Reply,
     origin: Option<Box<Origin>>,
+    timed: bool,
 ) -> impl Future<Output = ()> {
     async move {
         let deadline = reply.deadline();
@@ -34,7 +35,7 @@ pub fn infer(
                     Ok(pending) => pending.wait().await,
                     Err(error) => Err(error.clone()),
                 };
-                finish(watch, accepted, answer)
+                finish(watch, accepted, answer, timed)
             }))
             .await;
         reply.end(end);
@@ -46,7 +47,7 @@ pub async fn control(local: Rc<Local>, mut messages: Messages, mut reply: Reply,
     let end = reply
         .guard(pin!(async {
             let message = messages.only().await?;
-            route::control(&local, uri.path(), message).await
+            route::control(&local, uri.path(), message).await.map(Answered::from)
         }))
         .await;
     reply.end(end);
@@ -56,10 +57,12 @@ fn finish(
     watch: Watch,
     accepted: Result<Pending, Error>,
     answer: Result<Answer, Error>,
-) -> Result<Body, Error> {
+    timed: bool,
+) -> Result<Answered, Error> {
     let outcome = accepted.and_then(|pending| pending.done(answer?));
     watch.end(outcome.as_ref().map(Done::told));
-    Ok(outcome?.write().into())
+    let done = outcome?;
+    Ok(Answered { body: done.write().into(), queued: if timed { done.queued() } else { None } })
 }
 
 /// Apart from the wait that follows, which need not hold the request in the form that is read here.
@@ -85,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_task_of_an_inference_is_small() {
-        fn size<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        fn size<A, B, C, D, E, F>(_: impl Fn(A, B, C, D, E) -> F) -> usize {
             size_of::<F>()
         }
         // It was ten times as large, and moving it a sixth of a small request's cost.

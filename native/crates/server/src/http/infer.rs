@@ -4,6 +4,7 @@ use super::body;
 use crate::{
     inference::{
         infer::{Done, Pending, Terms, deadline, enqueue},
+        timing,
         validate::{Valid, validate_with},
     },
     memory::shared_memory::Regions,
@@ -53,7 +54,13 @@ pub async fn serve(
         let outcome = run(local, (model, version), &head.headers, body, terms).await;
         watch.end(outcome.as_ref().map(|(done, _)| done.told()));
         let (done, carriers) = outcome?;
-        write(&done, &carriers)
+        let mut answer = write(&done, &carriers)?;
+        if timing::is_asked(&head.headers)
+            && let Some(queued) = done.queued()
+        {
+            timing::tell(answer.headers_mut(), queued);
+        }
+        Ok(answer)
     };
     match deadline {
         None => work.await,

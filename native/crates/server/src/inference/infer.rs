@@ -126,6 +126,12 @@ impl Done {
         }
     }
 
+    /// How long it waited for its batch; `None` where it had no single one.
+    pub fn queued(&self) -> Option<Duration> {
+        let told = self.told();
+        Some(told.timing?.started.saturating_duration_since(told.enqueued))
+    }
+
     /// What the caller wants of the model's outputs, in the order it wants them.
     pub fn tensors(&self) -> SmallVec<[OutputTensor<'_>; 4]> {
         tensors(self.version(), &self.asked.outputs, &self.answer.outputs)

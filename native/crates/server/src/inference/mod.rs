@@ -2,7 +2,7 @@
 //!
 //! `validate` holds it against the model's signature (and `sequence` places it in one), `infer` or `decoupled` submits it,
 //! `visit` takes it through the `cache` to the model's queue (`queued`, which `promise`s to see to it) or through the steps of an ensemble (`flow`).
-//! `outputs` puts the answer in the form that was wanted, as text with `classification`.
+//! `outputs` puts the answer in the form that was wanted, as text with `classification`; `timing` says how long it waited.
 
 pub mod cache;
 mod classification;
@@ -13,5 +13,6 @@ mod outputs;
 mod promise;
 mod queued;
 mod sequence;
+pub mod timing;
 pub mod validate;
 mod visit;

@@ -46,6 +46,9 @@ pub struct Life {
     rules: Rules,
     retires: Option<Instant>,
     ends: Option<Instant>,
+    /// Since when no request is under way; `None` while there is one, or after it was asked to leave.
+    idle_since: Option<Instant>,
+    asked_to_leave: bool,
     pinged: Option<Instant>,
     /// Pings since the last headers or data, and how much had been sent at the first.
     pings: (u32, u64),
@@ -56,7 +59,17 @@ pub struct Life {
 impl Life {
     pub fn new(now: Instant, rules: Rules) -> Self {
         let retires = rules.max_age.and_then(|age| now.checked_add(jittered(age)));
-        Self { rules, retires, ends: None, pinged: None, pings: (0, 0), quiet_until: now }
+        let (ends, idle_since, asked_to_leave) = (None, Some(now), false);
+        Self {
+            rules,
+            retires,
+            ends,
+            idle_since,
+            asked_to_leave,
+            pinged: None,
+            pings: (0, 0),
+            quiet_until: now,
+        }
     }
 
     pub fn next(&mut self, now: Instant, facts: Facts) -> Order {
@@ -72,6 +85,11 @@ impl Life {
         if self.retires.is_some_and(|at| now >= at) {
             self.retires = None;
             self.ends = self.rules.max_age_grace.and_then(|grace| now.checked_add(grace));
+            return Order::Retire;
+        }
+        self.idle_since = if facts.has_streams { None } else { self.idle_since.or(Some(now)) };
+        if !self.asked_to_leave && self.idles().is_some_and(|at| now >= at) {
+            self.asked_to_leave = true;
             return Order::Retire;
         }
         if self.pinged.is_some_and(|pinged| facts.last_read > pinged) {
@@ -99,6 +117,11 @@ impl Life {
         (facts.last_read + self.rules.keepalive_time).max(self.quiet_until)
     }
 
+    /// When it has had nothing to do for long enough.
+    fn idles(&self) -> Option<Instant> {
+        if self.asked_to_leave { None } else { Some(self.idle_since? + self.rules.max_idle?) }
+    }
+
     fn may_ask(&mut self, facts: Facts) -> bool {
         if self.pings.1 != facts.sent {
             self.pings = (0, facts.sent);
@@ -114,7 +137,7 @@ impl Life {
         };
         let written = facts.has_unsent.then(|| facts.last_written + self.rules.write_timeout);
         let block = facts.block.map(|since| since + HEADER_TIMEOUT);
-        [Some(alive), written, block, self.retires, self.ends]
+        [Some(alive), written, block, self.retires, self.ends, self.idles()]
             .into_iter()
             .flatten()
             .fold(now + PERIOD.min(self.rules.write_timeout), Instant::min)
@@ -122,7 +145,7 @@ impl Life {
 }
 
 /// Give or take a tenth, so that connections made together do not leave together.
-fn jittered(age: Duration) -> Duration {
+pub fn jittered(age: Duration) -> Duration {
     let chance = RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64;
     age.mul_f64(0.9 + 0.2 * chance)
 }
@@ -183,6 +206,19 @@ mod tests {
     fn without_a_grace_requests_may_take_as_long_as_they_do() {
         let rules = Rules { max_age: Some(100 * SECOND), ..Rules::default() };
         assert!(matches!(orders(rules, 100_000, |_, now| facts(now))[..], [(_, Order::Retire)]));
+    }
+
+    #[test]
+    fn a_connection_that_has_nothing_to_do_leaves() {
+        let rules = Rules { max_idle: Some(40 * SECOND), ..Rules::default() };
+        let busy =
+            |seconds| move |start, now| Facts { has_streams: now < start + SECOND * seconds, ..facts(now) };
+        let [(retired, Order::Retire)] = orders(rules.clone(), 500, busy(0))[..] else {
+            panic!("it leaves once")
+        };
+        assert!((40..=50).contains(&retired), "{retired}");
+        let [(retired, Order::Retire)] = orders(rules, 500, busy(100))[..] else { panic!("it leaves once") };
+        assert!((140..=160).contains(&retired), "{retired}");
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub struct Rules {
     pub max_age: Option<Duration>,
     /// What its requests are given to end after that. `None`: as long as they take.
     pub max_age_grace: Option<Duration>,
+    /// A connection without a request is asked to leave after this time. `None`: never; over HTTP/1.1 after two minutes.
+    pub max_idle: Option<Duration>,
     /// A peer that has sent nothing for so long is sent a ping.
     pub keepalive_time: Duration,
     /// A peer that sends nothing for so long after that is gone.
@@ -30,6 +32,7 @@ impl Default for Rules {
         Self {
             max_age: None,
             max_age_grace: None,
+            max_idle: None,
             keepalive_time: Duration::from_secs(7200),
             keepalive_timeout: Duration::from_secs(20),
             keepalive_permit_without_calls: false,

@@ -155,6 +155,7 @@ mod tests {
             Event::Http(200),
             Event::Http(404),
             Event::ConnectFailed,
+            Event::Full,
             Event::Refused,
             Event::Reset,
             Event::TimedOut(Bound::Request),
@@ -169,13 +170,14 @@ mod tests {
             ("overload", 1),
             ("rejected", 2),
             ("connect_failed", 1),
+            ("full", 1),
             ("refused", 1),
             ("reset", 1),
             ("timeout", 1),
             ("given_up", 1),
         ];
         assert_eq!(found, expected);
-        assert_eq!(attempts.totals(), (11, 6));
+        assert_eq!(attempts.totals(), (12, 7));
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod durations;
 mod number;
 mod requests;
 
-pub use attempts::{Attempts, Counted};
+pub use attempts::{Attempts, Counted, Fate};
 pub use durations::Durations;
 pub use number::{Counter, Gauge};
 pub use requests::Requests;

@@ -35,6 +35,7 @@ pub struct Requests {
     pub sent: Counter,
     /// Attempts after the first.
     pub retries: Counter,
+    pub hedges: Counter,
 }
 
 impl Requests {

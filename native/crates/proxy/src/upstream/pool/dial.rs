@@ -46,6 +46,7 @@ impl Dial {
     /// `place` is held until the connection has ended.
     pub async fn http1(&self, place: impl Sized + 'static) -> Result<http1::Connection, String> {
         let (limit, habits) = (Limit::from_now(self.settings.connect_timeout), self.settings.habits);
+        let place = (place, self.counts.connection());
         match self.connect(HTTP1, limit).await? {
             Socket::Tcp(io) => http1::Connection::open(io, habits, self.age(), place).await,
             Socket::Tls(io) => http1::Connection::open(io, habits, self.age(), place).await,

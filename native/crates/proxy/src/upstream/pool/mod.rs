@@ -39,8 +39,8 @@ pub struct Pool {
 /// What has to be kept until an answer's body has ended.
 #[derive(Default)]
 pub struct Kept {
-    in_use: Option<Use>,
-    uploading: Uploading,
+    _in_use: Option<Use>,
+    _uploading: Uploading,
 }
 
 impl Pool {

@@ -45,7 +45,7 @@ impl Shared {
             };
             match in_use.send(message.head(), message.body()).await {
                 Ok(Answered { response, in_use, uploading }) => {
-                    return Ok((response, Kept { in_use: Some(in_use), uploading }));
+                    return Ok((response, Kept { _in_use: Some(in_use), _uploading: uploading }));
                 }
                 Err(None) => {}
                 // It crossed the server's farewell.
