@@ -82,24 +82,26 @@ def others_unharmed(proxy: Proxy, growth: int) -> Iterator[SteadyLoad]:
 
 @pytest.mark.parametrize(("flood", "word"), FLOODS.values(), ids=FLOODS.keys())
 def test_floods(proxy: Proxy, flood: Flood, word: str) -> None:
-    with others_unharmed(proxy, 0):
-        for _ in range(4):
-            with Connection(proxy.port()) as connection:
-                flood(connection)
-                assert connection.wait_goaway() == ENHANCE_YOUR_CALM
-                assert any(part in connection.goaway_reason for part in word.split("|"))
-                connection.wait_closed()
+    with others_unharmed(proxy, 0), ExitStack() as stack:
+        connections = [stack.enter_context(Connection(proxy.port())) for _ in range(4)]
+        for connection in connections:
+            flood(connection)
+        for connection in connections:
+            assert connection.wait_goaway() == ENHANCE_YOUR_CALM
+            assert any(part in connection.goaway_reason for part in word.split("|"))
+            connection.wait_closed()
 
 
-def test_many_who_each_give_up_as_many_requests_as_is_just_allowed(proxy: Proxy) -> None:
-    """The upstream knows one client only, the proxy, and must not take it for the one that floods."""
+def test_many_who_each_give_up_as_many_requests_as_they_may(proxy: Proxy) -> None:
+    """The upstream knows one client only, the proxy, and must not take it for one that floods."""
+    message = prefixed(REQUEST.SerializeToString())
     with others_unharmed(proxy, 0), ExitStack() as stack:
         connections = [stack.enter_context(Connection(proxy.port())) for _ in range(8)]
-        for _ in range(3):
+        for _ in range(20):
             for connection in connections:
-                for _ in range(80):
+                for _ in range(15):
                     stream = connection.headers(grpc_fields(INFER))
-                    connection.data(stream, prefixed(REQUEST.SerializeToString()))
+                    connection.data(stream, message)
                     connection.reset(stream)
                 assert connection.ping()
 
@@ -147,7 +149,12 @@ def test_slow_writers(proxy: Proxy) -> None:
         load.send(round(2 * RATE))
 
 
-CASES = [*FRAMES, *STREAMS, *HPACK, *REQUESTS]
+CASES = [
+    case
+    for case in [*FRAMES, *STREAMS, *HPACK, *REQUESTS]
+    # What fills the window of the server has been passed on by the proxy, to whom it does not belong.
+    if case.name != "DATA beyond the connection's window"
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.section} {case.name}")

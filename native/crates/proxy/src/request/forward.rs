@@ -19,10 +19,10 @@ use infermesh_policy::{
 use infermesh_wire::{Code, Error};
 use smallvec::SmallVec;
 use std::{
-    pin::pin,
+    pin::{Pin, pin},
     time::{Duration, Instant},
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, timeout_at};
 
 /// Sends a request on and waits for the head of its answer.
 pub async fn send(
@@ -166,12 +166,14 @@ impl Attempts<'_> {
         let retry = self.call.route.retry.as_ref();
         let patience =
             self.call.deadline.patience(now, retry.and_then(|retry| retry.settings.per_try_timeout));
-        let mut work = pin!(self.ask(ticket, patience));
+        // An endpoint that is told so little time would use it up waiting for the rest of the request.
+        let told = match self.source.is_received() {
+            true => patience,
+            false => self.call.deadline.patience(now, None),
+        };
+        let work = pin!(self.ask(ticket, told));
         let answer = match (patience.timeout, patience.bound) {
-            (Some(limit), Bound::Attempt) => match timeout(limit, work.as_mut()).await {
-                Ok(answer) => answer,
-                Err(_) => Err(Failure::TimedOut(format!("no answer within {limit:?}"))),
-            },
+            (Some(limit), Bound::Attempt) => self.at_most(limit, work).await,
             // Whoever waits for the whole request gives up in time.
             _ => work.await,
         };
@@ -183,6 +185,25 @@ impl Attempts<'_> {
             Err(Failure::Lost(lost)) => Some(lost.cause.into()),
         };
         Outcome { event, answer }
+    }
+
+    /// Waits so long for an answer. The time in which the caller has not sent more of the request is not the endpoint's.
+    async fn at_most<T>(
+        &self,
+        limit: Duration,
+        mut work: Pin<&mut impl Future<Output = Result<T, Failure>>>,
+    ) -> Result<T, Failure> {
+        let mut end = Instant::now() + limit;
+        loop {
+            if let Ok(answer) = timeout_at(end.into(), work.as_mut()).await {
+                return answer;
+            }
+            let now = Instant::now();
+            match self.source.awaited_until(now).map(|moment| moment + limit) {
+                Some(later) if later > now => end = later,
+                _ => return Err(Failure::TimedOut(format!("no answer within {limit:?}"))),
+            }
+        }
     }
 
     async fn ask(&self, ticket: &Ticket, patience: Patience) -> Result<(Response<Body>, Kept), Failure> {

@@ -15,6 +15,7 @@ use std::{
     collections::VecDeque,
     rc::Rc,
     task::{Context, Poll, ready},
+    time::Instant,
 };
 
 /// Shared by the attempts of one request.
@@ -34,6 +35,9 @@ struct Kept {
     share: Share,
     /// For whom what comes from a client is counted.
     origin: Rc<Origin>,
+    /// Whether its sender is waited for, and when that was over for the last time.
+    awaited: bool,
+    came: Option<Instant>,
 }
 
 impl Source {
@@ -51,6 +55,8 @@ impl Source {
             keeping,
             share: share.unwrap_or_default(),
             origin,
+            awaited: false,
+            came: None,
         })))
     }
 
@@ -67,6 +73,12 @@ impl Source {
     /// Whether it has been received to its end.
     pub fn is_received(&self) -> bool {
         self.0.borrow().ended
+    }
+
+    /// Until when whoever sends it on had to wait for more of it, if ever.
+    pub fn awaited_until(&self, now: Instant) -> Option<Instant> {
+        let kept = self.0.borrow();
+        if kept.awaited { Some(now) } else { kept.came }
     }
 
     /// There will be no other attempt: what has been sent is let go.
@@ -97,7 +109,13 @@ impl Kept {
         if self.ended {
             return Poll::Ready(self.trailers.clone().map(|trailers| Ok(Piece::Trailers(trailers))));
         }
-        let piece = ready!(self.body.poll(context));
+        let Poll::Ready(piece) = self.body.poll(context) else {
+            self.awaited = true;
+            return Poll::Pending;
+        };
+        if std::mem::take(&mut self.awaited) {
+            self.came = Some(Instant::now());
+        }
         match &piece {
             Some(Ok(Piece::Data(data))) => {
                 if self.body.is_foreign() {
