@@ -99,7 +99,8 @@ impl Attempts<'_> {
                     let now = Instant::now();
                     hedges.with(|hedge| hedge.observe(now, now.saturating_duration_since(self.call.started)));
                 }
-                let (response, kept) = answer.map_err(|failure| self.failed(&ticket, &failure, None))?;
+                let failed = |failure| self.failed(&ticket, &failure, None, Reason::Final);
+                let (response, kept) = answer.map_err(failed)?;
                 watch.follow(ticket, kept);
                 return Ok(response);
             };
@@ -124,7 +125,7 @@ impl Attempts<'_> {
                 }
                 (Decision::Stop(reason), Err(failure)) => {
                     watch.not_retried(reason);
-                    let error = self.failed(&ticket, &failure, Some(event));
+                    let error = self.failed(&ticket, &failure, Some(event), reason);
                     ticket.finish(event, Instant::now());
                     return Err(error);
                 }
@@ -263,17 +264,22 @@ impl Attempts<'_> {
 
     /// Whether the request belongs to a sequence: a server that has seen it has a state that a second one would change again.
     fn is_stateful(&self) -> bool {
-        let Some(pieces) = self.source.received() else { return true };
+        let Some(pieces) = self.source.received() else {
+            // What has come so far may have been enough for a server to act.
+            return !(self.call.grpc && self.source.lacks_a_message());
+        };
         pieces.iter().any(|piece| memchr::memmem::find(piece, b"sequence_id").is_some())
     }
 
-    fn failed(&self, ticket: &Ticket, failure: &Failure, event: Option<Event>) -> Error {
+    fn failed(&self, ticket: &Ticket, failure: &Failure, event: Option<Event>, reason: Reason) -> Error {
         if let Some(Event::TimedOut(Bound::Request)) = event {
             return Error::deadline_exceeded();
         }
-        let attempts = match self.tried.len() {
-            0 | 1 => String::new(),
-            count => format!(" (after {count} attempts)"),
+        let attempts = match (reason, self.tried.len()) {
+            // What can be done about it is up to the caller, or to who sets the limits.
+            (Reason::NotReplayable, _) => " (the request is too large to be kept and sent again)".to_owned(),
+            (_, 0 | 1) => String::new(),
+            (_, count) => format!(" (after {count} attempts)"),
         };
         let name = &self.call.route.cluster.name;
         let said = format!("'{name}' did not answer: {}: {failure}{attempts}", ticket.endpoint.address);
