@@ -2,6 +2,7 @@
 
 pub mod http1;
 pub mod http2;
+pub mod stalled;
 
 use crate::plan::Listener;
 use infermesh_transport::peer::address::Peer;
