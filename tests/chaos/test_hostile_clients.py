@@ -3,10 +3,12 @@
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import grpc
 import pytest
 from infermesh.proto.inference import grpc_service_pb2 as v2
+from infermesh.proto.infermesh_proxy_v1 import proxy_pb2 as pb
 from support import onnx_models
 from support.client import ints, request
 from support.fleet import REQUEST
@@ -25,9 +27,12 @@ from support.violations.streams import STREAMS
 ENHANCE_YOUR_CALM = 11
 
 #: Of those who mean well, and what nearly all of them wait at most: a test shares its machine.
-RATE, PROMPT_SECONDS = 100.0, 0.5
+RATE, PROMPT_SECONDS = 100.0, 1.0
 
 MIB = 1 << 20
+
+#: What requests under way may take together.
+MEMORY = 48 * MIB
 
 #: What an allocator keeps, and what a few requests take.
 SLACK = 24 * MIB
@@ -60,12 +65,24 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def proxy(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     """One for the whole assault; it ends in order and without a word on stderr."""
+    with proxying(policies(server), tmp_path_factory.mktemp("proxy")) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def fresh_proxy(server: Server, tmp_path: Path) -> Iterator[Proxy]:
+    """One whose memory is not yet what another test has left."""
+    with proxying(policies(server), tmp_path) as proxy:
+        yield proxy
+
+
+def policies(server: Server) -> pb.ProxyConfig:
     route = patient_route()
     # The upstream has much to do for some of these clients, one after the other.
     route.retry.per_try_timeout_ns = nanos(3.0)
     config = outbound(server.port, route=route, cluster=careful_cluster())
-    with proxying(config, tmp_path_factory.mktemp("proxy")) as proxy:
-        yield proxy
+    config.limits.memory_bytes = MEMORY
+    return config
 
 
 @contextmanager
@@ -121,22 +138,25 @@ def test_header_bombs(proxy: Proxy, name: bytes) -> None:
             connection.ping()
 
 
-#: Answers that nobody takes, and how large each is.
-READERS, ANSWER = 32, 16 * MIB
+#: Answers that nobody takes, in waves, and how large each is.
+READERS, WAVES, ANSWER = 8, 8, 16 * MIB
 
 #: What is received ahead for one of them: a stream's window, and what waits to be written.
 AHEAD = (2 + 4) * MIB
 
 
 @pytest.mark.parametrize("window", [2**31 - 1, 0], ids=["does not read", "opens no window"])
-def test_slow_readers_of_large_answers(proxy: Proxy, window: int) -> None:
+def test_slow_readers_of_large_answers(fresh_proxy: Proxy, window: int) -> None:
+    """Those who have waited longest make room for those who come; an allocator keeps what they held."""
     asked = zeros(ANSWER // 4).SerializeToString()
-    with others_unharmed(proxy, READERS * AHEAD) as load, ExitStack() as stack:
-        for _ in range(READERS):
-            connection = stack.enter_context(Connection(proxy.port()))
-            connection.frame(SETTINGS, 0, 0, struct.pack(">HI", 4, window))
-            connection.grpc(INFER, asked)
-        load.send(round(3 * RATE))
+    with others_unharmed(fresh_proxy, 3 * MEMORY + READERS * AHEAD) as load, ExitStack() as stack:
+        for _ in range(WAVES):
+            for _ in range(READERS):
+                connection = stack.enter_context(Connection(fresh_proxy.port()))
+                connection.frame(SETTINGS, 0, 0, struct.pack(">HI", 4, window))
+                connection.grpc(INFER, asked)
+            # Longer than a wait that is no sign of anything.
+            load.send(round(1.2 * RATE))
 
 
 def zeros(count: int) -> v2.ModelInferRequest:
