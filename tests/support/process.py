@@ -116,8 +116,20 @@ class Process:
 
     def resident_bytes(self) -> int:
         """Its resident memory."""
+        return self._memory("VmRSS")
+
+    def peak_bytes(self) -> int:
+        """The most that its resident memory has been since the peak was forgotten."""
+        return self._memory("VmHWM")
+
+    def forget_peak(self) -> None:
+        """Let the peak be what there is now."""
+        # See proc_pid_clear_refs(5).
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+    def _memory(self, name: str) -> int:
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
+            if line.startswith(f"{name}:"):
                 return int(line.split()[1]) * 1024
         raise AssertionError("the kernel does not say how much memory the process has")
 

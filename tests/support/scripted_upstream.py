@@ -53,8 +53,13 @@ class Link:
     serial: int | None = None
     #: Bytes of bodies so far.
     received: int = 0
-    ended: bool = False
+    _ended: threading.Event = field(default_factory=threading.Event)
     _sending: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def ended(self) -> bool:
+        """Whether this side wants no more of it."""
+        return self._ended.is_set()
 
     def send(self, data: bytes) -> None:
         """Send bytes as they are; whether the peer is still there is for the reader to find out."""
@@ -67,9 +72,13 @@ class Link:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
         self.end()
 
+    def wait_for_end(self) -> None:
+        """Return when the test is over; meanwhile nothing is read."""
+        assert self._ended.wait(SECONDS)
+
     def end(self) -> None:
         """End the connection; its reader closes the socket, because nobody else may."""
-        self.ended = True
+        self._ended.set()
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RD)
 
@@ -144,8 +153,12 @@ class Clock:
 #: What is done with each request.
 Behaviour = Callable[[Exchange], None]
 
-#: What is done with each connection, in place of HTTP/2: gets its socket behind the client's preface.
-Takeover = Callable[[Link], None]
+#: A frame: its kind, flags, stream and payload.
+Frame = tuple[int, int, int, bytes]
+
+#: What is done with a connection behind the preface, in place of what a server does: gets the peer's frames.
+#: Ends with an OSError when the peer has gone.
+Takeover = Callable[[Link, Iterator[Frame]], None]
 
 
 def answers(exchange: Exchange) -> None:
@@ -174,6 +187,22 @@ def cuts(exchange: Exchange) -> None:
     exchange.link.cut()
 
 
+class CutFirst:
+    """Cuts the first connections that come to so many bytes of bodies; servers may share it."""
+
+    def __init__(self, after: int, times: int = 1) -> None:
+        self._after = after
+        self._left = times
+        self._lock = threading.Lock()
+
+    def __call__(self, link: Link) -> bool:
+        """Whether it is the turn of this one."""
+        with self._lock:
+            due = self._left > 0 and link.received >= self._after
+            self._left -= due
+            return due
+
+
 class ScriptedUpstream:
     """Its ``behaviour`` may change at any time."""
 
@@ -181,15 +210,15 @@ class ScriptedUpstream:
         self,
         behaviour: Behaviour = answers,
         *,
+        cut: CutFirst | None = None,
         tls: ssl.SSLContext | None = None,
         takeover: Takeover | None = None,
     ) -> None:
         self.behaviour = behaviour
-        #: A connection is cut when it has received so many bytes of bodies.
-        self.cut_after: int | None = None
         #: Requests that were received whole.
         self.requests = 0
         self.links: list[Link] = []
+        self._cut = cut
         self._tls = tls
         self._takeover = takeover
         self._news = threading.Condition()
@@ -249,7 +278,7 @@ class ScriptedUpstream:
         if received.take(len(PREFACE)) != PREFACE:
             return
         if self._takeover is not None:
-            self._takeover(link)
+            self._takeover(link, received.frames())
             return
         pairs = [(_HEADER_TABLE_SIZE, 0), (_INITIAL_WINDOW_SIZE, _WINDOW)]
         link.send(framed(SETTINGS, 0, 0, b"".join(struct.pack(">HI", *pair) for pair in pairs)))
@@ -284,7 +313,7 @@ class ScriptedUpstream:
         link.received += size
         if size:
             link.send(framed(WINDOW_UPDATE, 0, 0, struct.pack(">I", size)))
-        return self.cut_after is None or link.received < self.cut_after
+        return self._cut is None or not self._cut(link)
 
     def _count_request(self) -> None:
         self.requests += 1
@@ -312,7 +341,7 @@ class _Received:
         self._rest = whole[size:]
         return whole[:size]
 
-    def frames(self) -> Iterator[tuple[int, int, int, bytes]]:
+    def frames(self) -> Iterator[Frame]:
         """Kind, flags, stream and payload of each, to the end of the connection."""
         while not self._link.ended and len(head := self.take(9)) == 9:
             kind, flags, stream = struct.unpack(">BBI", head[3:])

@@ -15,7 +15,7 @@ use infermesh_rest::status;
 use infermesh_wire::{Code, Error, framing::encode_message};
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -65,17 +65,15 @@ impl Answer {
                 self.end(None);
                 Poll::Ready(None)
             }
-            Poll::Pending => {
-                let expired =
-                    self.expiry.as_mut().is_some_and(|expiry| expiry.as_mut().poll(context).is_ready());
-                if !expired {
-                    return Poll::Pending;
-                }
-                Poll::Ready(Some(
-                    self.fail(&Error::deadline_exceeded(), Lost::new("the deadline has passed")),
-                ))
-            }
+            Poll::Pending => self.poll_expired(context).map(Some),
         }
+    }
+
+    /// Its end, when the client's time for it is over: what is to be said then.
+    pub fn poll_expired(&mut self, context: &mut Context<'_>) -> Poll<Result<Piece, Lost>> {
+        let Some(expiry) = &mut self.expiry else { return Poll::Pending };
+        ready!(expiry.as_mut().poll(context));
+        Poll::Ready(self.fail(&Error::deadline_exceeded(), Lost::new("the deadline has passed")))
     }
 
     fn fail(&mut self, error: &Error, lost: Lost) -> Result<Piece, Lost> {
@@ -113,6 +111,11 @@ impl Answer {
     /// So many bytes of it have been passed on.
     pub fn release(&mut self, bytes: usize) {
         self.body.release(bytes);
+    }
+
+    /// Bytes that have come of it and have not been passed on.
+    pub fn ahead(&mut self) -> usize {
+        self.body.ahead()
     }
 
     pub fn size_hint(&self) -> SizeHint {

@@ -262,6 +262,15 @@ impl Body {
         }
     }
 
+    /// Bytes that have come of it and have not been passed on.
+    pub fn ahead(&mut self) -> usize {
+        match self {
+            Self::Http2(stream) | Self::Begun(_, stream) => stream.flow_control().used_capacity(),
+            Self::Kept(kept) => kept.0.ahead(),
+            _ => 0,
+        }
+    }
+
     pub fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty | Self::Tunnel(_) => SizeHint::with_exact(0),

@@ -1,6 +1,7 @@
 //! What the threads of a proxy share, and what each of them has for its requests.
 
 use crate::{
+    edge::stalled::Stalled,
     hooks::Hooks,
     infer::coalesce::Groups,
     observe::{access::Access, tap::Tap, trace::Tracing},
@@ -74,6 +75,8 @@ pub struct Local {
     pub purse: Rc<Purse>,
     pub chance: RefCell<Chance>,
     pub groups: Groups,
+    /// Answers over HTTP/2 whose readers take nothing.
+    pub stalled: Stalled,
     pools: RefCell<HashMap<u64, Rc<Pool>>>,
 }
 
@@ -84,6 +87,7 @@ impl Local {
             shared,
             chance: RefCell::default(),
             groups: Groups::default(),
+            stalled: Stalled::default(),
             pools: RefCell::default(),
         })
     }

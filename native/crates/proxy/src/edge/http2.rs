@@ -10,12 +10,16 @@ use crate::{
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, server::SendResponse};
 use http::{Request, Response};
-use infermesh_transport::peer::tally::{Parcel, Tally};
+use infermesh_transport::{
+    budget::Hold,
+    peer::tally::{Parcel, Tally},
+};
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
     rc::Rc,
     task::Poll,
+    time::Instant,
 };
 use tokio::task::spawn_local;
 
@@ -33,14 +37,21 @@ pub fn answer(
     let head = Box::new(head);
     spawn_local(async move {
         let work = pin!(call::handle(&local, &door, head, Body::Http2(body)));
-        write(work, respond, &tally).await;
+        write(work, respond, &Reader { local: &local, peer: &door.peer.name, tally: &tally }).await;
     });
+}
+
+/// Whoever takes an answer.
+struct Reader<'a> {
+    local: &'a Local,
+    peer: &'a str,
+    tally: &'a Rc<Tally>,
 }
 
 async fn write(
     mut work: Pin<&mut impl Future<Output = Response<Answer>>>,
     mut respond: SendResponse<Parcel>,
-    tally: &Rc<Tally>,
+    reader: &Reader<'_>,
 ) {
     let answered = poll_fn(|context| {
         if let Poll::Ready(response) = work.as_mut().poll(context) {
@@ -67,7 +78,7 @@ async fn write(
         match piece {
             Some(Ok(Piece::Data(data))) => {
                 let size = data.len();
-                if push(&mut stream, data, answer.is_end(), tally).await.is_none() {
+                if push(&mut stream, data, &mut answer, reader).await.is_none() {
                     return;
                 }
                 answer.release(size);
@@ -81,26 +92,60 @@ async fn write(
             }
             Some(Err(_)) => return stream.send_reset(Reason::INTERNAL_ERROR),
             None => {
-                let _ = stream.send_data(Parcel::new(tally, Bytes::new()), true);
+                let _ = stream.send_data(Parcel::new(reader.tally, Bytes::new()), true);
                 return;
             }
         }
     }
 }
 
-/// Sends bytes as the client takes them. `None` if it takes no more.
-async fn push(stream: &mut SendStream<Parcel>, mut data: Bytes, ends: bool, tally: &Rc<Tally>) -> Option<()> {
+/// Sends a piece of an answer as the client takes it. `None` if it takes no more.
+async fn push(
+    stream: &mut SendStream<Parcel>,
+    mut data: Bytes,
+    answer: &mut Answer,
+    reader: &Reader<'_>,
+) -> Option<()> {
+    let ends = answer.is_end();
     loop {
         stream.reserve_capacity(data.len());
         let room = match stream.capacity() {
-            0 if !data.is_empty() => poll_fn(|context| stream.poll_capacity(context)).await?.ok()?,
+            0 if !data.is_empty() => room(stream, answer, reader).await?,
             room => room,
         };
         let now = data.split_to(room.min(data.len()));
         let last = data.is_empty();
-        stream.send_data(Parcel::new(tally, now), last && ends).ok()?;
+        stream.send_data(Parcel::new(reader.tally, now), last && ends).ok()?;
         if last {
             return Some(());
+        }
+    }
+}
+
+/// Waits until the client takes more. `None` if it does not: it may have left, its time may be over, or its memory be needed
+/// for others.
+async fn room(stream: &mut SendStream<Parcel>, answer: &mut Answer, reader: &Reader<'_>) -> Option<usize> {
+    let Reader { local, peer, tally } = reader;
+    let place = local.stalled.enter(Instant::now(), Hold::of(&tally.purse, answer.ahead()));
+    let waited = poll_fn(|context| {
+        if answer.poll_expired(context).is_ready() {
+            return Poll::Ready(Err(Reason::CANCEL));
+        }
+        if place.poll_evicted(context).is_ready() {
+            return Poll::Ready(Err(Reason::ENHANCE_YOUR_CALM));
+        }
+        stream.poll_capacity(context).map(Ok)
+    });
+    match waited.await {
+        Ok(room) => room?.ok(),
+        Err(reason) => {
+            if reason == Reason::ENHANCE_YOUR_CALM {
+                let said =
+                    format!("{peer} takes nothing of an answer that holds memory others need: it is cut off");
+                local.shared.connections.complain("answer-cut", said, peer);
+            }
+            stream.send_reset(reason);
+            None
         }
     }
 }

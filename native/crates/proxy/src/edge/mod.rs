@@ -2,6 +2,7 @@
 
 pub mod http1;
 pub mod http2;
+pub mod stalled;
 pub mod tunnel;
 
 use crate::{answer::Answer, body::Tunnel, plan::Listener};

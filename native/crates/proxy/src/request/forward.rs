@@ -20,10 +20,10 @@ use infermesh_policy::{
 use infermesh_wire::{Code, Error};
 use smallvec::SmallVec;
 use std::{
-    pin::pin,
+    pin::{Pin, pin},
     time::{Duration, Instant},
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, timeout_at};
 
 /// Sends a request on and waits for the head of its answer.
 pub async fn send(
@@ -101,7 +101,8 @@ impl Attempts<'_> {
                     let now = Instant::now();
                     hedges.with(|hedge| hedge.observe(now, now.saturating_duration_since(self.call.started)));
                 }
-                let (response, kept) = answer.map_err(|failure| self.failed(&ticket, &failure, None))?;
+                let failed = |failure| self.failed(&ticket, &failure, None, Reason::Final);
+                let (response, kept) = answer.map_err(failed)?;
                 watch.follow(ticket, kept);
                 return Ok(response);
             };
@@ -126,7 +127,7 @@ impl Attempts<'_> {
                 }
                 (Decision::Stop(reason), Err(failure)) => {
                     watch.not_retried(reason);
-                    let error = self.failed(&ticket, &failure, Some(event));
+                    let error = self.failed(&ticket, &failure, Some(event), reason);
                     ticket.finish(event, Instant::now());
                     return Err(error);
                 }
@@ -174,12 +175,14 @@ impl Attempts<'_> {
         let retry = self.call.route.retry.as_ref();
         let patience =
             self.call.deadline.patience(now, retry.and_then(|retry| retry.settings.per_try_timeout));
-        let mut work = pin!(self.ask(ticket, patience));
+        // An endpoint that is told so little time would use it up waiting for the rest of the request.
+        let told = match self.source.is_received() {
+            true => patience,
+            false => self.call.deadline.patience(now, None),
+        };
+        let work = pin!(self.ask(ticket, told));
         let answer = match (patience.timeout, patience.bound) {
-            (Some(limit), Bound::Attempt) => match timeout(limit, work.as_mut()).await {
-                Ok(answer) => answer,
-                Err(_) => Err(Failure::TimedOut(format!("no answer within {limit:?}"))),
-            },
+            (Some(limit), Bound::Attempt) => self.at_most(limit, work).await,
             // Whoever waits for the whole request gives up in time.
             _ => work.await,
         };
@@ -191,6 +194,25 @@ impl Attempts<'_> {
             Err(Failure::Lost(lost)) => Some(lost.cause.into()),
         };
         Outcome { event, answer }
+    }
+
+    /// Waits so long for an answer. The time in which the caller has not sent more of the request is not the endpoint's.
+    async fn at_most<T>(
+        &self,
+        limit: Duration,
+        mut work: Pin<&mut impl Future<Output = Result<T, Failure>>>,
+    ) -> Result<T, Failure> {
+        let mut end = Instant::now() + limit;
+        loop {
+            if let Ok(answer) = timeout_at(end.into(), work.as_mut()).await {
+                return answer;
+            }
+            let now = Instant::now();
+            match self.source.awaited_until(now).map(|moment| moment + limit) {
+                Some(later) if later > now => end = later,
+                _ => return Err(Failure::TimedOut(format!("no answer within {limit:?}"))),
+            }
+        }
     }
 
     async fn ask(&self, ticket: &Ticket, patience: Patience) -> Result<(Response<Body>, Kept), Failure> {
@@ -252,17 +274,22 @@ impl Attempts<'_> {
 
     /// Whether the request belongs to a sequence: a server that has seen it has a state that a second one would change again.
     fn is_stateful(&self) -> bool {
-        let Some(pieces) = self.source.received() else { return true };
+        let Some(pieces) = self.source.received() else {
+            // What has come so far may have been enough for a server to act.
+            return !(self.call.grpc && self.source.lacks_a_message());
+        };
         pieces.iter().any(|piece| memchr::memmem::find(piece, b"sequence_id").is_some())
     }
 
-    fn failed(&self, ticket: &Ticket, failure: &Failure, event: Option<Event>) -> Error {
+    fn failed(&self, ticket: &Ticket, failure: &Failure, event: Option<Event>, reason: Reason) -> Error {
         if let Some(Event::TimedOut(Bound::Request)) = event {
             return Error::deadline_exceeded();
         }
-        let attempts = match self.tried.len() {
-            0 | 1 => String::new(),
-            count => format!(" (after {count} attempts)"),
+        let attempts = match (reason, self.tried.len()) {
+            // What can be done about it is up to the caller, or to who sets the limits.
+            (Reason::NotReplayable, _) => " (the request is too large to be kept and sent again)".to_owned(),
+            (_, 0 | 1) => String::new(),
+            (_, count) => format!(" (after {count} attempts)"),
         };
         let name = &self.call.route.cluster.name;
         let said = format!("'{name}' did not answer: {}: {failure}{attempts}", ticket.endpoint.address);

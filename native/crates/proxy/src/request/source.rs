@@ -10,11 +10,14 @@ use crate::{
 use bytes::Bytes;
 use http::HeaderMap;
 use infermesh_policy::replay::Share;
+use infermesh_wire::framing::PREFIX;
+use smallvec::SmallVec;
 use std::{
     cell::RefCell,
     collections::VecDeque,
     rc::Rc,
     task::{Context, Poll, ready},
+    time::Instant,
 };
 
 /// Shared by the attempts of one request.
@@ -34,6 +37,10 @@ struct Kept {
     share: Share,
     /// For whom what comes from a client is counted.
     origin: Rc<Origin>,
+    /// Whether its sender is waited for, and when that was over for the last time.
+    awaited: bool,
+    came: Option<Instant>,
+    first: FirstMessage,
 }
 
 impl Source {
@@ -51,6 +58,9 @@ impl Source {
             keeping,
             share: share.unwrap_or_default(),
             origin,
+            awaited: false,
+            came: None,
+            first: FirstMessage::default(),
         })))
     }
 
@@ -67,6 +77,18 @@ impl Source {
     /// Whether it has been received to its end.
     pub fn is_received(&self) -> bool {
         self.0.borrow().ended
+    }
+
+    /// Whether less has come than the first message of a gRPC call: nobody can have done anything with it.
+    pub fn lacks_a_message(&self) -> bool {
+        let kept = self.0.borrow();
+        !kept.ended && kept.first.is_missing()
+    }
+
+    /// Until when whoever sends it on had to wait for more of it, if ever.
+    pub fn awaited_until(&self, now: Instant) -> Option<Instant> {
+        let kept = self.0.borrow();
+        if kept.awaited { Some(now) } else { kept.came }
     }
 
     /// There will be no other attempt: what has been sent is let go.
@@ -97,12 +119,19 @@ impl Kept {
         if self.ended {
             return Poll::Ready(self.trailers.clone().map(|trailers| Ok(Piece::Trailers(trailers))));
         }
-        let piece = ready!(self.body.poll(context));
+        let Poll::Ready(piece) = self.body.poll(context) else {
+            self.awaited = true;
+            return Poll::Pending;
+        };
+        if std::mem::take(&mut self.awaited) {
+            self.came = Some(Instant::now());
+        }
         match &piece {
             Some(Ok(Piece::Data(data))) => {
                 if self.body.is_foreign() {
                     self.origin.receive(data.len());
                 }
+                self.first.take(data);
                 self.keeping = self.keeping && self.share.grow(data.len());
                 if self.keeping {
                     self.pieces.push_back(data.clone());
@@ -162,5 +191,62 @@ impl Reader {
     /// So many bytes of it have been passed on.
     pub fn release(&self, bytes: usize) {
         self.source.0.borrow_mut().body.release(bytes);
+    }
+}
+
+/// How much is missing of the first message of a gRPC body.
+#[derive(Debug, Default)]
+struct FirstMessage {
+    prefix: SmallVec<[u8; PREFIX]>,
+    /// Bytes behind the prefix.
+    come: u64,
+}
+
+impl FirstMessage {
+    fn take(&mut self, data: &[u8]) {
+        let of_prefix = data.len().min(PREFIX - self.prefix.len());
+        self.prefix.extend_from_slice(&data[..of_prefix]);
+        self.come += (data.len() - of_prefix) as u64;
+    }
+
+    fn is_missing(&self) -> bool {
+        match self.prefix[..] {
+            [_, a, b, c, d] => self.come < u32::from_be_bytes([a, b, c, d]).into(),
+            _ => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_there_with_its_last_byte() {
+        let body = b"\0\0\0\x01\x00".iter().copied().chain(vec![7; 256]).collect::<Vec<u8>>();
+        for step in [1, 2, 5, 6, 100] {
+            let mut first = FirstMessage::default();
+            let mut come = 0;
+            for piece in body.chunks(step) {
+                assert!(first.is_missing());
+                first.take(piece);
+                come += piece.len();
+                assert_eq!(
+                    first.is_missing(),
+                    come < body.len(),
+                    "{come} of {}, {step} at a time",
+                    body.len()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_message_is_there_with_its_prefix() {
+        let mut first = FirstMessage::default();
+        first.take(&[0; 4]);
+        assert!(first.is_missing());
+        first.take(&[0]);
+        assert!(!first.is_missing());
     }
 }

@@ -32,9 +32,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// Unread bytes that an upstream may send ahead, for one answer and in all.
+/// Unread bytes that an upstream may send ahead, for one answer. For all together there is no limit: a few answers that
+/// nobody reads would use it up, and hold up those of everybody else on the connection.
 const STREAM_WINDOW: u32 = 2 << 20;
-const CONNECTION_WINDOW: u32 = 8 << 20;
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
 /// A larger frame saves a copy.
 const MAX_FRAME: u32 = 1 << 20;

@@ -1,6 +1,6 @@
-//! A socket that remembers what has been heard from its peer.
+//! A socket that remembers what has been heard from its peer, and ends when that is too much.
 
-use super::pulse::Heard;
+use super::{burden::Burden, pulse::Heard};
 use std::{
     cell::Cell,
     io,
@@ -16,12 +16,22 @@ use tokio::{
 pub struct Listening<T> {
     io: T,
     heard: Rc<Cell<Heard>>,
+    burden: Burden,
 }
 
 impl<T> Listening<T> {
     pub fn new(io: T) -> (Self, Rc<Cell<Heard>>) {
-        let heard = Rc::new(Cell::new(Heard { last: Instant::now(), bytes: 0 }));
-        (Self { io, heard: heard.clone() }, heard)
+        let now = Instant::now();
+        let heard = Rc::new(Cell::new(Heard { last: now, bytes: 0 }));
+        (Self { io, heard: heard.clone(), burden: Burden::new(now) }, heard)
+    }
+}
+
+impl<T> Listening<T> {
+    fn count(&mut self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.burden.sent(*bytes);
+        }
     }
 }
 
@@ -34,8 +44,12 @@ impl<T: AsyncRead + Unpin> AsyncRead for Listening<T> {
         let before = out.filled().len();
         let read = Pin::new(&mut self.io).poll_read(context, out);
         if read.is_ready() {
-            let bytes = self.heard.get().bytes + (out.filled().len() - before) as u64;
-            self.heard.set(Heard { last: Instant::now(), bytes });
+            let (now, new) = (Instant::now(), &out.filled()[before..]);
+            let bytes = self.heard.get().bytes + new.len() as u64;
+            self.heard.set(Heard { last: now, bytes });
+            if self.burden.is_too_much(new, now) {
+                return Poll::Ready(Err(io::Error::other("it sends frame after frame with nothing in it")));
+            }
         }
         read
     }
@@ -47,7 +61,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Listening<T> {
         context: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(context, data)
+        let written = Pin::new(&mut self.io).poll_write(context, data);
+        self.count(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -55,7 +71,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Listening<T> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.io).poll_write_vectored(context, slices);
+        self.count(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

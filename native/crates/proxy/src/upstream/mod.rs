@@ -2,9 +2,11 @@
 //!
 //! A `cluster` is a set of `endpoint`s that do the same, treated as its `settings` say, and picks one; `discover` finds out
 //! which there are, `health` how they are, `peers` who does worse than the others. Each network thread has a `pool` of
-//! connections to each, made by `connect` and spoken on by `http1` or `http2`; a `pulse` tells whether one lives.
+//! connections to each, made by `connect` and spoken on by `http1` or `http2`; a `pulse` tells whether one lives,
+//! a `burden` whether it costs too much.
 
 pub mod address;
+mod burden;
 pub mod cluster;
 pub mod connect;
 pub mod discover;

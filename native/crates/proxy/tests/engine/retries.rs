@@ -9,6 +9,7 @@ use bytes::Bytes;
 use h2::Reason;
 use infermesh_proxy::proto;
 use std::time::{Duration, Instant};
+use tokio::time::sleep;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -251,6 +252,30 @@ fn a_deadline_ends_the_call_whatever_is_tried() {
         assert_eq!(answer.code(), 4);
         assert!(took >= Duration::from_millis(595) && took < Duration::from_millis(900), "{took:?}");
         assert!((2..=3).contains(&upstream.requests()), "{}", upstream.requests());
+    });
+}
+
+#[test]
+fn the_time_for_an_attempt_does_not_pass_while_the_caller_has_more_to_send() {
+    run(async {
+        let upstream = Upstream::start(|mut exchange| async move {
+            // Or else it would give up by itself.
+            assert_eq!(exchange.header("grpc-timeout"), None);
+            let (body, _) = exchange.receive().await.unwrap();
+            exchange.answer(body).await;
+        })
+        .await;
+        let retry = proto::Retry { per_try_timeout_ns: nanos(SECOND / 10), ..quick() };
+        let proxy = Running::start(&retrying(&[&upstream.address], retry));
+        let client = Client::connect(&proxy.address).await;
+        let (mut stream, response) = client.begin(grpc(PATH)).await;
+        for piece in ["a", "b", "c"] {
+            send(&mut stream, piece.into()).await;
+            sleep(SECOND / 4).await;
+        }
+        stream.send_data(Bytes::new(), true).unwrap();
+        assert_eq!(answer(response).await.unwrap().ok(), b"abc");
+        assert_eq!(upstream.requests(), 1);
     });
 }
 

@@ -1,13 +1,16 @@
 //! Streams in both directions: in order, at the pace of the slower side, and ended by whoever ends them.
 
 use crate::{
-    h2_client::{Client, PATH, answer, grpc, next},
+    h2_client::{Client, PATH, answer, grpc, next, with},
     h2_upstream::{Seen, Upstream, grpc_head, receive, room, send, status, until},
     running::{Running, forward, run},
 };
 use bytes::Bytes;
-use h2::{Reason, SendStream};
-use std::{sync::Arc, time::Duration};
+use h2::{Reason, SendStream, client::Builder};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{sync::Notify, time::timeout};
 
 /// A sender that got no further for so long is held back.
@@ -288,5 +291,28 @@ fn an_answer_may_come_before_the_request_has_ended() {
         send(&mut stream, Bytes::from_static(b"begins")).await;
         assert_eq!(answer(response).await.unwrap().code(), 3);
         assert_eq!(client.call("x").await.code(), 3);
+    });
+}
+
+#[test]
+fn an_answer_that_nobody_takes_ends_at_the_deadline() {
+    run(async {
+        let upstream =
+            Upstream::start(|exchange| async move { exchange.answer(vec![7; 1 << 20]).await }).await;
+        let proxy = Running::start(&forward(&[&upstream.address]));
+        let client = Client::with(&proxy.address, Builder::new().initial_window_size(100)).await;
+        let (mut stream, response) = client.begin(with(grpc(PATH), "grpc-timeout", "300m")).await;
+        stream.send_data(Bytes::from_static(b"x"), true).unwrap();
+        let mut body = response.await.unwrap().into_body();
+        let begun = Instant::now();
+        let mut come = 0;
+        let end = loop {
+            match body.data().await.unwrap() {
+                Ok(data) => come += data.len(),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((come, end.reason()), (100, Some(Reason::CANCEL)));
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     });
 }

@@ -8,7 +8,7 @@
 pub mod address;
 pub mod authority;
 pub mod complaints;
-mod frames;
+pub mod frames;
 pub mod guard;
 mod huffman;
 pub mod life;
