@@ -135,7 +135,7 @@ def test_a_function_says_what_fields_cannot(
     start: Start, server: Server, app: ThreadingHTTPServer, tmp_path: Path
 ) -> None:
     (tmp_path / "features.py").write_text(
-        "def total(fields):\n    return {'x': [[sum(item['price'] for item in fields['items'])]]}\n"
+        "def total(call):\n    return {'x': [[sum(item['price'] for item in call.fields['items'])]]}\n"
     )
     fields = {"inputs": {"items": "body.items"}, "outputs": {"y": "body.risk"}, "transform": "features:total"}
     sidecar = start(**inbound(app, server, **fields))

@@ -151,8 +151,8 @@ impl Attempts<'_> {
     pub fn second(&self, first: u64) -> Option<Ticket> {
         let (call, now) = (self.call, Instant::now());
         let hedges = call.route.hedge.as_ref()?;
-        let may_repeat = self.head.is_idempotent && self.source.is_whole() && !self.is_stateful();
-        if !may_repeat {
+        let is_there = self.source.is_received() && self.source.is_whole();
+        if !is_there || !self.head.is_idempotent || self.is_stateful() {
             return None;
         }
         let chance = &mut call.local.chance.borrow_mut();
