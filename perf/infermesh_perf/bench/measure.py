@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from infermesh_perf.bench import alone, h2load, own_client
 from infermesh_perf.bench.compare import interleave
 from infermesh_perf.bench.results import LoadResult, ModelResult, Startup
+from infermesh_perf.bench.servers import Servers
 from infermesh_perf.bodies import frame, infer_request
 from infermesh_perf.errors import RunError
 from infermesh_perf.models import Load, Model
 from infermesh_perf.peers import Peer
-from infermesh_perf.processes import Command, Running, serving
+from infermesh_perf.processes import Running, serving
 from infermesh_perf.rpc import check_answer
 
 # Seconds of load before each measured run and in the checked run before the first of them.
@@ -26,11 +26,7 @@ WARM_UP_SECONDS = 1.0
 # Seconds for each way of calling ONNX Runtime alone.
 ALONE_SECONDS = 0.5
 
-# Starts of one server again after it crashed under one model's load.
-CRASHES_ALLOWED = 5
-
 Step = Callable[[str], None]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,37 +46,6 @@ class Plan:
         """How often `measure_model` reports progress."""
         checks = peers * len(self.loads(model))
         return checks * (1 + self.rounds) + (self.rounds if model.compute_bound else 0)
-
-
-class Servers:
-    """The peers of one model, all of them up. One that crashes is started again, and the crash is counted."""
-
-    def __init__(self, stack: ExitStack, commands: Mapping[str, Command], crashes: dict[str, int]) -> None:
-        """Starts them one after the other; `stack` ends them. Raises RunError when one does not come up."""
-        self._stack = stack
-        self._commands = commands
-        self._crashes = crashes
-        self._running = {name: self._start(name) for name in commands}
-
-    @property
-    def names(self) -> list[str]:
-        """In the order of their turns."""
-        return list(self._commands)
-
-    def use(self, name: str, work: Callable[[Running], T]) -> T:
-        """What `work` makes of the server; tries again after a crash, else raises its RunError."""
-        while True:
-            server = self._running[name]
-            try:
-                return work(server)
-            except RunError:
-                if not server.has_ended() or self._crashes.get(name, 0) >= CRASHES_ALLOWED:
-                    raise
-            self._crashes[name] = self._crashes.get(name, 0) + 1
-            self._running[name] = self._start(name)
-
-    def _start(self, name: str) -> Running:
-        return self._stack.enter_context(serving(self._commands[name]))
 
 
 def measure_model(plan: Plan, model: Model, path: Path, peers: Sequence[Peer], step: Step) -> ModelResult:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 from infermesh_perf.own_server import PROGRAM
 from infermesh_perf.peers.base import Front
 from infermesh_perf.peers.mutual import LOOPBACK, Mutual
 from infermesh_perf.processes import Command, free_ports
-
-BARE = Path(__file__).parent / "assets" / "bare_proxy.py"
 
 
 class Sidecar:
@@ -25,9 +21,8 @@ class Sidecar:
         self._home = root / ".peers" / self.name
 
     def versions(self) -> dict[str, str]:
-        """The engine, and what starts it."""
-        started = f"{self.name} command" if _has_command() else BARE.name
-        return {"infermesh-native": version("infermesh-native"), "started by": started}
+        """The data plane, and what starts it."""
+        return {name: version(name) for name in ("infermesh-native", "infermesh-sidecar")}
 
     def before(
         self, name: str, port: int, model: str, threads: int | None = None, mutual: Mutual | None = None
@@ -40,17 +35,8 @@ class Sidecar:
         if mutual is not None:
             side = "--inbound" if mutual.towards == "callers" else "--outbound"
             options += ["--identity", str(mutual.identity), side]
-        program, metrics = [sys.executable, str(BARE)], ""
-        if _has_command():
-            program, metrics = [*PROGRAM, self.name], f"http://{LOOPBACK}:{admin}/metrics"
-            options += ["--admin", f"{LOOPBACK}:{admin}"]
+        options += ["--admin", f"{LOOPBACK}:{admin}"]
         log = self._home / "before" / f"{name}.log"
         identity = mutual.presented if mutual else None
-        return Front(Command((*program, *options), model, listener, log, identity=identity), metrics)
-
-
-def _has_command() -> bool:
-    try:
-        return find_spec("infermesh_sidecar.command") is not None
-    except ModuleNotFoundError:
-        return False
+        command = Command((*PROGRAM, self.name, *options), model, listener, log, identity=identity)
+        return Front(command, f"http://{LOOPBACK}:{admin}/metrics")

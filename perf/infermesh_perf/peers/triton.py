@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 import sys
@@ -39,7 +40,8 @@ class Triton(RepositoryPeer):
         if not stub.exists():
             known = sorted(path.name for path in (server / "python_backend_stubs").iterdir())
             raise SetupError(f"Triton's Python backend has no stub for Python {wanted}, only for {known}")
-        shutil.copyfile(stub, self._stub)
+        if not (self._stub.exists() and filecmp.cmp(stub, self._stub, shallow=False)):
+            shutil.copyfile(stub, self._stub)
         # Wheels do not keep the executable bit everywhere.
         for program in (self._stub, server / "bin" / "tritonserver"):
             program.chmod(0o755)

@@ -1,13 +1,18 @@
 import json
+import os
 import shutil
+import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import grpc
 import pytest
 from infermesh_perf.bench import h2load
 from infermesh_perf.bench.measure import Plan
+from infermesh_perf.bench.servers import Servers
 from infermesh_perf.bench.sidecar import costs, report, starts
 from infermesh_perf.bench.sidecar.__main__ import main
 from infermesh_perf.bench.sidecar.costs import Cost
@@ -20,7 +25,8 @@ from infermesh_perf.bench.sidecar.turns import take_turns
 from infermesh_perf.errors import RunError
 from infermesh_perf.models import MODELS, build_perceptron, identity
 from infermesh_perf.peers import Infermesh, Sidecar
-from infermesh_perf.processes import serving
+from infermesh_perf.processes import Running, serving
+from infermesh_perf.rpc import check_answer
 from rich.console import Console
 
 MODEL = MODELS["perceptron"]
@@ -153,14 +159,14 @@ def stage(root: Path, said: list[str]) -> Stage:
 def test_ways_take_turns_under_a_real_client(root: Path) -> None:
     onnx = MODEL.save(root)
     said: list[str] = []
-    with (
-        serving(Infermesh(root).command(MODEL, onnx)) as server,
-        serving(Sidecar(root).before("test", server.port, MODEL.name).command) as front,
-    ):
-        ways = {"straight": server, "behind": front}
-        loads = take_turns(stage(root, said), MODEL, onnx, ways, {1: ["straight"], 2: list(ways)})
+    straight = Infermesh(root).command(MODEL, onnx)
+    behind = Sidecar(root).before("test", straight.grpc_port, MODEL.name).command
+    both = ["straight", "behind"]
+    with ExitStack() as stack:
+        ways = Servers(stack, {"straight": straight, "behind": behind}, {})
+        loads = take_turns(stage(root, said), MODEL, onnx, ways, {1: ["straight"], 2: both})
 
-    assert {streams: list(of) for streams, of in loads.items()} == {1: ["straight"], 2: list(ways)}
+    assert {streams: list(of) for streams, of in loads.items()} == {1: ["straight"], 2: both}
     assert all(one.succeeded > 10 for of in loads.values() for way in of.values() for one in way)
     assert said == [
         "check straight",
@@ -174,11 +180,34 @@ def test_ways_take_turns_under_a_real_client(root: Path) -> None:
 def test_a_wrong_answer_ends_it(root: Path) -> None:
     onnx = MODEL.save(root)
     other = replace(MODEL, build=partial(build_perceptron, MODEL.name, (64, 64, 10), seed=8))
-    with (
-        serving(Infermesh(root).command(MODEL, onnx)) as server,
-        pytest.raises(RunError, match="differs from ONNX Runtime"),
-    ):
-        take_turns(stage(root, []), MODEL, other.save(root / "other"), {"it": server}, {1: ["it"]})
+    with ExitStack() as stack:
+        ways = Servers(stack, {"it": Infermesh(root).command(MODEL, onnx)}, {})
+        with pytest.raises(RunError, match="differs from ONNX Runtime"):
+            take_turns(stage(root, []), MODEL, other.save(root / "other"), ways, {1: ["it"]})
+
+
+def test_what_has_crashed_behind_a_proxy_is_started_again_and_counted(root: Path) -> None:
+    onnx = MODEL.save(root)
+    server = Infermesh(root).command(MODEL, onnx)
+    front = Sidecar(root).before("test", server.grpc_port, MODEL.name).command
+    crashes: dict[str, int] = {}
+    asked: list[int] = []
+
+    def ask(way: Running) -> int:
+        asked.append(way.port)
+        if len(asked) == 1:
+            os.kill(first, signal.SIGKILL)
+        try:
+            return check_answer(way.port, MODEL, onnx, 1)
+        except grpc.RpcError as error:
+            raise RunError(str(error)) from error
+
+    with ExitStack() as stack:
+        ways = Servers(stack, {"server": server, "front": front}, crashes)
+        first = ways.use("server", lambda running: running.pid)
+        assert ways.use("front", ask) > 0
+        assert ways.use("server", lambda running: running.pid) != first
+    assert (crashes, len(asked)) == ({"server": 1}, 2)
 
 
 def test_what_a_real_proxy_costs(root: Path) -> None:

@@ -68,7 +68,3 @@ def test_who_was_told_to_have_tls_and_answers_without(root: Path, server: Comman
         serving(replace(server, identity=identities["anybody"])),
     ):
         pass
-
-
-def test_versions_say_what_started_it(root: Path) -> None:
-    assert Sidecar(root).versions()["started by"] in ("sidecar command", "bare_proxy.py")

@@ -41,7 +41,8 @@ def measure_and_show(root: Path, plan: Plan, parts: Sequence[str], out: Path | N
     taking_part = (stage.triton, stage.infermesh, stage.envoy, stage.sidecar)
     begun = result_file.begin(options, result_file.versions(plan.tool, taking_part))
     load = machine.load_average()
-    result = Result(begun, load, **{part: PARTS[part](stage) for part in parts})
+    found = {part: PARTS[part](stage) for part in parts}
+    result = Result(begun, load, stage.crashes, **found)
     path = result_file.save(result.as_json(), "sidecar", root, out)
     console = wide_console()
     for table in report.tables(result):

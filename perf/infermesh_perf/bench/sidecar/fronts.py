@@ -5,11 +5,12 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 
+from infermesh_perf.bench.servers import Servers
 from infermesh_perf.bench.sidecar.stage import Stage
 from infermesh_perf.bench.sidecar.turns import Loads, take_turns
 from infermesh_perf.models import MODELS
 from infermesh_perf.peers import Infermesh, Sidecar, Triton
-from infermesh_perf.processes import Command, Running, serving
+from infermesh_perf.processes import Running
 
 STRAIGHT = Triton.name
 
@@ -35,20 +36,21 @@ def measure(stage: Stage) -> Fronts:
     """All rounds. Raises RunError when something does not come up, answers wrongly, or a run fails."""
     model = MODELS["perceptron"]
     onnx = stage.save(model)
-    with ExitStack() as stack:
-
-        def start(command: Command) -> Running:
-            return stack.enter_context(serving(command))
-
-        triton = start(stage.triton.command(model, onnx))
-        infermesh = start(stage.infermesh.command(model, onnx))
-        fronts = {
-            proxy.name: start(proxy.before(STRAIGHT, triton.port, model.name).command)
+    triton, infermesh = stage.triton.command(model, onnx), stage.infermesh.command(model, onnx)
+    commands = {
+        STRAIGHT: triton,
+        Infermesh.name: infermesh,
+        **{
+            behind(proxy.name): proxy.before(STRAIGHT, triton.grpc_port, model.name).command
             for proxy in stage.proxies
-        }
-        ways = {STRAIGHT: triton, **{behind(name): front for name, front in fronts.items()}}
-        loads = {streams: list(ways) for streams in stage.plan.streams}
-        ways[OURS] = start(stage.sidecar.before(Infermesh.name, infermesh.port, model.name).command)
-        loads[max(loads)].append(OURS)
+        },
+        OURS: stage.sidecar.before(Infermesh.name, infermesh.grpc_port, model.name).command,
+    }
+    every = [STRAIGHT, *(behind(proxy.name) for proxy in stage.proxies)]
+    loads = {streams: list(every) for streams in stage.plan.streams}
+    loads[max(loads)].append(OURS)
+    with ExitStack() as stack:
+        ways = Servers(stack, commands, stage.crashes)
         samples = take_turns(stage, model, onnx, ways, loads)
-        return Fronts(samples, {name: asdict(front.memory()) for name, front in fronts.items()})
+        memory = {proxy.name: asdict(ways.use(behind(proxy.name), Running.memory)) for proxy in stage.proxies}
+        return Fronts(samples, memory)

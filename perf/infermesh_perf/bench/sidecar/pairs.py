@@ -6,13 +6,13 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
+from infermesh_perf.bench.servers import Servers
 from infermesh_perf.bench.sidecar.identities import issue
 from infermesh_perf.bench.sidecar.stage import Stage
 from infermesh_perf.bench.sidecar.turns import Loads, take_turns
 from infermesh_perf.models import MODELS
-from infermesh_perf.peers import Proxy
+from infermesh_perf.peers import Proxy, Triton
 from infermesh_perf.peers.mutual import Mutual
-from infermesh_perf.processes import Command, Running, serving
 
 PLAINTEXT, MUTUAL = "plaintext", "mTLS"
 #: The first of a pair, and the second.
@@ -36,20 +36,21 @@ def measure(stage: Stage) -> Loads:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         identities = issue(folder, CALLER, SERVER)
 
-        def start(command: Command) -> Running:
-            return stack.enter_context(serving(command))
+        triton = stage.triton.command(model, onnx)
+        commands, ways = {Triton.name: triton}, []
 
-        def start_pair(proxy: Proxy, how: str) -> Running:
+        def add(proxy: Proxy, how: str) -> None:
             tls = how == MUTUAL
             inward = Mutual(identities[SERVER], "callers") if tls else None
             outward = Mutual(identities[CALLER], "upstream") if tls else None
-            second = start(proxy.before(f"{how}-{SERVER}", port, model.name, mutual=inward).command)
-            return start(proxy.before(f"{how}-{CALLER}", second.port, model.name, mutual=outward).command)
+            second = proxy.before(f"{how}-{SERVER}", triton.grpc_port, model.name, mutual=inward).command
+            first = proxy.before(f"{how}-{CALLER}", second.grpc_port, model.name, mutual=outward).command
+            way = pair(proxy.name, how)
+            commands.update({f"{way}, {SERVER}": second, way: first})
+            ways.append(way)
 
-        port = start(stage.triton.command(model, onnx)).port
-        ways = {
-            pair(proxy.name, how): start_pair(proxy, how)
-            for proxy in stage.proxies
-            for how in (PLAINTEXT, MUTUAL)
-        }
-        return take_turns(stage, model, onnx, ways, {streams: list(ways) for streams in stage.plan.streams})
+        for proxy in stage.proxies:
+            for how in (PLAINTEXT, MUTUAL):
+                add(proxy, how)
+        servers = Servers(stack, commands, stage.crashes)
+        return take_turns(stage, model, onnx, servers, dict.fromkeys(stage.plan.streams, ways))

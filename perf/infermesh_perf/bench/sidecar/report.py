@@ -97,7 +97,8 @@ def _starts(result: Result) -> Table:
 
 
 def _ratios(result: Result) -> Table:
-    table = Table(title="Ratios, round by round")
+    crashes = [f"{name} crashed {count} x and was started again" for name, count in result.crashes.items()]
+    table = Table(title="Ratios, round by round", caption="; ".join(crashes) or None)
     table.add_column("ratio")
     table.add_column("median (lowest - highest)", justify="right")
     table.add_column("wanted")

@@ -33,6 +33,8 @@ class Result:
     # What every result says first, see `result_file`.
     begun: dict[str, Any]
     load_average_before: float
+    # Of those that were started again, by their names.
+    crashes: dict[str, int] = field(default_factory=dict)
     fronts: Fronts = field(default_factory=Fronts)
     pairs: Loads = field(default_factory=dict)
     costs: Costs = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from infermesh_perf.bench.measure import Plan, Step
@@ -12,11 +12,12 @@ from infermesh_perf.peers import Envoy, Infermesh, Proxy, Sidecar, Triton
 
 @dataclass(frozen=True)
 class Stage:
-    """`root` is the repository's; `step` is told what comes next."""
+    """`root` is the repository's; `step` is told what comes next; `crashes` counts by who has crashed."""
 
     root: Path
     plan: Plan
     step: Step
+    crashes: dict[str, int] = field(default_factory=dict)
 
     @property
     def triton(self) -> Triton:

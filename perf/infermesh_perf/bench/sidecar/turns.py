@@ -10,6 +10,7 @@ from pathlib import Path
 from infermesh_perf.bench import h2load
 from infermesh_perf.bench.compare import interleave
 from infermesh_perf.bench.measure import WARM_UP_SECONDS
+from infermesh_perf.bench.servers import Servers
 from infermesh_perf.bench.sidecar.stage import Stage
 from infermesh_perf.bodies import frame, infer_request
 from infermesh_perf.errors import RunError
@@ -25,31 +26,44 @@ def take_turns(
     stage: Stage,
     model: Model,
     onnx: Path,
-    ways: Mapping[str, Running],
+    ways: Servers,
     loads: Mapping[int, Sequence[str]],
 ) -> Loads:
-    """All rounds of `loads`, which says by streams which ways take part: A B C A B C.
+    """All rounds of `loads`, which says by streams which of `ways` take part: A B C A B C.
 
-    Each way is checked first: its answer against ONNX Runtime, and a run at the most streams for refusals.
-    Raises RunError when an answer is wrong or a run fails.
+    Each way is checked first: its answer against ONNX Runtime, and a run at the most streams.
+    Raises RunError when an answer is wrong, or a run fails or has refusals in it.
     """
     found: Loads = {streams: {name: [] for name in names} for streams, names in loads.items()}
     with tempfile.TemporaryDirectory() as folder:
         body = Path(folder) / "body"
         body.write_bytes(frame(infer_request(model, model.sample(1))))
-        load = partial(h2load.run, stage.plan.tool, body=body)
-        for name, way in ways.items():
-            stage.step(f"check {name}")
-            size = check_answer(way.port, model, onnx, 1)
-            if load(way.port, streams=max(loads), seconds=WARM_UP_SECONDS, warm_up=0).refused(size):
+
+        sizes: dict[str, int] = {}
+
+        def load(name: str, streams: int, seconds: float, way: Running) -> h2load.Sample:
+            sample = h2load.run(stage.plan.tool, way.port, body, streams, seconds, warm_up=0)
+            if sample.refused(sizes[name]):
                 raise RunError(f"{name} refuses some requests: answers without a message")
+            return sample
+
+        def check(name: str, way: Running) -> None:
+            sizes[name] = check_answer(way.port, model, onnx, 1)
+            load(name, max(loads), WARM_UP_SECONDS, way)
+
+        def measure(name: str, streams: int, way: Running) -> h2load.Sample:
+            # Apart, so that every answer of the measured run is looked at.
+            load(name, streams, WARM_UP_SECONDS, way)
+            return load(name, streams, stage.plan.seconds, way)
+
+        for name in dict.fromkeys(name for names in loads.values() for name in names):
+            stage.step(f"check {name}")
+            ways.use(name, partial(check, name))
         for turn in range(stage.plan.rounds):
             for streams, names in loads.items():
                 for _, name in interleave(1, names):
                     stage.step(f"round {turn + 1}: {name} at {streams} streams")
-                    port, seconds = ways[name].port, stage.plan.seconds
-                    sample = load(port, streams=streams, seconds=seconds, warm_up=WARM_UP_SECONDS)
-                    found[streams][name].append(sample)
+                    found[streams][name].append(ways.use(name, partial(measure, name, streams)))
     return found
 
 
