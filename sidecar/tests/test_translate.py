@@ -12,8 +12,8 @@ from google.protobuf import text_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from infermesh.errors import ConfigurationError
+from infermesh.policies.requests import GrpcCode
 from infermesh.proto.infermesh_proxy_v1 import proxy_pb2 as pb
-from infermesh_sidecar.settings.policies import GrpcCode
 from infermesh_sidecar.translate.config import identity_files, proxy_config
 from support.sidecar_settings import EVERYTHING, TESTS, read
 

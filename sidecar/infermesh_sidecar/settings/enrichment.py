@@ -4,11 +4,11 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from infermesh.settings.forms import Duration, OneOrMany, Short
+from infermesh.settings.names import Function, Name, Version
 from infermesh.settings.section import Section
 from pydantic import Field
 
 from infermesh_sidecar.settings.matches import Match
-from infermesh_sidecar.settings.names import Function, Name, Version
 
 Datatype = Literal[
     "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64",

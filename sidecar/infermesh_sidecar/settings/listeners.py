@@ -3,15 +3,15 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
+from infermesh.policies.endpoints import Endpoints
+from infermesh.policies.requests import Policies
 from infermesh.settings.forms import Duration, Endpoint, ListenAddress, OneOrMany, OnOrOff, Short
+from infermesh.settings.names import HttpPath, Method, Name
 from infermesh.settings.section import Section
 from pydantic import Field
 
-from infermesh_sidecar.settings.endpoints import Endpoints
 from infermesh_sidecar.settings.enrichment import Enrichment
 from infermesh_sidecar.settings.matches import Match
-from infermesh_sidecar.settings.names import HttpPath, Method, Name
-from infermesh_sidecar.settings.policies import Policies
 
 
 class Permission(Section):

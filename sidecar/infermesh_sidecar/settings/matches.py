@@ -3,10 +3,9 @@
 from typing import Annotated, Literal
 
 from infermesh.settings.forms import OneOrMany
+from infermesh.settings.names import HttpPath, Method, Name
 from infermesh.settings.section import Section
 from pydantic import Field
-
-from infermesh_sidecar.settings.names import HttpPath, Method, Name
 
 
 class Fit(Section):

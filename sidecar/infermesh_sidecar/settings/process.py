@@ -3,12 +3,11 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
+from infermesh.policies.requests import CaptureRule
 from infermesh.settings.forms import Duration, DurationOrZero, OnOrOff, ShareOrNone, Size
+from infermesh.settings.names import Name
 from infermesh.settings.section import Section
 from pydantic import Field
-
-from infermesh_sidecar.settings.names import Name
-from infermesh_sidecar.settings.policies import CaptureRule
 
 
 class Identity(Section):

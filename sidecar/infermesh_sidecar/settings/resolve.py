@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from infermesh.policies.requests import Policies, Transcode
+
 from infermesh_sidecar.settings.listeners import Inbound, Listener, Outbound, Route
-from infermesh_sidecar.settings.policies import Policies, Transcode
 from infermesh_sidecar.settings.services import Service
 from infermesh_sidecar.settings.sidecar import Sidecar
 

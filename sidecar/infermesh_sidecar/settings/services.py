@@ -3,13 +3,12 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
+from infermesh.policies.endpoints import Breaker, Endpoints
+from infermesh.policies.requests import Policies, Retry, Transcode
 from infermesh.settings.forms import Duration, Endpoint, HostAndPort, OneOrMany, OnOrOff, Short
+from infermesh.settings.names import Name
 from infermesh.settings.section import Section
 from pydantic import Field
-
-from infermesh_sidecar.settings.endpoints import Breaker, Endpoints
-from infermesh_sidecar.settings.names import Name
-from infermesh_sidecar.settings.policies import Policies, Retry, Transcode
 
 
 class Dns(Section):

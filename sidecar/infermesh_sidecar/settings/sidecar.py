@@ -3,11 +3,11 @@
 from typing import Annotated, Literal
 
 from infermesh.settings.forms import HostAndPort, OneOrMany, OrOff
+from infermesh.settings.names import Name, ServiceName
 from infermesh.settings.section import Section
 from pydantic import Field
 
 from infermesh_sidecar.settings.listeners import Inbound, Outbound
-from infermesh_sidecar.settings.names import Name, ServiceName
 from infermesh_sidecar.settings.process import Capture, Identity, Limits, Log, Shutdown, Tracing
 from infermesh_sidecar.settings.services import Service
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+from infermesh.policies.endpoints import Breaker, Endpoints, HealthCheck, Outlier, Pool
 from infermesh.proto.infermesh_proxy_v1 import proxy_pb2 as pb
 from infermesh.settings.values import split_address
 
-from infermesh_sidecar.settings.endpoints import Breaker, Endpoints, HealthCheck, Outlier, Pool
 from infermesh_sidecar.settings.listeners import App
 from infermesh_sidecar.settings.resolve import has_tls
 from infermesh_sidecar.settings.services import Dns, Service

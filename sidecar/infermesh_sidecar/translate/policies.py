@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from typing import Any, get_args
 
-from infermesh.proto.infermesh_proxy_v1 import proxy_pb2 as pb
-
-from infermesh_sidecar.settings.policies import (
+from infermesh.policies.requests import (
     Admission,
     Cache,
     CaptureRule,
@@ -16,6 +14,8 @@ from infermesh_sidecar.settings.policies import (
     RateLimit,
     Retry,
 )
+from infermesh.proto.infermesh_proxy_v1 import proxy_pb2 as pb
+
 from infermesh_sidecar.translate.units import nanoseconds
 
 #: OK is 0, and none of these.

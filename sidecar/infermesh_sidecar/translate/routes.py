@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from infermesh.policies.requests import Policies
 from infermesh.proto.infermesh_proxy_v1 import proxy_pb2 as pb
 
 from infermesh_sidecar.settings.enrichment import Enrichment
 from infermesh_sidecar.settings.listeners import Inbound, Outbound, Route
 from infermesh_sidecar.settings.matches import Fit, Match
-from infermesh_sidecar.settings.policies import Policies
 from infermesh_sidecar.settings.resolve import fallback, policy
 from infermesh_sidecar.settings.services import Service
 from infermesh_sidecar.settings.sidecar import Sidecar

@@ -1,8 +1,9 @@
 """What listeners, their routes and enrichments have to keep."""
 
+from infermesh.policies.requests import Policies
+
 from infermesh_sidecar.settings.enrichment import Enrichment
 from infermesh_sidecar.settings.listeners import Inbound, Listener, Outbound, Route
-from infermesh_sidecar.settings.policies import Policies
 from infermesh_sidecar.settings.resolve import fallback, inbound_tls, only_service, policy
 from infermesh_sidecar.settings.rules.place import Broken, below, broken
 from infermesh_sidecar.settings.rules.policies import endpoint_rules, policy_rules

@@ -1,7 +1,8 @@
 """What policies have to keep."""
 
-from infermesh_sidecar.settings.endpoints import Endpoints
-from infermesh_sidecar.settings.policies import Concurrency, Policies, RateLimit, Retry
+from infermesh.policies.endpoints import Endpoints
+from infermesh.policies.requests import Concurrency, Policies, RateLimit, Retry
+
 from infermesh_sidecar.settings.rules.place import Broken, below, broken
 
 

@@ -3,11 +3,11 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from infermesh.settings.forms import Duration, OnOrOff, Share
-from infermesh.settings.section import Section
 from pydantic import Field
 
-from infermesh_sidecar.settings.names import HttpPath, Name
+from infermesh.settings.forms import Duration, OnOrOff, Share
+from infermesh.settings.names import HttpPath, Name
+from infermesh.settings.section import Section
 
 
 class Balance(Section):

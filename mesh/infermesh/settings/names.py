@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any
 
-from infermesh.settings.forms import Form, Text
 from pydantic import BeforeValidator, Field
+
+from infermesh.settings.forms import Form, Text
 
 #: Of whatever has a name of its own elsewhere.
 Name = Annotated[str, Field(min_length=1)]

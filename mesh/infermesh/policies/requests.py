@@ -3,11 +3,11 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from infermesh.settings.forms import Duration, DurationOrZero, OneOrMany, OnOrOff, Share, ShareOrNone, Size
-from infermesh.settings.section import Section
 from pydantic import Field
 
-from infermesh_sidecar.settings.names import Name
+from infermesh.settings.forms import Duration, DurationOrZero, OneOrMany, OnOrOff, Share, ShareOrNone, Size
+from infermesh.settings.names import Name
+from infermesh.settings.section import Section
 
 GrpcCode = Literal[
     "CANCELLED",

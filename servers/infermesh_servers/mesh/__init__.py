@@ -1,0 +1,1 @@
+"""Model servers as a part of a mesh: what mesh.yaml says of them, and how they are started."""

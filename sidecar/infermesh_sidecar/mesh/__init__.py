@@ -1,0 +1,1 @@
+"""Apps with their sidecars as a part of a mesh: what mesh.yaml says of them, and how they are started."""

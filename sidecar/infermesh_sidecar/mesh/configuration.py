@@ -1,0 +1,82 @@
+"""The sidecar.yaml of an app of a mesh, for the place where the two run."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+from infermesh.description.mesh import Mesh
+from infermesh.description.place import Place
+from infermesh.description.workload import ADMIN, GRPC, INBOUND, OUTBOUND, Workload
+from infermesh.policies.endpoints import Endpoints
+from infermesh.policies.requests import Policies
+
+from infermesh_sidecar.mesh.app import App
+
+#: Fields of an app that its inbound listener has by the same name.
+_INBOUND = ("allow", "enrich", "routes", *Policies.model_fields)
+
+#: And the sidecar as a whole.
+_WHOLE = ("tracing", "limits", "shutdown", "log")
+
+#: What a sidecar leaves to whoever does it already, and how it says so.
+_LEFT_TO_OTHERS = {"retry": False, "breaker": False}
+
+
+def configuration(
+    name: str, app: App, called: Sequence[Workload], mesh: Mesh, place: Place
+) -> dict[str, Any]:
+    """As `sidecar.yaml` says it; times and sizes are text."""
+    said = app.model_dump(by_alias=True, exclude_unset=True)
+    found: dict[str, Any] = {
+        "name": name,
+        "admin": place.listen(ADMIN),
+        **_who(place),
+        "services": {it.name: _service(it, mesh, place) for it in called},
+        "inbound": {
+            "listen": place.listen(INBOUND),
+            "app": f"127.0.0.1:{place.number('app')}",
+            "wait_for_app": {"path": app.health} if app.health else True,
+            **{field: said[field] for field in _INBOUND if field in said},
+        },
+        **{field: said[field] for field in _WHOLE if field in said},
+    }
+    # Without an identity whoever stands around encrypts, or nobody does.
+    if place.identity is not None:
+        found["inbound"]["tls"] = app.tls or ("permissive" if place.is_private else "mutual")
+    if called:
+        found["outbound"] = {"listen": place.listen(OUTBOUND)}
+    if "copies" in said:
+        found["capture"] = said["copies"]
+    if mesh.collector is not None:
+        found["tracing"] = {"endpoint": mesh.collector, **found.get("tracing", {})}
+    return found
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """As a file."""
+    return str(yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=110))
+
+
+def _who(place: Place) -> dict[str, Any]:
+    if place.identity is not None:
+        return {"identity": {"directory": place.identity}}
+    return {"tls": "mesh" if "tls" in place.duties else "off"}
+
+
+def _service(called: Workload, mesh: Mesh, place: Place) -> dict[str, Any]:
+    reach = place.reach(called.name, GRPC)
+    where = {"dns": reach.dns} if reach.dns is not None else {"endpoints": list(reach.endpoints)}
+    identities = (
+        {"identities": [f"spiffe://{mesh.domain}/{called.name}"]} if place.identity is not None else {}
+    )
+    return {**where, **identities, "models": list(called.models) or [called.name], **_policies(called, place)}
+
+
+def _policies(called: Workload, place: Place) -> dict[str, Any]:
+    """What is said of whom is called, but what the mesh around does."""
+    if called.policies is None:
+        return {}
+    known = Policies.model_fields.keys() | Endpoints.model_fields.keys()
+    said = called.policies.model_dump(by_alias=True, exclude_unset=True)
+    kept = {field: value for field, value in said.items() if field in known and field not in place.duties}
+    return {**kept, **{field: off for field, off in _LEFT_TO_OTHERS.items() if field in place.duties}}

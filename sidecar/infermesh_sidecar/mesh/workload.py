@@ -1,0 +1,73 @@
+"""How an app and its sidecar are started."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from infermesh.description.mesh import Mesh
+from infermesh.description.place import Place
+from infermesh.description.workload import ADMIN, INBOUND, OUTBOUND, Container, Port, Probe, Workload
+
+from infermesh_sidecar.mesh.app import App
+from infermesh_sidecar.mesh.configuration import configuration, text
+
+#: The app's own port.
+APP = "app"
+
+FILE = "sidecar.yaml"
+
+
+def ports(app: App) -> Sequence[Port]:
+    """The app's, and its sidecar's."""
+    return (
+        Port(INBOUND, 15006, "http", fixed=app.listen),
+        Port(OUTBOUND, 15001, "grpc", "itself", fixed=app.outbound),
+        Port(ADMIN, 15000, "http", "operators"),
+        Port(APP, app.port, "http", "itself", fixed=app.port),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppWorkload(Workload):
+    """An app with its sidecar."""
+
+    app: App
+    mesh: Mesh
+    #: All of the mesh, once they are known.
+    others: Mapping[str, Workload]
+
+    def called(self) -> Sequence[Workload]:
+        """Those that it calls."""
+        return [self.others[name] for name in self.calls if name in self.others]
+
+    def containers(self, place: Place) -> Sequence[Container]:
+        """The app, and the sidecar that is there before it and after it."""
+        sidecar = Container(
+            name="sidecar",
+            image="sidecar",
+            command=("sidecar", "--config", place.file(FILE)),
+            is_ours=True,
+            is_sidecar=True,
+            files={FILE: text(configuration(self.name, self.app, self.called(), self.mesh, place))},
+            ports=[port.name for port in self.ports if port.name != APP],
+            ready=Probe(ADMIN, "/ready"),
+            alive=Probe(ADMIN, "/live"),
+            grace=self.app.shutdown.drain_timeout + self.app.shutdown.drain_delay + timedelta(seconds=5),
+        )
+        return [self._app(place), sidecar] if self.app.run or self.app.image else [sidecar]
+
+    def _app(self, place: Place) -> Container:
+        run = self.app.run
+        outbound = {"INFERMESH_URL": f"http://{place.listen(OUTBOUND)}"} if self.called() else {}
+        health = self.app.health
+        return Container(
+            name=APP,
+            image=self.app.image or "",
+            command=shlex.split(run[0]) if len(run) == 1 else run,
+            is_ours=False,
+            environment={**outbound, **self.app.environment},
+            ports=[APP],
+            ready=Probe(APP, health) if health else Probe(APP, None, "tcp"),
+            directory=self.app.directory,
+        )
