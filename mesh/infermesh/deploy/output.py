@@ -69,8 +69,8 @@ def _refuse_others(folder: Path, known: dict[str, str], wanted: dict[str, str]) 
         named = ", ".join(map(str, strange[:5])) + (" and others" if len(strange) > 5 else "")
         raise ConfigurationError(
             f"{named}: written or changed by somebody else, and so left as it is",
-            hint="render into another folder, or move it away; what is to be different belongs into mesh.yaml "
-            "or an overlay beside the rendered files",
+            hint="render into another folder, or move it away; what is to be different belongs into "
+            "mesh.yaml, or into an overlay beside the rendered files",
         )
 
 

@@ -45,8 +45,8 @@ class App(Policies):
     )
     tls: Literal["mutual", "permissive", "off"] | None = Field(
         default=None,
-        description="mutual: callers need an identity of the mesh. permissive: or speak plaintext. Without it, "
-        "permissive on this machine, where nobody else can call, and mutual elsewhere.",
+        description="mutual: callers need an identity of the mesh. permissive: or speak plaintext. Without "
+        "it, permissive on this machine, where nobody else can call, and mutual elsewhere.",
     )
     calls: Annotated[list[Label], OneOrMany()] | None = Field(
         default=None, description="The servers that it may call. Without it, all of them."
