@@ -24,7 +24,7 @@ def ports(app: App) -> Sequence[Port]:
         Port(INBOUND, 15006, "http", fixed=app.listen),
         Port(OUTBOUND, 15001, "grpc", "itself", fixed=app.outbound),
         Port(ADMIN, 15000, "http", "operators"),
-        Port(APP, app.port, "http", "itself", fixed=app.port),
+        Port(APP, app.port, "http", "itself", fixed=app.port, is_foreign=not app.run),
     )
 
 
