@@ -1,6 +1,7 @@
 """All processes of a mesh, in their order: those that others call first, a sidecar before its app."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
@@ -135,11 +136,16 @@ def _command(instance: Instance, container: Container, count: int) -> Command:
         name=name,
         arguments=(*ours, *container.command),
         directory=instance.site.folder / container.directory,
-        environment=container.environment,
+        environment={"PATH": _path(), **container.environment},
         ready=ready,
         alive=_probe(instance, container.alive) if container.alive else ready,
         grace=container.grace.total_seconds(),
     )
+
+
+def _path() -> str:
+    """With the programs of this environment first, also where nobody has activated it."""
+    return os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
 
 
 def _probe(instance: Instance, probe: described.Probe) -> Probe:
