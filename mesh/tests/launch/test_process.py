@@ -135,7 +135,7 @@ def test_one_that_does_not_end_is_killed_with_its_children(port: int) -> None:
 import os, signal
 signal.signal(signal.SIGTERM, lambda *_: print("not yet", flush=True))
 child = os.fork()
-print("child" if child == 0 else "parent", os.getpid(), flush=True)
+os.write(1, f"{{'child' if child == 0 else 'parent'}} {{os.getpid()}}\\n".encode())
 if child == 0:
     signal.pause(); signal.pause()
 {SERVER}
