@@ -89,7 +89,7 @@ def test_what_is_wrong_is_named(read_mesh: Read, text: str, expected: str) -> No
 
 
 def test_all_mistakes_are_named_at_once(read_mesh: Read) -> None:
-    found = refused(read_mesh, "models: models\napps:\n  shop: {port: x}\n  other: {}\n")
+    found = refused(read_mesh, "models: models\napps:\n  shop: {port: x}\n  other: {prot: 1}\n")
     assert [line.split(": ")[0] for line in found] == ["mesh.yaml:3", "mesh.yaml:4"]
 
 
