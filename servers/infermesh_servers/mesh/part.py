@@ -39,6 +39,7 @@ class Servers:
                 placement=server.placement,
                 ports=ports(server.ports),
                 policies=server,
+                objective=server.objective,
                 models=server.load or list(models_of(server.models, mesh.folder)),
                 server=server,
             )
