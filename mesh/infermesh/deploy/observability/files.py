@@ -24,8 +24,10 @@ def files(
     runbook: str = RUNBOOK,
     traces: str = collector.DESTINATION,
 ) -> Iterator[File]:
-    """The files of a mesh that runs in a namespace of Kubernetes, at known targets (HOST:PORT by workload), or
-    where a workload's name is resolved to all of its instances.
+    """The files of a mesh.
+
+    It runs in a namespace of Kubernetes, or at known targets (HOST:PORT by workload), or else where the name of
+    a workload is resolved to all of its instances.
     """
     yield from _prometheus(description, namespace, targets, runbook)
     if namespace is not None:

@@ -1,1 +1,1 @@
-"""Logs in Elastic Common Schema on their way: Filebeat reads them, Logstash passes them on, Elasticsearch keeps them."""
+"""Logs on their way, in Elastic Common Schema: from Filebeat by Logstash to Elasticsearch."""
