@@ -17,7 +17,7 @@ def expectations(description: Description, namespace: str | None) -> Object:
     rules = [
         rule for workload in description.workloads.values() for rule in _of(workload, description, where)
     ]
-    return group("infermesh-expectations", rules, "30s")
+    return group("infermesh-expectations", rules)
 
 
 def _of(workload: Workload, description: Description, where: dict[str, str]) -> Iterator[Object]:

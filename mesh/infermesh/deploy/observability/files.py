@@ -26,8 +26,8 @@ def files(
 ) -> Iterator[File]:
     """The files of a mesh.
 
-    It runs in a namespace of Kubernetes, or at known targets (HOST:PORT by workload), or else where the name of
-    a workload is resolved to all of its instances.
+    It runs in a namespace of Kubernetes, at known targets (HOST:PORT by workload), or where the name of a
+    workload is resolved to all of its instances.
     """
     yield from _prometheus(description, namespace, targets, runbook)
     if namespace is not None:

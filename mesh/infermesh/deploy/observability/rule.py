@@ -14,9 +14,9 @@ def record(name: str, expression: str, **labels: str) -> Object:
     return {"record": name, "expr": expression, **({"labels": labels} if labels else {})}
 
 
-def group(name: str, rules: Sequence[Object], interval: str | None = None) -> Object:
+def group(name: str, rules: Sequence[Object]) -> Object:
     """Rules that are evaluated one after another; a later one sees what an earlier one has recorded."""
-    return {"name": name, **({"interval": interval} if interval else {}), "rules": list(rules)}
+    return {"name": name, "rules": list(rules)}
 
 
 def ratio(part: str, whole: str) -> str:

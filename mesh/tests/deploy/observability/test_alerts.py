@@ -72,12 +72,12 @@ FAULTS = {
     "InfermeshErrorBudgetBurnsSteady": Fault(
         {f'infermesh_proxy_requests_total{{{ROUTE},protocol="grpc",code="UNAVAILABLE"}}': "0+60xN"},
         {"workload": "fraud", "view": "callers"},
-        after=400,
+        after=100,
     ),
     "InfermeshErrorBudgetBurnsSlow": Fault(
         {f'nv_inference_request_failure{{{SCORES},reason="REJECTED"}}': "0+12xN"},
         {"workload": "fraud", "view": "own"},
-        after=4400,
+        after=100,
     ),
     "InfermeshLatencyAboveObjective": Fault(
         {f'infermesh_request_duration_seconds_bucket{{{SCORES},le="0.1"}}': "0+5000xN"},
@@ -178,7 +178,7 @@ def test_an_alert(description: Description, tmp_path: Path, name: str) -> None:
 
 
 @needs_promtool
-@pytest.mark.parametrize("minutes", [30, 400])
+@pytest.mark.parametrize("minutes", [30, 300])
 def test_a_mesh_that_is_well_has_none(description: Description, tmp_path: Path, minutes: int) -> None:
     firing = 'sum(ALERTS{alertstate="firing"})'
     evaluate(description, tmp_path, Fault({}, after=minutes), {firing: None, "sum(up)": 3})
