@@ -1,5 +1,6 @@
 """Dashboards: what Grafana needs of them, and that what they ask for is written and can be read."""
 
+import importlib
 import json
 import re
 from collections.abc import Iterator
@@ -34,6 +35,29 @@ def test_links_to_them_stay() -> None:
         "infermesh-processes",
     ]
     assert all(name == it["uid"] for name, it in DASHBOARDS.items())
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_grafana_knows_each_field(name: str) -> None:
+    reason = "no grafana-foundation-sdk here, which has Grafana's own model of dashboards"
+    models = pytest.importorskip("grafana_foundation_sdk.models.dashboard", reason=reason)
+    importlib.import_module("grafana_foundation_sdk.cog.plugins").register_default_plugins()
+    encoder = importlib.import_module("grafana_foundation_sdk.cog.encoder").JSONEncoder
+    read = models.Dashboard.from_json(json.loads(dashboards()[name]))
+    again = json.loads(json.dumps(read, cls=encoder))
+    assert list(differences(DASHBOARDS[name], again)) == []
+
+
+def differences(given: Any, read: Any, where: str = "") -> Iterator[str]:
+    """Where something given was not read; what is read beyond it are defaults."""
+    if isinstance(given, dict) and isinstance(read, dict):
+        for field, value in given.items():
+            yield from differences(value, read.get(field), f"{where}.{field}")
+    elif isinstance(given, list) and isinstance(read, list) and len(given) == len(read):
+        for index, (one, other) in enumerate(zip(given, read, strict=True)):
+            yield from differences(one, other, f"{where}[{index}]")
+    elif given != read:
+        yield f"{where}: {read!r} in place of {given!r}"
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)

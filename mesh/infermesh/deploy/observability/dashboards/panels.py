@@ -54,7 +54,6 @@ def variable(name: str, label: str, series: str) -> Object:
         "type": "query",
         "datasource": SOURCE,
         "query": {"query": f"label_values({series}, {name})", "refId": name},
-        "definition": f"label_values({series}, {name})",
         "refresh": 2,
         "sort": 1,
         "multi": True,
