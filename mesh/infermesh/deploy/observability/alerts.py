@@ -9,6 +9,7 @@ from infermesh.deploy.observability.rule import WHOSE, Object, group, rate
 RUNBOOK = "docs/operations.md"
 
 _BURNT = "{{ $value | humanizePercentage }} of the requests to {{ $labels.workload }} fail"
+_SEEN_BY = '{{ if eq $labels.view "own" }}itself{{ else }}its callers{{ end }}'
 _MODEL = "model {{ $labels.model }} of {{ $labels.workload }}"
 _UPSTREAM = "{{ $labels.cluster }}, as {{ $labels.workload }} calls it"
 _ROUTE = "{{ $labels.listener }}/{{ $labels.route }} of {{ $labels.workload }}"
@@ -64,7 +65,7 @@ def _objectives() -> Iterator[Object]:
             severity,
             f"{_BURNT} ({long})",
             f"That is more than {factor} times what its objective allows, in the last {long} and still in "
-            f"the last {short}; seen by {{{{ $labels.view }}}} (own: by itself).",
+            f"the last {short}; seen by {_SEEN_BY}.",
         )
     yield _alert(
         "LatencyAboveObjective",
@@ -73,7 +74,7 @@ def _objectives() -> Iterator[Object]:
         "warning",
         "One of a hundred requests to {{ $labels.workload }} takes {{ $value | humanizeDuration }} or more",
         "That is longer than its objective, or than half of the timeout after which callers give up; seen by "
-        "{{ $labels.view }} (own: by itself).",
+        f"{_SEEN_BY}.",
     )
 
 
@@ -113,7 +114,7 @@ def _servers() -> Iterator[Object]:
         f"(({ready} and on ({by}) {MODEL}) or on ({by}) {MODEL} * 0)\n< on ({WHOSE}) group_left () {up}",
         "10m",
         "critical",
-        f"{_MODEL} is ready on {{{{ $value }}}} instances only",
+        f"Instances that have {_MODEL} ready: {{{{ $value }}}}",
         "mesh.yaml has it, and instances that are up do not serve it: it has failed to load, or still loads.",
     )
     pending = "model:infermesh_pending_requests:sum"
@@ -160,7 +161,7 @@ def _sidecars() -> Iterator[Object]:
         "upstream:infermesh_proxy_breakers_open:sum > 0",
         "5m",
         "warning",
-        f"{{{{ $value }}}} breakers are open towards {_UPSTREAM}",
+        f"Open breakers towards {_UPSTREAM}: {{{{ $value }}}}",
         "Some endpoints have failed so often that they get no requests but probes.",
     )
     yield _alert(

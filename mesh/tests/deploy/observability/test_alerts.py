@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from infermesh.deploy import yaml_text
 from infermesh.deploy.observability.alerts import alerts
+from infermesh.deploy.observability.rule import Object
 from infermesh.deploy.observability.rules import rules
 from infermesh.description.read import Description
 from support.prometheus import needs_promtool, promtool
@@ -135,33 +137,67 @@ FAULTS = {
 }
 
 
-def evaluate(
-    description: Description, folder: Path, fault: Fault, expressions: Mapping[str, float | None]
-) -> None:
-    """The expressions have these values under a fault, or no value."""
-    (folder / "rules.yml").write_text(yaml_text.one(rules(description)))
+#: Other ways to the same.
+FURTHER = {
+    "nobody is known": (
+        "InfermeshNoEndpoints",
+        Fault({f"infermesh_proxy_endpoint_available{{{CLUSTER}}}": None}, {"cluster": "fraud"}),
+    ),
+    "one of two instances is not ready": (
+        "InfermeshModelNotReady",
+        Fault(
+            {'up{mesh="shop",workload="slow",instance="10.0.0.9:8002"}': "1+0xN"},
+            {"workload": "slow", "model": "vision"},
+        ),
+    ),
+    "an authority ends": (
+        "InfermeshCertificateEnds",
+        Fault({f'{ENDS}{{{SHOP},role="authority",subject="ca"}}': "1000000+0xN"}, {"subject": "ca"}),
+    ),
+    "log records are lost": (
+        "InfermeshTelemetryLost",
+        Fault({f"infermesh_log_records_dropped_total{{{FRAUD}}}": "0+5xN"}, {"workload": "fraud"}),
+    ),
+}
+
+
+#: Some that hold what is measured against what mesh.yaml says.
+IN_A_NAMESPACE = ["InfermeshErrorBudgetBurnsFast", "InfermeshModelNotReady", "InfermeshNoEndpoints"]
+
+
+def rule_test(
+    description: Description, folder: Path, fault: Fault, namespace: str | None = None, **checks: Any
+) -> Path:
+    """A file for `promtool test rules`: the mesh under a fault, in a namespace or in none."""
+    (folder / "rules.yml").write_text(yaml_text.one(rules(description, namespace)))
     series = {name: values for name, values in {**WELL, **fault.series}.items() if values is not None}
-    checks = [
-        {
-            "expr": expression,
-            "eval_time": f"{fault.after}m",
-            "exp_samples": [] if value is None else [{"labels": "{}", "value": value}],
-        }
-        for expression, value in expressions.items()
-    ]
+    if namespace:
+        series = {f'{name[:-1]},namespace="{namespace}"}}': values for name, values in series.items()}
     test = {
         "interval": "1m",
         "input_series": [
             {"series": name, "values": values.replace("N", str(fault.after))}
             for name, values in series.items()
         ],
-        "promql_expr_test": checks,
+        **checks,
     }
     file = folder / "test.yml"
     file.write_text(
         yaml_text.one({"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": [test]})
     )
-    promtool("test", "rules", file)
+    return file
+
+
+def value(fault: Fault, expression: str, expected: float | None) -> Object:
+    """A check of a number, or of there being none."""
+    samples = [] if expected is None else [{"labels": "{}", "value": expected}]
+    return {"expr": expression, "eval_time": f"{fault.after}m", "exp_samples": samples}
+
+
+def firing(name: str, fault: Fault) -> str:
+    """How many alerts of this name there are about whom the fault is about."""
+    about = "".join(f',{label}="{value}"' for label, value in fault.about.items())
+    return f'sum(ALERTS{{alertname="{name}",alertstate="firing"{about}}})'
 
 
 def test_every_alert_is_tried() -> None:
@@ -172,13 +208,53 @@ def test_every_alert_is_tried() -> None:
 @pytest.mark.parametrize("name", FAULTS)
 def test_an_alert(description: Description, tmp_path: Path, name: str) -> None:
     fault = FAULTS[name]
-    about = "".join(f',{label}="{value}"' for label, value in fault.about.items())
-    firing = f'sum(ALERTS{{alertname="{name}",alertstate="firing"{about}}})'
-    evaluate(description, tmp_path, fault, {firing: 1})
+    check = value(fault, firing(name, fault), 1)
+    promtool("test", "rules", rule_test(description, tmp_path, fault, promql_expr_test=[check]))
+
+
+@needs_promtool
+@pytest.mark.parametrize("way", FURTHER)
+def test_another_way_to_it(description: Description, tmp_path: Path, way: str) -> None:
+    name, fault = FURTHER[way]
+    check = value(fault, firing(name, fault), 1)
+    promtool("test", "rules", rule_test(description, tmp_path, fault, promql_expr_test=[check]))
+
+
+@needs_promtool
+@pytest.mark.parametrize(
+    "name", ["InfermeshErrorBudgetBurnsFast", "InfermeshModelNotReady", "InfermeshNoEndpoints"]
+)
+def test_an_alert_in_a_namespace(description: Description, tmp_path: Path, name: str) -> None:
+    fault = FAULTS[name]
+    about = Fault(fault.series, {**fault.about, "namespace": "prod"}, fault.after)
+    check = value(about, firing(name, about), 1)
+    promtool("test", "rules", rule_test(description, tmp_path, fault, "prod", promql_expr_test=[check]))
 
 
 @needs_promtool
 @pytest.mark.parametrize("minutes", [30, 300])
-def test_a_mesh_that_is_well_has_none(description: Description, tmp_path: Path, minutes: int) -> None:
-    firing = 'sum(ALERTS{alertstate="firing"})'
-    evaluate(description, tmp_path, Fault({}, after=minutes), {firing: None, "sum(up)": 3})
+@pytest.mark.parametrize("namespace", [None, "prod"])
+def test_a_mesh_that_is_well_has_none(
+    description: Description, tmp_path: Path, minutes: int, namespace: str | None
+) -> None:
+    well = Fault({}, after=minutes)
+    checks = [value(well, 'sum(ALERTS{alertstate="firing"})', None), value(well, "sum(up)", 3)]
+    promtool("test", "rules", rule_test(description, tmp_path, well, namespace, promql_expr_test=checks))
+
+
+@needs_promtool
+def test_what_people_are_told(description: Description, tmp_path: Path) -> None:
+    fault = FAULTS["InfermeshErrorBudgetBurnsFast"]
+    told = {
+        "summary": "2.913% of the requests to fraud fail (1h)",
+        "description": "That is more than 14.4 times what its objective allows, in the last 1h and still in "
+        "the last 5m; seen by itself.",
+        "runbook_url": "docs/operations.md#infermesherrorbudgetburnsfast",
+    }
+    labels = {"severity": "critical", "mesh": "shop", "workload": "fraud", "view": "own"}
+    check = {
+        "eval_time": f"{fault.after}m",
+        "alertname": "InfermeshErrorBudgetBurnsFast",
+        "exp_alerts": [{"exp_labels": labels, "exp_annotations": told}],
+    }
+    promtool("test", "rules", rule_test(description, tmp_path, fault, alert_rule_test=[check]))

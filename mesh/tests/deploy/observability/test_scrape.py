@@ -51,3 +51,15 @@ def test_prometheus_takes_it(description: Description, tmp_path: Path, by_dns: b
     file = tmp_path / "prometheus.yml"
     file.write_text(yaml_text.one(scrape.configuration(jobs, [])))
     assert "valid prometheus config" in promtool("check", "config", file)
+
+
+@needs_promtool
+def test_prometheus_takes_how_pods_are_found(description: Description, tmp_path: Path) -> None:
+    file = tmp_path / "prometheus.yml"
+    file.write_text(yaml_text.one(scrape.configuration(scrape.kubernetes(description, "prod"), [])))
+    try:
+        assert "valid prometheus config" in promtool("check", "config", file)
+    except AssertionError as error:
+        if "field kubernetes_sd_configs not found" not in str(error):
+            raise
+        pytest.skip("this promtool was built without discovery in Kubernetes, as Debian's is")
