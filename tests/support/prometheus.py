@@ -9,11 +9,12 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 PROMTOOL = shutil.which("promtool")
 PROMETHEUS = shutil.which("prometheus")
@@ -35,6 +36,23 @@ def promtool(*arguments: str | Path) -> str:
     done = subprocess.run([PROMTOOL, *map(str, arguments)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def rule_test(
+    folder: Path, rules: Mapping[str, Any], series: Mapping[str, str], **checks: Sequence[Mapping[str, Any]]
+) -> None:
+    """Holds rules to checks of `promtool test rules`; series are by name with labels, a value a minute."""
+    given = [{"series": name, "values": values} for name, values in series.items()]
+    test = {"rule_files": ["rules.yml"], "tests": [{"interval": "1m", "input_series": given, **checks}]}
+    (folder / "rules.yml").write_text(yaml.safe_dump(rules))
+    (folder / "test.yml").write_text(yaml.safe_dump(test))
+    promtool("test", "rules", folder / "test.yml")
+
+
+def value(minutes: int, expression: str, expected: float | None) -> dict[str, Any]:
+    """A check of a number without labels, or of there being none, after some minutes."""
+    samples = [] if expected is None else [{"labels": "{}", "value": expected}]
+    return {"expr": expression, "eval_time": f"{minutes}m", "exp_samples": samples}
 
 
 class Prometheus:

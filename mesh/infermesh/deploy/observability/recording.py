@@ -15,6 +15,9 @@ FAILED = 'code=~"UNKNOWN|INTERNAL|UNAVAILABLE|DEADLINE_EXCEEDED|DATA_LOSS|5xx|br
 #: How an attempt ends that tells against the endpoint.
 _FAILED_ATTEMPT = 'outcome!~"success|rejected|given_up"'
 
+#: What comes to an app, and what goes from it to somebody; without a route it went to nobody.
+_INBOUND, _OUTBOUND = 'listener="inbound"', 'listener="outbound",route!=""'
+
 _QUANTILES = (("p50", 0.5), ("p99", 0.99))
 
 #: Windows in which the share of failures is known, the shortest first.
@@ -131,7 +134,7 @@ def _workloads() -> Iterator[Object]:
     for what in ("requests", "failures"):
         name = f"workload:infermesh_{what}:rate5m"
         inbound, outbound = (
-            f'route:infermesh_proxy_{what}:rate5m{{listener="{side}"}}' for side in ("inbound", "outbound")
+            f"route:infermesh_proxy_{what}:rate5m{{{side}}}" for side in (_INBOUND, _OUTBOUND)
         )
         yield record(name, f"sum by ({WHOSE}) (model:infermesh_{what}:rate5m or {inbound})", view="own")
         yield record(name, f"sum by ({WHOSE}) ({_by_called(outbound)})", view="callers")
@@ -144,9 +147,9 @@ def _workloads() -> Iterator[Object]:
     for what, share in _QUANTILES:
         name = f"workload:infermesh_request_duration_seconds:{what}_5m"
         server = quantile(share, _SERVER, WHOSE)
-        inbound = quantile(share, _SIDECAR, WHOSE, '{listener="inbound"}')
+        inbound = quantile(share, _SIDECAR, WHOSE, f"{{{_INBOUND}}}")
         yield record(name, f"{server}\nor\n{inbound}", view="own")
-        buckets = _by_called(f'rate({_SIDECAR}_bucket{{listener="outbound"}}[5m])')
+        buckets = _by_called(f"rate({_SIDECAR}_bucket{{{_OUTBOUND}}}[5m])")
         called = f"histogram_quantile({share}, sum by ({WHOSE}, le) ({buckets}))"
         yield record(name, called, view="callers")
 

@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from infermesh.deploy import yaml_text
 from infermesh.deploy.observability.alerts import alerts
-from infermesh.deploy.observability.rule import Object
 from infermesh.deploy.observability.rules import rules
 from infermesh.description.read import Description
-from support.prometheus import needs_promtool, promtool
+from support.prometheus import needs_promtool, rule_test, value
 
 FRAUD = 'mesh="shop",workload="fraud",instance="10.0.0.1:8002"'
 SLOW = 'mesh="shop",workload="slow",instance="10.0.0.2:8002"'
@@ -165,33 +163,18 @@ FURTHER = {
 IN_A_NAMESPACE = ["InfermeshErrorBudgetBurnsFast", "InfermeshModelNotReady", "InfermeshNoEndpoints"]
 
 
-def rule_test(
+def try_out(
     description: Description, folder: Path, fault: Fault, namespace: str | None = None, **checks: Any
-) -> Path:
-    """A file for `promtool test rules`: the mesh under a fault, in a namespace or in none."""
-    (folder / "rules.yml").write_text(yaml_text.one(rules(description, namespace)))
-    series = {name: values for name, values in {**WELL, **fault.series}.items() if values is not None}
+) -> None:
+    """The mesh under a fault, in a namespace or in none, is held to checks of promtool."""
+    series = {
+        name: values.replace("N", str(fault.after))
+        for name, values in {**WELL, **fault.series}.items()
+        if values is not None
+    }
     if namespace:
         series = {f'{name[:-1]},namespace="{namespace}"}}': values for name, values in series.items()}
-    test = {
-        "interval": "1m",
-        "input_series": [
-            {"series": name, "values": values.replace("N", str(fault.after))}
-            for name, values in series.items()
-        ],
-        **checks,
-    }
-    file = folder / "test.yml"
-    file.write_text(
-        yaml_text.one({"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": [test]})
-    )
-    return file
-
-
-def value(fault: Fault, expression: str, expected: float | None) -> Object:
-    """A check of a number, or of there being none."""
-    samples = [] if expected is None else [{"labels": "{}", "value": expected}]
-    return {"expr": expression, "eval_time": f"{fault.after}m", "exp_samples": samples}
+    rule_test(folder, rules(description, namespace), series, **checks)
 
 
 def firing(name: str, fault: Fault) -> str:
@@ -208,16 +191,16 @@ def test_every_alert_is_tried() -> None:
 @pytest.mark.parametrize("name", FAULTS)
 def test_an_alert(description: Description, tmp_path: Path, name: str) -> None:
     fault = FAULTS[name]
-    check = value(fault, firing(name, fault), 1)
-    promtool("test", "rules", rule_test(description, tmp_path, fault, promql_expr_test=[check]))
+    check = value(fault.after, firing(name, fault), 1)
+    try_out(description, tmp_path, fault, promql_expr_test=[check])
 
 
 @needs_promtool
 @pytest.mark.parametrize("way", FURTHER)
 def test_another_way_to_it(description: Description, tmp_path: Path, way: str) -> None:
     name, fault = FURTHER[way]
-    check = value(fault, firing(name, fault), 1)
-    promtool("test", "rules", rule_test(description, tmp_path, fault, promql_expr_test=[check]))
+    check = value(fault.after, firing(name, fault), 1)
+    try_out(description, tmp_path, fault, promql_expr_test=[check])
 
 
 @needs_promtool
@@ -227,8 +210,8 @@ def test_another_way_to_it(description: Description, tmp_path: Path, way: str) -
 def test_an_alert_in_a_namespace(description: Description, tmp_path: Path, name: str) -> None:
     fault = FAULTS[name]
     about = Fault(fault.series, {**fault.about, "namespace": "prod"}, fault.after)
-    check = value(about, firing(name, about), 1)
-    promtool("test", "rules", rule_test(description, tmp_path, fault, "prod", promql_expr_test=[check]))
+    check = value(about.after, firing(name, about), 1)
+    try_out(description, tmp_path, fault, "prod", promql_expr_test=[check])
 
 
 @needs_promtool
@@ -238,8 +221,8 @@ def test_a_mesh_that_is_well_has_none(
     description: Description, tmp_path: Path, minutes: int, namespace: str | None
 ) -> None:
     well = Fault({}, after=minutes)
-    checks = [value(well, 'sum(ALERTS{alertstate="firing"})', None), value(well, "sum(up)", 3)]
-    promtool("test", "rules", rule_test(description, tmp_path, well, namespace, promql_expr_test=checks))
+    checks = [value(minutes, 'sum(ALERTS{alertstate="firing"})', None), value(minutes, "sum(up)", 3)]
+    try_out(description, tmp_path, well, namespace, promql_expr_test=checks)
 
 
 @needs_promtool
@@ -257,4 +240,4 @@ def test_what_people_are_told(description: Description, tmp_path: Path) -> None:
         "alertname": "InfermeshErrorBudgetBurnsFast",
         "exp_alerts": [{"exp_labels": labels, "exp_annotations": told}],
     }
-    promtool("test", "rules", rule_test(description, tmp_path, fault, alert_rule_test=[check]))
+    try_out(description, tmp_path, fault, alert_rule_test=[check])

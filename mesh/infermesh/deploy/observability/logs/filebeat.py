@@ -7,6 +7,15 @@ from infermesh.description.read import Description
 PATHS = "${INFERMESH_LOGS:/var/log/infermesh/*.log}"
 LOGSTASH = "${LOGSTASH_HOSTS:logstash:5044}"
 
+_INPUT = {
+    "type": "filestream",
+    "id": "infermesh",
+    # Files are told apart by how they begin. Unless it is said, that takes 1 KiB, which a quiet process is
+    # long in writing.
+    "file_identity": {"fingerprint": None},
+    "prospector": {"scanner": {"fingerprint": {"enabled": True, "length": 256}, "symlinks": True}},
+}
+
 _PARSE = {
     "ndjson": {
         # Fields of ours take the place of what Filebeat would say, the time among them.
@@ -31,16 +40,14 @@ def configuration(description: Description, namespace: str | None = None) -> Obj
 
 
 def _files() -> Object:
-    return {"type": "filestream", "id": "infermesh", "paths": [PATHS], "parsers": [_PARSE]}
+    return {**_INPUT, "paths": [PATHS], "parsers": [_PARSE]}
 
 
 def _pods(description: Description, namespace: str) -> Object:
     return {
-        "type": "filestream",
-        "id": "infermesh",
+        **_INPUT,
         # POD_NAMESPACE_CONTAINER-ID.log, where a Pod's name begins with its workload's.
         "paths": [f"/var/log/containers/{name}-*_{namespace}_*.log" for name in description.workloads],
-        "prospector.scanner.symlinks": True,
         "parsers": [{"container": {"stream": "stdout"}}, _PARSE],
         "processors": [
             {
