@@ -42,6 +42,7 @@ class Servers:
                 objective=server.objective,
                 models=server.load or list(models_of(server.models, mesh.folder)),
                 server=server,
+                collector=mesh.collector,
             )
 
     def broken_rules(
