@@ -241,3 +241,21 @@ def test_what_people_are_told(description: Description, tmp_path: Path) -> None:
         "exp_alerts": [{"exp_labels": labels, "exp_annotations": told}],
     }
     try_out(description, tmp_path, fault, alert_rule_test=[check])
+
+
+@needs_promtool
+def test_rules_of_one_mesh_say_nothing_of_another(description: Description, tmp_path: Path) -> None:
+    faults = {name: values for fault in FAULTS.values() for name, values in fault.series.items() if values}
+    series = {
+        name.replace('mesh="shop"', 'mesh="other"'): values.replace("N", "60")
+        for name, values in {**WELL, **faults}.items()
+    }
+    recorded = 'count({__name__=~"(model|route|upstream|workload):.+"})'
+    checks = [
+        value(60, recorded, None),
+        value(60, 'sum(ALERTS{mesh="other"})', None),
+        value(60, "count(up)", 3),
+        # Of its own it finds nothing.
+        value(60, 'sum(ALERTS{mesh="shop",alertname="InfermeshWorkloadMissing"})', 3),
+    ]
+    rule_test(tmp_path, rules(description), series, promql_expr_test=checks)
