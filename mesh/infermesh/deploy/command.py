@@ -21,7 +21,45 @@ Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The
 DEFAULT = Path("mesh.yaml")
 
 
+@app.callback()
+def render() -> None:
+    """Write a mesh for whoever runs it elsewhere."""
+
+
 def save(folder: Path, files: Iterable[File]) -> None:
     """Write what a target made, and say so."""
     written = write(folder, files)
     typer.echo(f"{len(written)} files in {folder}")
+
+
+@app.command()
+def observability(
+    file: MeshFile = DEFAULT,
+    environment: Environment = None,
+    output: Output = Path("observability"),
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            "--namespace",
+            "-n",
+            metavar="NAME",
+            help="The namespace of Kubernetes that the mesh runs in. Without it, instances are found by the "
+            "names of their workloads, as in Compose.",
+        ),
+    ] = None,
+    runbook: Annotated[
+        str, typer.Option(metavar="URL", help="Where docs/operations.md is found, for links in alerts.")
+    ] = "docs/operations.md",
+    traces: Annotated[
+        str,
+        typer.Option(
+            metavar="URL", help="Where the collector sends traces, by OTLP over HTTP; a variable of its own."
+        ),
+    ] = "${env:TRACES_ENDPOINT}",
+) -> None:
+    """For operators: rules and dashboards, a collector of traces, pipelines for logs."""
+    from infermesh.deploy.observability.files import files
+    from infermesh.description.read import read
+
+    description = read(file, environment)
+    save(output, files(description, namespace=namespace, runbook=runbook, traces=traces))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
+from infermesh.description.objective import Objective
 from infermesh.description.place import Place
 from infermesh.description.placement import Placement
 from infermesh.policies.requests import Policies
@@ -76,6 +77,8 @@ class Workload(ABC):
     ports: Sequence[Port]
     #: How others call it; what nobody said is not in it.
     policies: Policies | None = None
+    #: What they are promised.
+    objective: Objective = field(default_factory=Objective)
     #: The v2 models that it answers.
     models: Sequence[str] = ()
     #: Those that it calls, by name.

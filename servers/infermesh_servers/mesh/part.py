@@ -39,8 +39,10 @@ class Servers:
                 placement=server.placement,
                 ports=ports(server.ports),
                 policies=server,
+                objective=server.objective,
                 models=server.load or list(models_of(server.models, mesh.folder)),
                 server=server,
+                collector=mesh.collector,
             )
 
     def broken_rules(

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from infermesh.description.objective import Objective
 from infermesh.description.placement import Placement
 from infermesh.policies.endpoints import Breaker, Endpoints
 from infermesh.policies.requests import Policies, Retry
@@ -39,6 +40,7 @@ class Server(Endpoints, Policies):
         default=FixedPorts(), description="Ports on this machine, where they have to be certain ones."
     )
     placement: Placement = Field(default=Placement(), description="How many of it run, and on what.")
+    objective: Objective = Field(default=Objective(), description="What callers are promised.")
     retry: Annotated[Retry | None, OnOrOff()] = Field(
         default=Retry(), description="Whether to try again. On unless it is `false`."
     )

@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from infermesh.description.mesh import Label
+from infermesh.description.objective import Objective
 from infermesh.description.placement import Placement
 from infermesh.policies.requests import Policies
 from infermesh.settings.forms import OneOrMany
@@ -74,3 +75,4 @@ class App(Policies):
     shutdown: Shutdown = Field(default=Shutdown(), description="How the sidecar ends.")
     log: Log = Field(default=Log(), description="What the sidecar writes.")
     placement: Placement = Field(default=Placement(), description="How many of it run, and on what.")
+    objective: Objective = Field(default=Objective(), description="What callers are promised.")

@@ -37,6 +37,7 @@ class Apps:
                 name=name,
                 kind="app",
                 placement=app.placement,
+                objective=app.objective,
                 ports=ports(app),
                 calls=callable_ if app.calls is None else app.calls,
                 app=app,
