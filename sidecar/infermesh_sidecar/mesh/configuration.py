@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 from infermesh.description.mesh import Mesh
-from infermesh.description.place import Place
+from infermesh.description.place import Duty, Place
 from infermesh.description.workload import ADMIN, GRPC, INBOUND, OUTBOUND, Workload
 from infermesh.policies.endpoints import Endpoints
 from infermesh.policies.requests import Policies
@@ -20,6 +20,9 @@ _WHOLE = ("tracing", "limits", "shutdown", "log")
 
 #: What a sidecar leaves to whoever does it already, and how it says so.
 _LEFT_TO_OTHERS = {"retry": False, "breaker": False}
+
+#: What goes with it: of endpoints that others choose, a sidecar sees none by itself.
+_WITH_IT: Mapping[Duty, Sequence[str]] = {"breaker": ["outlier"], "balance": ["health_check"]}
 
 
 def configuration(
@@ -40,13 +43,15 @@ def configuration(
         },
         **{field: said[field] for field in _WHOLE if field in said},
     }
+    if "authorize" in place.duties:
+        found["inbound"].pop("allow", None)
     # Without an identity whoever stands around encrypts, or nobody does.
     if place.identity is not None:
         found["inbound"]["tls"] = app.tls or ("permissive" if place.is_private else "mutual")
     if called:
         found["outbound"] = {"listen": place.listen(OUTBOUND)}
     if "copies" in said:
-        found["capture"] = said["copies"]
+        found["capture"] = {**said["copies"], "directory": place.path(said["copies"]["directory"])}
     if mesh.collector is not None:
         found["tracing"] = {"endpoint": mesh.collector, **found.get("tracing", {})}
     return found
@@ -78,5 +83,6 @@ def _policies(called: Workload, place: Place) -> dict[str, Any]:
         return {}
     known = Policies.model_fields.keys() | Endpoints.model_fields.keys()
     said = called.policies.model_dump(by_alias=True, exclude_unset=True)
-    kept = {field: value for field, value in said.items() if field in known and field not in place.duties}
+    others = {*place.duties, *(field for duty in place.duties for field in _WITH_IT.get(duty, ()))}
+    kept = {field: value for field, value in said.items() if field in known - others}
     return {**kept, **{field: off for field, off in _LEFT_TO_OTHERS.items() if field in place.duties}}

@@ -12,7 +12,11 @@ def labels(name: str) -> dict[str, str]:
 
 
 def made(
-    api: str, kind: str, name: str, namespace: str | None, marks: Mapping[str, Mapping[str, str]] | None = None
+    api: str,
+    kind: str,
+    name: str,
+    namespace: str | None,
+    marks: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Object:
     """An object that has a name and as yet nothing else; `marks` are labels and annotations, if any."""
     given = {mark: dict(values) for mark, values in (marks or {}).items() if values}
