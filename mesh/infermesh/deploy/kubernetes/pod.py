@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from infermesh.deploy.kubernetes.containers import PRE_STOP, USER, container_object
+from infermesh.deploy.kubernetes.container import PRE_STOP, USER, container_object
 from infermesh.deploy.kubernetes.files import config_map_name
 from infermesh.deploy.kubernetes.flavour import Flavour
 from infermesh.deploy.kubernetes.identities import secret_name
