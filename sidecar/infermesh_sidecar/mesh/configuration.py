@@ -21,6 +21,9 @@ _WHOLE = ("tracing", "limits", "shutdown", "log")
 #: What a sidecar leaves to whoever does it already, and how it says so.
 _LEFT_TO_OTHERS = {"retry": False, "breaker": False}
 
+#: What goes with it: who chooses the endpoints is the only one who sees them; to others they are one address.
+_GOES_WITH = {"outlier": "breaker", "health_check": "balance"}
+
 
 def configuration(
     name: str, app: App, called: Sequence[Workload], mesh: Mesh, place: Place
@@ -78,5 +81,9 @@ def _policies(called: Workload, place: Place) -> dict[str, Any]:
         return {}
     known = Policies.model_fields.keys() | Endpoints.model_fields.keys()
     said = called.policies.model_dump(by_alias=True, exclude_unset=True)
-    kept = {field: value for field, value in said.items() if field in known and field not in place.duties}
+    kept = {field: said[field] for field in said if field in known and _is_ours(field, place)}
     return {**kept, **{field: off for field, off in _LEFT_TO_OTHERS.items() if field in place.duties}}
+
+
+def _is_ours(policy: str, place: Place) -> bool:
+    return not {policy, _GOES_WITH.get(policy, policy)} & place.duties
