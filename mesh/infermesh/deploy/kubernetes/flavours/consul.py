@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from infermesh.deploy.kubernetes.callers import callers, entrance
+from infermesh.deploy.kubernetes.containers import grace_seconds
 from infermesh.deploy.kubernetes.durations import milliseconds, short
 from infermesh.deploy.kubernetes.flavours.instances import instances
 from infermesh.deploy.kubernetes.flavours.not_kept import not_kept
 from infermesh.deploy.kubernetes.flavours.retries import retried
-from infermesh.deploy.kubernetes.grace import grace_seconds
 from infermesh.deploy.kubernetes.objects import Object, labels, made
 from infermesh.description.place import Duty
 from infermesh.description.read import Description
@@ -175,7 +175,7 @@ def _retry(retry: Retry | None) -> Object:
 
 def _intentions(workload: Workload, allowed: Sequence[str], namespace: str) -> Object:
     """Those who call a server, and nobody else; an app is called by anybody who has an identity."""
-    if workload.models:
+    if workload.has_port(GRPC):
         sources = [{"name": name, "action": "allow"} for name in allowed]
         sources.append({"name": "*", "action": "deny"})
     else:

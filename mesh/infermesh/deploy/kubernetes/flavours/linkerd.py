@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence, Set
 
 from infermesh.deploy.kubernetes.callers import callers, entrance
+from infermesh.deploy.kubernetes.containers import grace_seconds
 from infermesh.deploy.kubernetes.durations import short
 from infermesh.deploy.kubernetes.flavours.instances import instances
 from infermesh.deploy.kubernetes.flavours.not_kept import not_kept
 from infermesh.deploy.kubernetes.flavours.retries import retried
-from infermesh.deploy.kubernetes.grace import grace_seconds
 from infermesh.deploy.kubernetes.objects import Object, labels, made
 from infermesh.description.place import Duty
 from infermesh.description.read import Description
@@ -129,7 +129,7 @@ def _permission(workload: Workload, allowed: Sequence[str], namespace: str) -> I
         "accessPolicy": "deny",
     }
     yield server
-    if workload.models and not allowed:
+    if workload.has_port(GRPC) and not allowed:
         return
     who = made(
         f"{_POLICY}/v1alpha1", "MeshTLSAuthentication", f"{workload.name}-callers", namespace,
@@ -137,7 +137,7 @@ def _permission(workload: Workload, allowed: Sequence[str], namespace: str) -> I
     )  # fmt: skip
     who["spec"] = (
         {"identityRefs": [{"kind": "ServiceAccount", "name": name} for name in allowed]}
-        if workload.models
+        if workload.has_port(GRPC)
         else {"identities": ["*"]}
     )
     yield who

@@ -1,13 +1,13 @@
-"""How long the containers of a workload take to end, before anybody has said where they run."""
+"""What is known of the containers of a workload before anybody has said where they run."""
 
 import math
 
 from infermesh.description.place import Duty, Reach
-from infermesh.description.workload import Workload
+from infermesh.description.workload import Container, Workload
 
 
 class _Anywhere:
-    """Some place: how long something takes to end is the same at all of them."""
+    """Some place: names, and how long something takes to end, are the same at all of them."""
 
     identity = None
     is_private = False
@@ -30,6 +30,11 @@ class _Anywhere:
 
     def file(self, name: str) -> str:
         return name
+
+
+def first_container(workload: Workload) -> Container:
+    """The main one; only what does not depend on the place is to be read of it."""
+    return workload.containers(_Anywhere(workload))[0]
 
 
 def grace_seconds(workload: Workload) -> int:
