@@ -37,7 +37,8 @@ def kubernetes(
     file: MeshFile = DEFAULT,
     *,
     mesh: Annotated[
-        str, typer.Option("--mesh", metavar="NAME", help="The service mesh around: istio, none, ...")
+        str,
+        typer.Option("--mesh", metavar="NAME", help="The mesh around: none, istio, linkerd, consul."),
     ] = "none",
     output: Output,
     namespace: Annotated[

@@ -1,15 +1,21 @@
 """How many of something run, and on what."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from infermesh.remarks import BrokenRule
 from infermesh.settings.forms import Duration, OnOrOff, Size, Text
+from infermesh.settings.names import Name
 from infermesh.settings.section import Section
 
 #: As Kubernetes writes it.
 Cpu = Annotated[str, Text("number of cores", r"\d+(\.\d+)?|\d+m", "2", "500m")]
+
+#: Kubernetes looks no further back.
+_CALM_AT_MOST = timedelta(minutes=30)
 
 
 class Autoscale(Section):
@@ -22,7 +28,12 @@ class Autoscale(Section):
         description="What a request may wait in the server's queue on average; more are started above it.",
     )
     calm: Duration = Field(
-        default=timedelta(minutes=5), description="How long it has to be quiet before one is ended."
+        default=timedelta(minutes=5),
+        description="How long it has to be quiet before one is ended, 30m at most.",
+    )
+    prometheus: Name = Field(
+        default="http://prometheus-operated.monitoring.svc:9090",
+        description="URL of the Prometheus that is asked how long requests to model servers queue.",
     )
 
 
@@ -39,3 +50,15 @@ class Placement(Section):
     spread: Literal["host", "zone"] = Field(
         default="host", description="What no two of them should share, if it can be helped."
     )
+
+
+def broken_rules(placement: Placement) -> Iterator[BrokenRule]:
+    """What does not fit together, with paths below the section."""
+    scale = placement.autoscale
+    if scale is None:
+        return
+    if scale.max < scale.min:
+        text = f"found {scale.max}, expected at least `min`: {scale.min}"
+        yield BrokenRule(("autoscale", "max"), text)
+    if scale.calm > _CALM_AT_MOST:
+        yield BrokenRule(("autoscale", "calm"), "found more than 30m, expected at most that")

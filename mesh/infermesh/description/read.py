@@ -11,6 +11,7 @@ from pydantic import create_model
 from infermesh.description.environments import choose
 from infermesh.description.mesh import Mesh
 from infermesh.description.part import Part, installed_parts
+from infermesh.description.placement import broken_rules
 from infermesh.description.workload import Workload
 from infermesh.errors import ConfigurationError
 from infermesh.remarks import BrokenRule
@@ -72,4 +73,6 @@ def _workloads(mesh: Mesh, parts: Sequence[Part]) -> tuple[dict[str, Workload], 
                 text = f"found a second workload of this name, expected another: there is a {there} of it"
                 rules.append(BrokenRule((part.field, workload.name), text))
             found[workload.name] = workload
+            where = (part.field, workload.name, "placement")
+            rules.extend(BrokenRule((*where, *it.path), it.text) for it in broken_rules(workload.placement))
     return found, rules

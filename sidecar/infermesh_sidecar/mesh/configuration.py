@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 from infermesh.description.mesh import Mesh
-from infermesh.description.place import Duty, Place
+from infermesh.description.place import Place
 from infermesh.description.workload import ADMIN, GRPC, INBOUND, OUTBOUND, Workload
 from infermesh.policies.endpoints import Endpoints
 from infermesh.policies.requests import Policies
@@ -21,8 +21,8 @@ _WHOLE = ("tracing", "limits", "shutdown", "log")
 #: What a sidecar leaves to whoever does it already, and how it says so.
 _LEFT_TO_OTHERS = {"retry": False, "breaker": False}
 
-#: What goes with it: of endpoints that others choose, a sidecar sees none by itself.
-_WITH_IT: Mapping[Duty, Sequence[str]] = {"breaker": ["outlier"], "balance": ["health_check"]}
+#: What goes with it: who chooses the endpoints is the only one who sees them; to others they are one address.
+_GOES_WITH = {"outlier": "breaker", "health_check": "balance"}
 
 
 def configuration(
@@ -38,7 +38,7 @@ def configuration(
         "inbound": {
             "listen": place.listen(INBOUND),
             "app": f"127.0.0.1:{place.number('app')}",
-            "wait_for_app": {"path": app.health} if app.health else True,
+            "wait_for_app": _app_starts(app, place),
             **{field: said[field] for field in _INBOUND if field in said},
         },
         **{field: said[field] for field in _WHOLE if field in said},
@@ -62,6 +62,12 @@ def text(found: Mapping[str, Any]) -> str:
     return str(yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=110))
 
 
+def _app_starts(app: App, place: Place) -> dict[str, Any] | bool:
+    path = {"path": app.health} if app.health else {}
+    # Elsewhere its image may have to be fetched first, while the sidecar is there already.
+    return path or True if place.is_private else {**path, "timeout": "10m"}
+
+
 def _who(place: Place) -> dict[str, Any]:
     if place.identity is not None:
         return {"identity": {"directory": place.identity}}
@@ -83,6 +89,9 @@ def _policies(called: Workload, place: Place) -> dict[str, Any]:
         return {}
     known = Policies.model_fields.keys() | Endpoints.model_fields.keys()
     said = called.policies.model_dump(by_alias=True, exclude_unset=True)
-    others = {*place.duties, *(field for duty in place.duties for field in _WITH_IT.get(duty, ()))}
-    kept = {field: value for field, value in said.items() if field in known - others}
+    kept = {field: said[field] for field in said if field in known and _is_ours(field, place)}
     return {**kept, **{field: off for field, off in _LEFT_TO_OTHERS.items() if field in place.duties}}
+
+
+def _is_ours(policy: str, place: Place) -> bool:
+    return not {policy, _GOES_WITH.get(policy, policy)} & place.duties

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from infermesh.deploy.kubernetes.place import PodPlace
-from infermesh.deploy.kubernetes.services import LONGEST
+from infermesh.deploy.kubernetes.services import LONGEST, endpoints_name
 from infermesh.description.workload import Container
 
 
@@ -16,6 +16,8 @@ def check(containers: Sequence[Container], place: PodPlace) -> Sequence[Containe
             f"found a name of {len(workload.name)} characters, expected {LONGEST} at most: Services have it"
         )
         raise mistake(workload.name, text)
+    if (second := endpoints_name(workload.name)) in place.description.workloads:
+        raise mistake(second, f"found a name that a Service of {workload.name} has, expected another")
     if all(it.is_sidecar for it in containers) or any(not it.image for it in containers):
         text = "found no image, expected image, the container image that Kubernetes can start"
         raise mistake(workload.name, text)

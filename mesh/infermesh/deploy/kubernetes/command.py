@@ -8,6 +8,7 @@ import typer
 from infermesh.deploy.command import save
 from infermesh.deploy.kubernetes.flavours.known import FLAVOURS
 from infermesh.deploy.kubernetes.render import render
+from infermesh.deploy.kubernetes.storage import folder_name
 from infermesh.description.read import read
 from infermesh.errors import ConfigurationError
 from infermesh.settings.validate import close_to
@@ -35,4 +36,4 @@ def run(
     rendered = render(description, FLAVOURS[mesh], where, monitoring)
     save(output, rendered.files)
     for claim, folder in rendered.claims.items():
-        typer.echo(f"to be filled: PersistentVolumeClaim {claim} with what is in {folder}")
+        typer.echo(f"to be copied: {folder} to {folder_name(folder)} in PersistentVolumeClaim {claim}")

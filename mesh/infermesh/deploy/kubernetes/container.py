@@ -1,6 +1,6 @@
 """One container of a Pod."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from infermesh.deploy.kubernetes.images import image
 from infermesh.deploy.kubernetes.objects import Object
@@ -17,8 +17,13 @@ USER = 65532
 PRE_STOP = 5
 
 
+def environment_name(workload: str) -> str:
+    """The Secret with environment variables of a workload's main container."""
+    return f"{workload}-env"
+
+
 def container_object(
-    container: Container, workload: Workload, mesh: Mesh, mounts: Sequence[Mapping[str, object]]
+    container: Container, workload: Workload, mesh: Mesh, mounts: Sequence[Object]
 ) -> Object:
     """What kubelet is to run.
 
@@ -33,6 +38,9 @@ def container_object(
         found["args"] = list(container.command)
     if container.environment:
         found["env"] = [{"name": name, "value": value} for name, value in container.environment.items()]
+    if not container.is_sidecar:
+        # What must not stand in a file: keys of a store, passwords. Operators make it, where there is any.
+        found["envFrom"] = [{"secretRef": {"name": environment_name(workload.name), "optional": True}}]
     if ports := [port for name in container.ports if (port := workload.port(name)).audience != "itself"]:
         found["ports"] = [{"name": port_name(port), "containerPort": port.number} for port in ports]
     found["resources"] = resources(container, workload.placement)
@@ -41,7 +49,7 @@ def container_object(
         found["lifecycle"] = {"preStop": {"sleep": {"seconds": PRE_STOP}}}
     found["securityContext"] = _security(container)
     if mounts:
-        found["volumeMounts"] = [dict(mount) for mount in mounts]
+        found["volumeMounts"] = list(mounts)
     return found
 
 

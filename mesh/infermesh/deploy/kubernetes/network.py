@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
+from infermesh.deploy.kubernetes.callers import callers
+from infermesh.deploy.kubernetes.flavour import Flavour
 from infermesh.deploy.kubernetes.objects import Object, labels, made
 from infermesh.description.read import Description
-from infermesh.description.workload import Port, Workload
+from infermesh.description.workload import Workload
 
 _API = "networking.k8s.io/v1"
-
-
-def callers(workload: Workload, description: Description) -> Sequence[str]:
-    """Those who say that they call it; of none, nobody said and everybody of the mesh may."""
-    return [it.name for it in description.workloads.values() if workload.name in it.calls]
 
 
 def nobody(namespace: str) -> Object:
@@ -22,22 +19,26 @@ def nobody(namespace: str) -> Object:
     }
 
 
-def network_policy(workload: Workload, description: Description, namespace: str, monitoring: str) -> Object:
+def network_policy(
+    workload: Workload, description: Description, namespace: str, flavour: Flavour, monitoring: str
+) -> Object:
     """Who reaches a workload: its callers, Prometheus, and anybody if it is exposed."""
     found = made(_API, "NetworkPolicy", workload.name, namespace, {"labels": labels(workload.name)})
     found["spec"] = {
         "podSelector": {"matchLabels": labels(workload.name)},
         "policyTypes": ["Ingress"],
-        "ingress": list(_rules(workload, description, monitoring)),
+        "ingress": list(_rules(workload, description, flavour, monitoring)),
     }
     return found
 
 
-def _rules(workload: Workload, description: Description, monitoring: str) -> Iterator[Object]:
-    for_mesh = [port for port in workload.ports if port.audience == "mesh"]
-    for_operators = [port for port in workload.ports if port.audience == "operators"]
+def _rules(
+    workload: Workload, description: Description, flavour: Flavour, monitoring: str
+) -> Iterator[Object]:
+    for_mesh = [port.number for port in workload.ports if port.audience == "mesh"]
+    for_operators = [port.number for port in workload.ports if port.audience == "operators"]
     if for_mesh:
-        yield _rule(for_mesh, _peers(workload, description))
+        yield _rule([*for_mesh, *flavour.peer_ports], _peers(workload, description))
     if for_operators:
         where = {"matchLabels": {"kubernetes.io/metadata.name": monitoring}}
         yield _rule(for_operators, [{"namespaceSelector": where}])
@@ -47,9 +48,10 @@ def _peers(workload: Workload, description: Description) -> list[Object]:
     if workload.exposed is not None:
         # Where gateways run is not known here, and nobody else's business than the cluster's.
         return [{"namespaceSelector": {}}]
-    names = callers(workload, description)
+    names = callers(description, workload)
+    # Of an app nobody says that he calls it: everybody of the mesh may, as far as `allow` allows it.
     return [{"podSelector": {"matchLabels": labels(name)}} for name in names] or [{"podSelector": {}}]
 
 
-def _rule(ports: Sequence[Port], peers: Sequence[Object]) -> Object:
-    return {"from": list(peers), "ports": [{"protocol": "TCP", "port": port.number} for port in ports]}
+def _rule(ports: Sequence[int], peers: Sequence[Object]) -> Object:
+    return {"from": list(peers), "ports": [{"protocol": "TCP", "port": port} for port in ports]}

@@ -89,7 +89,7 @@ def _of(pod: _Pod, flavour: Flavour, namespace: str, monitoring: str) -> Iterato
     yield deployment(pod.containers, pod.place, namespace, flavour)
     yield from services(workload, namespace, flavour)
     yield disruption_budget(workload, namespace)
-    yield network_policy(workload, pod.place.description, namespace, monitoring)
+    yield network_policy(workload, pod.place.description, namespace, flavour, monitoring)
     yield from exposure(workload, namespace)
     for make in OF_A_WORKLOAD:
         yield from make(workload, namespace)

@@ -18,6 +18,11 @@ def mount_path(given: str) -> str:
     return f"/var/lib/infermesh/{_slug(given)}"
 
 
+def folder_name(given: str) -> str:
+    """The folder in its volume: what is at the root of one may not be all of the operators' (lost+found)."""
+    return _slug(given)
+
+
 def volume_name(given: str) -> str:
     """What its volume is called, and the claim of it."""
     return f"data-{_slug(given)}"
@@ -27,7 +32,7 @@ def claims(folder: Path, folders: Mapping[str, str], namespace: str) -> Iterator
     """One for each folder that is read, by its name, with room for twice what is in it here."""
     for name, path in folders.items():
         claim = made("v1", "PersistentVolumeClaim", name, namespace)
-        claim["metadata"]["annotations"] = {"infermesh.io/fill-with": path}
+        claim["metadata"]["annotations"] = {"infermesh/fill-with": path}
         claim["spec"] = {
             # Filled by one, read by all: Pods mount it read-only.
             "accessModes": ["ReadWriteMany"],

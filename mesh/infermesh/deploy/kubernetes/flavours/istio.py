@@ -1,6 +1,6 @@
 """Istio: its proxies encrypt, tell who calls, choose endpoints, and try again; the sidecar does the rest."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from infermesh.deploy import yaml_text
@@ -24,6 +24,7 @@ class Istio:
 
     name = "istio"
     duties: frozenset[Duty] = frozenset({"tls", "authorize", "retry", "timeout", "breaker", "balance"})
+    peer_ports: Sequence[int] = ()
 
     def namespace(self) -> Mapping[str, str]:
         """Pods get a proxy."""
@@ -72,7 +73,7 @@ class Istio:
                 yield authorization_policy(workload, description, namespace)
             if workload.policies is not None:
                 yield destination_rule(workload, workload.policies, namespace, mutual=mutual)
-                yield virtual_service(workload, workload.policies, description, namespace)
+                yield virtual_service(workload, workload.policies, namespace)
         if description.mesh.collector is not None:
             telemetry = made("telemetry.istio.io/v1", "Telemetry", "infermesh", namespace)
             yield {**telemetry, "spec": {"tracing": [{"providers": [{"name": PROVIDER}]}]}}

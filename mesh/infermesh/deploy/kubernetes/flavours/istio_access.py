@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from infermesh.deploy.kubernetes.network import callers
+from infermesh.deploy.kubernetes.callers import callers
 from infermesh.deploy.kubernetes.objects import Object, labels, made
 from infermesh.description.read import Description
 from infermesh.description.workload import Port, Workload
@@ -48,7 +48,7 @@ def _callers(workload: Workload, description: Description, namespace: str) -> Ob
     if workload.exposed is not None:
         # Whichever gateway the cluster has, if it is of the mesh.
         return _from("principals", ["*"])
-    if names := callers(workload, description):
+    if names := callers(description, workload):
         return _from("principals", [_account(name, namespace) for name in names])
     return _from("namespaces", [namespace])
 

@@ -1,22 +1,25 @@
 """Istio: how a workload is called, by the policies that mesh.yaml says of it."""
 
+from collections.abc import Mapping, Set
 from datetime import timedelta
 
+from infermesh.deploy.kubernetes.flavours.instances import instances
+from infermesh.deploy.kubernetes.flavours.not_kept import not_kept
+from infermesh.deploy.kubernetes.flavours.retries import retried
 from infermesh.deploy.kubernetes.objects import Object, labels, made
-from infermesh.description.read import Description
 from infermesh.description.workload import Workload
 from infermesh.policies.endpoints import Breaker, Endpoints, Outlier, Pool
 from infermesh.policies.requests import Policies, Retry
 
 _API = "networking.istio.io/v1"
 
-#: gRPC codes that Envoy tries again on.
-_CODES = {
-    "CANCELLED": "cancelled",
-    "DEADLINE_EXCEEDED": "deadline-exceeded",
-    "INTERNAL": "internal",
-    "RESOURCE_EXHAUSTED": "resource-exhausted",
-    "UNAVAILABLE": "unavailable",
+#: Of its duties: it pauses as it likes after the first pause, and leaves Pods alone by failures in a row.
+_UNKNOWN: Mapping[str, Set[str]] = {
+    "retry": {"backoff_max"},
+    "breaker": {"min_success_rate", "min_requests", "backoff_base", "backoff_max"},
+    "outlier": {"max_ejection", "success_rate_sigma"},
+    "health_check": set(),
+    "balance": set(),
 }
 
 #: Connections of one proxy to one Pod, if nothing is said of them.
@@ -31,14 +34,14 @@ _EJECTED = 0.5
 
 def destination_rule(workload: Workload, policies: Policies, namespace: str, *, mutual: bool) -> Object:
     """Which Pod, over which connections, and which Pods are left alone."""
-    endpoints = policies if isinstance(policies, Endpoints) else Endpoints()
+    endpoints = instances(policies) or Endpoints()
     most = _most(workload)
     traffic: Object = {
         "loadBalancer": {"simple": "LEAST_REQUEST"},
         "connectionPool": _connections(endpoints.pool, policies, most),
         "tls": {"mode": "ISTIO_MUTUAL" if mutual else "DISABLE"},
     }
-    if policies.retry is not None:
+    if policies.retry is not None and retried(policies.retry):
         traffic["retryBudget"] = {
             "percent": round(policies.retry.budget_ratio * 100, 3),
             "minRetryConcurrency": max(1, round(policies.retry.budget_reserve)),
@@ -50,35 +53,28 @@ def destination_rule(workload: Workload, policies: Policies, namespace: str, *, 
     return {**found, "spec": {"host": workload.name, "trafficPolicy": traffic}}
 
 
-def virtual_service(
-    workload: Workload, policies: Policies, description: Description, namespace: str
-) -> Object:
-    """How long it may take, and whether to try again.
-
-    Raises ConfigurationError for a code that Envoy does not try again on.
-    """
-    found = made(_API, "VirtualService", workload.name, namespace, {"labels": labels(workload.name)})
+def virtual_service(workload: Workload, policies: Policies, namespace: str) -> Object:
+    """How long it may take, and whether to try again."""
+    marks = {"labels": labels(workload.name), "annotations": not_kept(policies, _UNKNOWN)}
+    found = made(_API, "VirtualService", workload.name, namespace, marks)
     route: Object = {"route": [{"destination": {"host": workload.name}}]}
     if policies.timeout:
         route["timeout"] = _seconds(policies.timeout)
-    # Said as well where it is off: Istio tries again unless it is told not to.
-    route["retries"] = (
-        {"attempts": 0} if policies.retry is None else _retries(policies.retry, workload, description)
-    )
+    route["retries"] = _retries(policies.retry)
     return {**found, "spec": {"hosts": [workload.name], "http": [route]}}
 
 
-def _retries(retry: Retry, workload: Workload, description: Description) -> Object:
-    unknown = [code for code in retry.codes if code not in _CODES]
-    if unknown:
-        text = f"found {', '.join(unknown)} in retry.codes, expected those Istio has: {', '.join(_CODES)}"
-        raise description.mistake(workload.name, text)
+def _retries(retry: Retry | None) -> Object:
+    codes = retried(retry)
+    if retry is None or not codes:
+        # Said as well: Istio tries again unless it is told not to.
+        return {"attempts": 0}
     tries = {} if retry.per_try_timeout is None else {"perTryTimeout": _seconds(retry.per_try_timeout)}
     return {
         # Those after the first.
         "attempts": retry.max_attempts - 1,
         **tries,
-        "retryOn": ",".join([*(_CODES[code] for code in retry.codes), "refused-stream"]),
+        "retryOn": ",".join([*codes, "refused-stream"]),
         "backoff": _seconds(retry.backoff_base),
     }
 

@@ -1,6 +1,6 @@
 """No mesh around: infermesh does all of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from infermesh.deploy.kubernetes.identities import identities
 from infermesh.deploy.kubernetes.objects import Object
@@ -14,6 +14,7 @@ class NoMesh:
 
     name = "none"
     duties: frozenset[Duty] = frozenset()
+    peer_ports: Sequence[int] = ()
 
     def namespace(self) -> Mapping[str, str]:
         """The strictest standard forbids nothing that these Pods need."""
