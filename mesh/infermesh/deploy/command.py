@@ -21,7 +21,38 @@ Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The
 DEFAULT = Path("mesh.yaml")
 
 
+@app.callback()
+def render() -> None:
+    """Write a mesh for whoever runs it elsewhere."""
+
+
 def save(folder: Path, files: Iterable[File]) -> None:
     """Write what a target made, and say so."""
     written = write(folder, files)
     typer.echo(f"{len(written)} files in {folder}")
+
+
+@app.command()
+def kubernetes(
+    file: MeshFile = DEFAULT,
+    *,
+    mesh: Annotated[
+        str,
+        typer.Option("--mesh", metavar="NAME", help="The mesh around: none, istio, linkerd, consul."),
+    ] = "none",
+    output: Output,
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            "--namespace", "-n", metavar="NAME", help="Where it all runs. Without it, the mesh's name."
+        ),
+    ] = None,
+    monitoring: Annotated[
+        str, typer.Option("--monitoring", metavar="NAME", help="The namespace that Prometheus runs in.")
+    ] = "monitoring",
+    environment: Environment = None,
+) -> None:
+    """Write manifests that `kubectl apply -k DIR` takes."""
+    from infermesh.deploy.kubernetes.command import run
+
+    run(file, mesh, output, namespace, monitoring, environment)

@@ -40,6 +40,7 @@ class Servers:
                 ports=ports(server.ports),
                 policies=server,
                 models=server.load or list(models_of(server.models, mesh.folder)),
+                exposed=server.expose,
                 server=server,
             )
 

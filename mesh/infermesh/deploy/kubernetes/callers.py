@@ -7,7 +7,12 @@ from infermesh.description.workload import Workload
 
 
 def callers(description: Description, called: Workload) -> Sequence[str]:
-    """The names of those that call it, in the order of the mesh."""
+    """The names of those that call it, in the order of the mesh; none: anybody may.
+
+    So it is with what nobody says that he calls, such as an app, and with what is called from outside.
+    """
+    if called.exposed is not None:
+        return []
     return [it.name for it in description.workloads.values() if called.name in it.calls]
 
 

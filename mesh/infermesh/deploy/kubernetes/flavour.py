@@ -1,6 +1,6 @@
 """What every service mesh is to the renderer: the same few questions."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from infermesh.deploy.kubernetes.objects import Object
@@ -16,6 +16,8 @@ class Flavour(Protocol):
     name: str
     #: What sidecars leave to it.
     duties: frozenset[Duty]
+    #: Where its proxies connect to each other, beside the ports that are called.
+    peer_ports: Sequence[int]
 
     def namespace(self) -> Mapping[str, str]:
         """Labels of the namespace."""
