@@ -19,8 +19,8 @@ class Scaler:
 
     def __init__(self, spec: Mapping[str, Any], replicas: int) -> None:
         self.replicas = replicas
-        self._min = spec["minReplicaCount"]
-        self._max = spec["maxReplicaCount"]
+        self._min: int = spec["minReplicaCount"]
+        self._max: int = spec["maxReplicaCount"]
         self._targets = [float(it["metadata"]["threshold"]) for it in spec["triggers"]]
         behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
         self._down = behavior["scaleDown"]
