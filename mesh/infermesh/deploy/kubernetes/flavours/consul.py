@@ -95,7 +95,7 @@ class Consul:
             if workload.policies is not None and workload.has_port(GRPC):
                 yield _resolver(workload, workload.policies, namespace)
                 yield _router(workload, workload.policies, namespace)
-            if description.mesh.tls == "mutual" or workload.allow:
+            if description.mesh.tls == "mutual":
                 yield intentions(workload, description, namespace)
 
 
