@@ -2,17 +2,32 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from infermesh.remarks import BrokenRule
-from infermesh.settings.forms import Duration, OnOrOff, Size, Text
+from infermesh.settings.forms import Duration, Form, OnOrOff, Size, Text
 from infermesh.settings.names import Name
 from infermesh.settings.section import Section
 
-#: As Kubernetes writes it.
-Cpu = Annotated[str, Text("number of cores", r"\d+(\.\d+)?|\d+m", "2", "500m")]
+_CORES = r"(\d+(\.\d+)?|\d+m)"
+
+
+def _text(value: Any) -> Any:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+#: As Kubernetes writes it, and as YAML reads it: a number of cores, or thousandths.
+Cpu = Annotated[
+    str,
+    Text("number of cores", _CORES, "2", "500m"),
+    BeforeValidator(_text),
+    Form(
+        "number of cores",
+        {"anyOf": [{"type": "string", "pattern": f"^{_CORES}$"}, {"type": "number", "exclusiveMinimum": 0}]},
+    ),
+]
 
 #: Kubernetes looks no further back.
 _CALM_AT_MOST = timedelta(minutes=30)
