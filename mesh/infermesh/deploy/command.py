@@ -56,3 +56,22 @@ def kubernetes(
     from infermesh.deploy.kubernetes.command import run
 
     run(file, mesh, output, namespace, monitoring, environment)
+
+
+@app.command()
+def kserve(
+    file: MeshFile = DEFAULT,
+    *,
+    output: Output,
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            "--namespace", "-n", metavar="NAME", help="Where it all runs. Without it, the mesh's name."
+        ),
+    ] = None,
+    environment: Environment = None,
+) -> None:
+    """Write the model servers as runtimes and services of KServe."""
+    from infermesh.deploy.kubernetes.kserve_command import run
+
+    run(file, output, namespace, environment)

@@ -29,9 +29,9 @@ MEMORY = "1d:1m"
 #: Seconds between two looks; as often as Kubernetes decides.
 POLLING = 15
 
-#: At most twice as many, or two more, in this time: about as long as one takes to start, so that those that
-#: are on their way count before more are asked for.
-UP_SECONDS = 30
+#: A server asks for so many in its place at most, however long its queue. By then it is full, the length says
+#: only for how long; and those that are started for it need a minute until they count.
+ASKED_AT_MOST = 2
 
 
 def objects(workload: Workload, namespace: str) -> Iterator[Object]:
@@ -89,7 +89,13 @@ def _by_queue(workload: Workload, scale: Autoscale, namespace: str) -> Object:
         "fallback": {"failureThreshold": 3, "replicas": scale.min, "behavior": "currentReplicasIfHigher"},
         "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _behavior(scale.calm)}},
         "triggers": [
-            _trigger("queue", scale, queue_query(workload.name, namespace), str(threshold), or_zero=False),
+            _trigger(
+                "queue",
+                scale,
+                queue_query(workload.name, namespace, threshold),
+                str(threshold),
+                or_zero=False,
+            ),
             # Empty until requests have queued for the first time.
             _trigger("load", scale, load_query(workload.name, namespace, threshold), "1", or_zero=True),
         ],
@@ -111,9 +117,10 @@ def _trigger(name: str, scale: Autoscale, query: str, threshold: str, *, or_zero
     }
 
 
-def queue_query(name: str, namespace: str) -> str:
+def queue_query(name: str, namespace: str, threshold: int) -> str:
     """Milliseconds that requests wait on average, of each Pod, added up; nothing without metrics."""
-    return f"sum({_queue(name, namespace)} or {_answers(name, namespace)} * 0)"
+    queue = f"clamp_max({_queue(name, namespace)}, {threshold * ASKED_AT_MOST})"
+    return f"sum({queue} or {_answers(name, namespace)} * 0)"
 
 
 def load_query(name: str, namespace: str, threshold: int) -> str:
@@ -138,19 +145,17 @@ def _of(name: str, namespace: str) -> str:
 
 
 def _behavior(calm: timedelta) -> Object:
-    up = {"periodSeconds": UP_SECONDS}
-    down = {"periodSeconds": seconds(calm)}
+    """One, or a tenth of them, is ended in so long a time. More are started as Kubernetes does by itself."""
+    period = seconds(calm)
     return {
-        "scaleUp": {
-            "stabilizationWindowSeconds": 0,
-            "selectPolicy": "Max",
-            "policies": [{"type": "Percent", "value": 100, **up}, {"type": "Pods", "value": 2, **up}],
-        },
         "scaleDown": {
-            "stabilizationWindowSeconds": seconds(calm),
+            "stabilizationWindowSeconds": period,
             "selectPolicy": "Max",
-            "policies": [{"type": "Percent", "value": 10, **down}, {"type": "Pods", "value": 1, **down}],
-        },
+            "policies": [
+                {"type": "Percent", "value": 10, "periodSeconds": period},
+                {"type": "Pods", "value": 1, "periodSeconds": period},
+            ],
+        }
     }
 
 

@@ -7,9 +7,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
-from infermesh.deploy.kubernetes.callers import callers, entrance
+from infermesh.deploy.kubernetes.callers import entrance
 from infermesh.deploy.kubernetes.containers import grace_seconds
 from infermesh.deploy.kubernetes.durations import milliseconds, short
+from infermesh.deploy.kubernetes.flavours.consul_access import intentions
 from infermesh.deploy.kubernetes.flavours.instances import instances
 from infermesh.deploy.kubernetes.flavours.not_kept import not_kept
 from infermesh.deploy.kubernetes.flavours.retries import retried
@@ -40,7 +41,7 @@ class Consul:
     """Consul, from 1.16 on."""
 
     name = "consul"
-    duties: frozenset[Duty] = frozenset({"tls", "retry", "timeout", "breaker", "balance"})
+    duties: frozenset[Duty] = frozenset({"tls", "authorize", "retry", "timeout", "breaker", "balance"})
     #: Proxies of callers connect to this port, whatever the Service's: a NetworkPolicy has to let them.
     peer_ports: Sequence[int] = (20000,)
 
@@ -95,7 +96,7 @@ class Consul:
                 yield _resolver(workload, workload.policies, namespace)
                 yield _router(workload, workload.policies, namespace)
             if description.mesh.tls == "mutual":
-                yield _intentions(workload, callers(description, workload), namespace)
+                yield intentions(workload, description, namespace)
 
 
 def _made(kind: str, name: str, namespace: str, spec: Object, **annotations: str) -> Object:
@@ -171,17 +172,3 @@ def _retry(retry: Retry | None) -> Object:
     if retry is None or not codes:
         return {}
     return {"numRetries": retry.max_attempts - 1, "retryOn": ["connect-failure", "refused-stream", *codes]}
-
-
-def _intentions(workload: Workload, allowed: Sequence[str], namespace: str) -> Object:
-    """Those who call a server, and nobody else; an app is called by anybody who has an identity."""
-    if workload.has_port(GRPC):
-        sources = [{"name": name, "action": "allow"} for name in allowed]
-        sources.append({"name": "*", "action": "deny"})
-    else:
-        sources = [{"name": "*", "action": "allow"}]
-    spec = {"destination": {"name": workload.name}, "sources": sources}
-    return _made("ServiceIntentions", workload.name, namespace, spec)
-
-
-FLAVOUR = Consul()

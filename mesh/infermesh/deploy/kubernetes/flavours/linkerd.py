@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 
-from infermesh.deploy.kubernetes.callers import callers, entrance
 from infermesh.deploy.kubernetes.containers import grace_seconds
 from infermesh.deploy.kubernetes.durations import short
 from infermesh.deploy.kubernetes.flavours.instances import instances
+from infermesh.deploy.kubernetes.flavours.linkerd_access import access
 from infermesh.deploy.kubernetes.flavours.not_kept import not_kept
 from infermesh.deploy.kubernetes.flavours.retries import retried
 from infermesh.deploy.kubernetes.objects import Object, labels, made
@@ -14,8 +14,6 @@ from infermesh.description.read import Description
 from infermesh.description.workload import GRPC, Workload
 from infermesh.policies.endpoints import Breaker
 from infermesh.policies.requests import Policies, Retry
-
-_POLICY = "policy.linkerd.io"
 
 _ACCRUAL = "balancer.linkerd.io/failure-accrual"
 
@@ -35,7 +33,7 @@ class Linkerd:
     """Linkerd, from 2.16 on."""
 
     name = "linkerd"
-    duties: frozenset[Duty] = frozenset({"tls", "retry", "timeout", "breaker", "balance"})
+    duties: frozenset[Duty] = frozenset({"tls", "authorize", "retry", "timeout", "breaker", "balance"})
     #: Proxies of callers connect to this port, whatever the Service's: a NetworkPolicy has to let them.
     peer_ports: Sequence[int] = (4143,)
 
@@ -70,7 +68,7 @@ class Linkerd:
                 yield _route(workload, workload.policies, namespace)
         if description.mesh.tls == "mutual":
             for workload in description.workloads.values():
-                yield from _permission(workload, callers(description, workload), namespace)
+                yield from access(workload, description, namespace)
 
 
 def _accrual(breaker: Breaker) -> dict[str, str]:
@@ -113,48 +111,3 @@ def _retry(retry: Retry | None) -> dict[str, str]:
         "retry.linkerd.io/limit": str(retry.max_attempts - 1),
         **per_try,
     }
-
-
-def _permission(workload: Workload, allowed: Sequence[str], namespace: str) -> Iterator[Object]:
-    """A Server refuses everybody who is not named; apps are called by anybody who has an identity."""
-    port = entrance(workload)
-    if port is None:
-        return
-    server = made(f"{_POLICY}/v1beta3", "Server", workload.name, namespace, {"labels": labels(workload.name)})
-    server["spec"] = {
-        "podSelector": {"matchLabels": labels(workload.name)},
-        "port": workload.port(port).number,
-        # What an app's callers speak is for the proxy to find out.
-        "proxyProtocol": "gRPC" if workload.port(port).protocol == "grpc" else "unknown",
-        "accessPolicy": "deny",
-    }
-    yield server
-    if workload.has_port(GRPC) and not allowed:
-        return
-    who = made(
-        f"{_POLICY}/v1alpha1", "MeshTLSAuthentication", f"{workload.name}-callers", namespace,
-        {"labels": labels(workload.name)},
-    )  # fmt: skip
-    who["spec"] = (
-        {"identityRefs": [{"kind": "ServiceAccount", "name": name} for name in allowed]}
-        if workload.has_port(GRPC)
-        else {"identities": ["*"]}
-    )
-    yield who
-    policy = made(
-        f"{_POLICY}/v1alpha1",
-        "AuthorizationPolicy",
-        workload.name,
-        namespace,
-        {"labels": labels(workload.name)},
-    )
-    policy["spec"] = {
-        "targetRef": {"group": _POLICY, "kind": "Server", "name": workload.name},
-        "requiredAuthenticationRefs": [
-            {"group": _POLICY, "kind": "MeshTLSAuthentication", "name": f"{workload.name}-callers"}
-        ],
-    }
-    yield policy
-
-
-FLAVOUR = Linkerd()
