@@ -74,6 +74,15 @@ def test_istio_does_not_retry_where_nobody_shall(tmp_path: Path) -> None:
     assert "outlierDetection" not in manifests.one("DestinationRule", "ranking")["spec"]["trafficPolicy"]
 
 
+def test_istio_s_proxy_waits_for_the_longest_request(tmp_path: Path) -> None:
+    template = rendered(tmp_path, "istio").one("Deployment", "fraud")["spec"]["template"]
+    annotations = template["metadata"]["annotations"]
+    proxy = yaml.safe_load(annotations["proxy.istio.io/config"])
+    assert proxy["terminationDrainDuration"] == "95s"
+    # Kubelet and Prometheus have no identity that STRICT would let in.
+    assert annotations["traffic.sidecar.istio.io/excludeInboundPorts"] == "8000,8002"
+
+
 def test_nobody_is_left_alone_of_whom_there_is_one(tmp_path: Path) -> None:
     alone = rendered(tmp_path, "istio", MESH.replace("replicas: 3, ", ""))
     assert "outlierDetection" not in alone.one("DestinationRule", "fraud")["spec"]["trafficPolicy"]

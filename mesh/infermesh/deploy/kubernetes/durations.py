@@ -18,3 +18,8 @@ def short(time: timedelta) -> str:
 def seconds(time: timedelta) -> int:
     """Whole seconds, rounded up."""
     return math.ceil(time.total_seconds())
+
+
+def protobuf(time: timedelta) -> str:
+    """As protobuf writes it in JSON: seconds, and nothing else."""
+    return f"{time.total_seconds():.6f}".rstrip("0").rstrip(".") + "s"

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from infermesh.deploy import yaml_text
+from infermesh.deploy.kubernetes.durations import protobuf
 from infermesh.deploy.kubernetes.flavours.istio_access import authorization_policy, peer_authentication
 from infermesh.deploy.kubernetes.flavours.istio_traffic import destination_rule, virtual_service
 from infermesh.deploy.kubernetes.objects import Object, made
 from infermesh.description.place import Duty
 from infermesh.description.read import Description
 from infermesh.description.workload import Workload
-from infermesh.settings.values import format_duration
 
 #: What traces go through: operators name it in Istio's own configuration.
 PROVIDER = "infermesh"
@@ -43,7 +43,7 @@ class Istio:
         timeout = (workload.policies and workload.policies.timeout) or timedelta(0)
         proxy = {
             "holdApplicationUntilProxyStarts": True,
-            "terminationDrainDuration": format_duration(max(_LONGEST, timeout + _MARGIN)),
+            "terminationDrainDuration": protobuf(max(_LONGEST, timeout + _MARGIN)),
             # That is how long at most.
             "proxyMetadata": {"EXIT_ON_ZERO_ACTIVE_CONNECTIONS": "true"},
         }

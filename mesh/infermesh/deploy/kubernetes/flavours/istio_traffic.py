@@ -1,8 +1,8 @@
 """Istio: how a workload is called, by the policies that mesh.yaml says of it."""
 
 from collections.abc import Mapping, Set
-from datetime import timedelta
 
+from infermesh.deploy.kubernetes.durations import protobuf
 from infermesh.deploy.kubernetes.flavours.instances import instances
 from infermesh.deploy.kubernetes.flavours.not_kept import not_kept
 from infermesh.deploy.kubernetes.flavours.retries import retried
@@ -59,7 +59,7 @@ def virtual_service(workload: Workload, policies: Policies, namespace: str) -> O
     found = made(_API, "VirtualService", workload.name, namespace, marks)
     route: Object = {"route": [{"destination": {"host": workload.name}}]}
     if policies.timeout:
-        route["timeout"] = _seconds(policies.timeout)
+        route["timeout"] = protobuf(policies.timeout)
     route["retries"] = _retries(policies.retry)
     return {**found, "spec": {"hosts": [workload.name], "http": [route]}}
 
@@ -69,13 +69,13 @@ def _retries(retry: Retry | None) -> Object:
     if retry is None or not codes:
         # Said as well: Istio tries again unless it is told not to.
         return {"attempts": 0}
-    tries = {} if retry.per_try_timeout is None else {"perTryTimeout": _seconds(retry.per_try_timeout)}
+    tries = {} if retry.per_try_timeout is None else {"perTryTimeout": protobuf(retry.per_try_timeout)}
     return {
         # Those after the first.
         "attempts": retry.max_attempts - 1,
         **tries,
         "retryOn": ",".join([*codes, "refused-stream"]),
-        "backoff": _seconds(retry.backoff_base),
+        "backoff": protobuf(retry.backoff_base),
     }
 
 
@@ -85,14 +85,14 @@ def _connections(pool: Pool, policies: Policies, most: int) -> Object:
     return {
         "tcp": {
             "maxConnections": (pool.max_connections or _CONNECTIONS) * most,
-            "connectTimeout": _seconds(pool.connect_timeout),
+            "connectTimeout": protobuf(pool.connect_timeout),
             # Connections of HTTP/2 live long, and new Pods are to get their part.
-            "maxConnectionDuration": _seconds(pool.max_age),
+            "maxConnectionDuration": protobuf(pool.max_age),
         },
         "http": {
             "http1MaxPendingRequests": pool.max_pending,
             "http2MaxRequests": at_once or _REQUESTS,
-            "idleTimeout": _seconds(pool.idle_timeout),
+            "idleTimeout": protobuf(pool.idle_timeout),
         },
     }
 
@@ -106,8 +106,8 @@ def _outliers(breaker: Breaker | None, outlier: Outlier | None, most: int) -> Ob
     return {
         "consecutive5xxErrors": failures,
         "consecutiveGatewayErrors": failures,
-        "interval": _seconds(watch.interval),
-        "baseEjectionTime": _seconds(watch.base_ejection),
+        "interval": protobuf(watch.interval),
+        "baseEjectionTime": protobuf(watch.base_ejection),
         "maxEjectionPercent": -(-100 * ejected // most),
     }
 
@@ -116,8 +116,3 @@ def _most(workload: Workload) -> int:
     """Pods that there may be."""
     scaled = workload.placement.autoscale
     return scaled.max if scaled is not None else workload.placement.replicas
-
-
-def _seconds(value: timedelta) -> str:
-    """As a protobuf Duration is written."""
-    return f"{value.total_seconds():.6f}".rstrip("0").rstrip(".") + "s"
