@@ -41,7 +41,9 @@ def built(folder: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
 def test_kustomize_builds_all_of_it(manifests: Manifests) -> None:
-    found = {(it["kind"], it["metadata"]["name"]) for it in built(manifests.folder)}
+    objects = built(manifests.folder)
+    assert {it["metadata"]["labels"]["app.kubernetes.io/part-of"] for it in objects} == {"checkout"}
+    found = {(it["kind"], it["metadata"]["name"]) for it in objects}
     assert found >= {(it["kind"], it["metadata"]["name"]) for it in manifests.objects}
 
 

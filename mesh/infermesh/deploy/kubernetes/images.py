@@ -1,5 +1,6 @@
 """Images of containers."""
 
+from functools import cache
 from importlib.metadata import version
 
 from infermesh.description.mesh import Mesh
@@ -11,4 +12,9 @@ def image(container: Container, mesh: Mesh) -> str:
     if not container.is_ours:
         return container.image
     name: str = getattr(mesh.images, container.image)
-    return f"{name}:{mesh.images.tag or version('infermesh')}"
+    return f"{name}:{mesh.images.tag or _version()}"
+
+
+@cache
+def _version() -> str:
+    return version("infermesh")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from infermesh.deploy import yaml_text
-from infermesh.deploy.kubernetes.additions import OF_A_WORKLOAD, OF_THE_MESH
+from infermesh.deploy.kubernetes import autoscaling
 from infermesh.deploy.kubernetes.checks import check
 from infermesh.deploy.kubernetes.deployment import deployment, disruption_budget, service_account
 from infermesh.deploy.kubernetes.exposure import exposure
@@ -39,8 +39,7 @@ class _Pod:
 def render(description: Description, flavour: Flavour, namespace: str, monitoring: str) -> Rendered:
     """A mesh for one namespace; `monitoring` is the one that Prometheus runs in.
 
-    Raises ConfigurationError for what cannot run there: an app without an image, or a policy that the mesh
-    around has no words for.
+    Raises ConfigurationError for what cannot run there, such as an app without an image.
     """
     duties = duties_of(flavour, description)
     pods = []
@@ -53,21 +52,14 @@ def render(description: Description, flavour: Flavour, namespace: str, monitorin
         "network.yaml": [nobody(namespace)],
         "storage.yaml": list(claims(description.folder, folders, namespace)),
         f"{flavour.name}.yaml": list(flavour.objects(description, namespace)),
-        **{name: list(make(description, namespace)) for name, make in OF_THE_MESH.items()},
         **{
             f"workloads/{pod.place.workload.name}.yaml": list(_of(pod, flavour, namespace, monitoring))
             for pod in pods
         },
     }
     written = {path: found for path, found in objects.items() if found}
-    kustomization = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": list(written),
-        "configMapGenerator": [
-            it for pod in pods for it in generators(pod.place.workload, pod.containers, namespace)
-        ],
-    }
+    maps = [it for pod in pods for it in generators(pod.place.workload, pod.containers, namespace)]
+    kustomization = _kustomization(description.mesh.name, list(written), maps)
     return Rendered(
         [
             File("kustomization.yaml", yaml_text.one(kustomization)),
@@ -83,6 +75,17 @@ def duties_of(flavour: Flavour, description: Description) -> frozenset[Duty]:
     return flavour.duties - {"tls", "authorize"} if description.mesh.tls == "off" else flavour.duties
 
 
+def _kustomization(mesh: str, resources: Sequence[str], maps: Sequence[Object]) -> Object:
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        # On all objects, but not what Pods are chosen by: for those who look for what a mesh has left behind.
+        "labels": [{"pairs": {"app.kubernetes.io/part-of": mesh}}],
+        "resources": list(resources),
+        "configMapGenerator": list(maps),
+    }
+
+
 def _of(pod: _Pod, flavour: Flavour, namespace: str, monitoring: str) -> Iterator[Object]:
     workload = pod.place.workload
     yield service_account(workload, namespace)
@@ -91,8 +94,7 @@ def _of(pod: _Pod, flavour: Flavour, namespace: str, monitoring: str) -> Iterato
     yield disruption_budget(workload, namespace)
     yield network_policy(workload, pod.place.description, namespace, flavour, monitoring)
     yield from exposure(workload, namespace)
-    for make in OF_A_WORKLOAD:
-        yield from make(workload, namespace)
+    yield from autoscaling.objects(workload, namespace)
 
 
 def _read_folders(pods: Sequence[_Pod]) -> dict[str, str]:
