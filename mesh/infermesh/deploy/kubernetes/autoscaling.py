@@ -26,7 +26,7 @@ WINDOW = "1m"
 #: Seconds between two looks; as often as Kubernetes decides.
 POLLING = 15
 
-#: How far back is looked for what one answered; as closely as decisions are taken, or a short queue is missed.
+#: How far back is looked for what one answered: as closely as is decided, or a short queue is missed.
 MEMORY = f"6h:{POLLING}s"
 
 #: A server asks for so many in its place at most, however long its queue. By then it is full, the length says

@@ -72,7 +72,7 @@ class Linkerd:
 
 
 def _accrual(breaker: Breaker) -> dict[str, str]:
-    """By failures in a row; by the share of successes too where that is said, which not every release knows."""
+    """By failures in a row; and by the share of successes if that is said: not every release knows it."""
     consecutive = {
         f"{_ACCRUAL}-consecutive-max-failures": str(breaker.consecutive_failures),
         f"{_ACCRUAL}-consecutive-min-penalty": short(breaker.backoff_base),
