@@ -9,15 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from infermesh.deploy.kubernetes.autoscaling import POLLING
+
 from support.autoscaling.prometheus import SCRAPE, Prometheus
 from support.autoscaling.scaler import Scaler
 from support.autoscaling.servers import Server, Speed
-
-#: Kubernetes decides as often.
-SYNC = 15.0
-
-#: Steps of the query that remembers.
-MEMORY_STEP = 60.0
 
 
 @dataclass(frozen=True)
@@ -60,8 +56,8 @@ class Cluster:
         if spec is not None:
             self._scaler = Scaler(spec, replicas)
             self._prometheus = Prometheus(float(spec["triggers"][0]["metadata"]["threshold"]))
-            self._at(SYNC, self._decide)
-            self._at(MEMORY_STEP, self._remember)
+            self._at(POLLING, self._decide)
+            self._at(POLLING, self._remember)
         else:
             self._prometheus = Prometheus(math.inf)
 
@@ -89,11 +85,14 @@ class Cluster:
         self._work(server, now)
 
     def _work(self, server: Server, now: float) -> None:
+        if (done := self._take(server, now)) is not None:
+            self._at(done, lambda now: self._finish(server, now))
+
+    def _take(self, server: Server, now: float) -> float | None:
         done = server.take(now, self._patience)
         self._note([(arrived, self._patience) for arrived in server.gone])
         server.gone.clear()
-        if done is not None:
-            self._at(done, lambda now: self._finish(server, now))
+        return done
 
     def _finish(self, server: Server, now: float) -> None:
         self._note(server.finish())
@@ -109,7 +108,7 @@ class Cluster:
             if server.batch:
                 now = server.since + self._speed.seconds(len(server.batch))
                 self._note(server.finish())
-            server.take(now, math.inf)
+            self._take(server, now)
 
     def _watch(self, server: Server, at: float) -> None:
         def scrape(now: float) -> None:
@@ -121,7 +120,7 @@ class Cluster:
 
     def _remember(self, now: float) -> None:
         self._prometheus.remember(now)
-        self._at(now + MEMORY_STEP, self._remember)
+        self._at(now + POLLING, self._remember)
 
     def _decide(self, now: float) -> None:
         there = len(self._servers) + self._coming
@@ -134,7 +133,7 @@ class Cluster:
             # It is asked nothing more, and ends what it has.
             self._servers.pop()
         self._replicas[int(now // 60)] = there + change
-        self._at(now + SYNC, self._decide)
+        self._at(now + POLLING, self._decide)
 
     def _join(self, now: float) -> None:
         self._coming -= 1

@@ -23,11 +23,11 @@ ANSWER_SHARE = 0.8
 #: Of Prometheus: some scrapes, so that one that is missed does not matter.
 WINDOW = "1m"
 
-#: How far back, and how closely, is looked for what one answered.
-MEMORY = "1d:1m"
-
 #: Seconds between two looks; as often as Kubernetes decides.
 POLLING = 15
+
+#: How far back is looked for what one answered: as closely as is decided, or a short queue is missed.
+MEMORY = f"6h:{POLLING}s"
 
 #: A server asks for so many in its place at most, however long its queue. By then it is full, the length says
 #: only for how long; and those that are started for it need a minute until they count.

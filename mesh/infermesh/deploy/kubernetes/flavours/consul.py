@@ -38,7 +38,7 @@ _UNKNOWN: Mapping[str, Set[str]] = {
 
 
 class Consul:
-    """Consul, from 1.16 on."""
+    """With a proxy in each Pod, by which all connections go."""
 
     name = "consul"
     duties: frozenset[Duty] = frozenset({"tls", "authorize", "retry", "timeout", "breaker", "balance"})

@@ -30,7 +30,7 @@ _UNKNOWN: Mapping[str, Set[str]] = {
 
 
 class Linkerd:
-    """Linkerd, from 2.16 on."""
+    """With a proxy in each Pod; of a release whose routes retry, which 2.16 was the first to do."""
 
     name = "linkerd"
     duties: frozenset[Duty] = frozenset({"tls", "authorize", "retry", "timeout", "breaker", "balance"})
@@ -72,11 +72,17 @@ class Linkerd:
 
 
 def _accrual(breaker: Breaker) -> dict[str, str]:
-    return {
-        _ACCRUAL: "unified",
+    """By failures in a row; and by the share of successes if that is said: not every release knows it."""
+    consecutive = {
         f"{_ACCRUAL}-consecutive-max-failures": str(breaker.consecutive_failures),
         f"{_ACCRUAL}-consecutive-min-penalty": short(breaker.backoff_base),
         f"{_ACCRUAL}-consecutive-max-penalty": short(max(breaker.backoff_max, breaker.backoff_base)),
+    }
+    if not breaker.model_fields_set & {"min_success_rate", "min_requests"}:
+        return {_ACCRUAL: "consecutive", **consecutive}
+    return {
+        _ACCRUAL: "unified",
+        **consecutive,
         f"{_SUCCESS_RATE}-threshold": f"{breaker.min_success_rate:g}",
         f"{_SUCCESS_RATE}-window": "10s",
         f"{_SUCCESS_RATE}-min-requests": str(breaker.min_requests),
