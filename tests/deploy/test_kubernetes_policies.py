@@ -104,6 +104,19 @@ def test_istio_lets_in_who_says_that_he_calls(tmp_path: Path) -> None:
     assert "/inference.GRPCInferenceService/*" in operation["paths"]
 
 
+@pytest.mark.parametrize("flavour", ["none", "istio"])
+def test_nobody_is_let_in_to_a_server_that_nobody_calls(tmp_path: Path, flavour: str) -> None:
+    text = MESH.replace("    expose: models.example.com\n", "").replace(
+        "calls: [fraud, ranking]", "calls: ranking"
+    )
+    manifests = rendered(tmp_path, flavour, text)
+    rules = manifests.one("NetworkPolicy", "fraud")["spec"]["ingress"]
+    assert not any(port["port"] == 8001 for rule in rules for port in rule["ports"])
+    assert all(rule["from"] for rule in rules)
+    if flavour == "istio":
+        assert sources(manifests, "fraud") == []
+
+
 def test_istio_lets_gateways_in_to_what_is_exposed(tmp_path: Path) -> None:
     assert sources(rendered(tmp_path, "istio"), "shop") == [{"principals": ["*"]}]
 

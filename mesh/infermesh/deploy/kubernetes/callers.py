@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 
 from infermesh.description.read import Description
-from infermesh.description.workload import Workload
+from infermesh.description.workload import GRPC, Workload
 
 
 def callers(description: Description, called: Workload) -> Sequence[str]:
-    """The names of those that call it, in the order of the mesh; none: anybody may.
-
-    So it is with what nobody says that he calls, such as an app, and with what is called from outside.
-    """
-    if called.exposed is not None:
-        return []
+    """The names of those that call it, in the order of the mesh."""
     return [it.name for it in description.workloads.values() if called.name in it.calls]
+
+
+def is_open(workload: Workload) -> bool:
+    """Whether anybody may call it: what is exposed, and apps, as `calls` names servers alone."""
+    return workload.exposed is not None or not workload.has_port(GRPC)
 
 
 def entrance(workload: Workload) -> str | None:

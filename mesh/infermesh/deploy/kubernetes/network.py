@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from infermesh.deploy.kubernetes.callers import callers
+from infermesh.deploy.kubernetes.callers import callers, is_open
 from infermesh.deploy.kubernetes.flavour import Flavour
 from infermesh.deploy.kubernetes.objects import Object, labels, made
 from infermesh.description.read import Description
@@ -37,8 +37,9 @@ def _rules(
 ) -> Iterator[Object]:
     for_mesh = [port.number for port in workload.ports if port.audience == "mesh"]
     for_operators = [port.number for port in workload.ports if port.audience == "operators"]
-    if for_mesh:
-        yield _rule([*for_mesh, *flavour.peer_ports], _peers(workload, description))
+    # No peers would stand for all of them.
+    if for_mesh and (peers := _peers(workload, description)):
+        yield _rule([*for_mesh, *flavour.peer_ports], peers)
     if for_operators:
         where = {"matchLabels": {"kubernetes.io/metadata.name": monitoring}}
         yield _rule(for_operators, [{"namespaceSelector": where}])
@@ -48,9 +49,10 @@ def _peers(workload: Workload, description: Description) -> list[Object]:
     if workload.exposed is not None:
         # Where gateways run is not known here, and nobody else's business than the cluster's.
         return [{"namespaceSelector": {}}]
-    names = callers(description, workload)
-    # Of an app nobody says that he calls it: everybody of the mesh may, as far as `allow` allows it.
-    return [{"podSelector": {"matchLabels": labels(name)}} for name in names] or [{"podSelector": {}}]
+    if is_open(workload):
+        # Everybody of the mesh, as far as `allow` allows it.
+        return [{"podSelector": {}}]
+    return [{"podSelector": {"matchLabels": labels(it)}} for it in callers(description, workload)]
 
 
 def _rule(ports: Sequence[int], peers: Sequence[Object]) -> Object:

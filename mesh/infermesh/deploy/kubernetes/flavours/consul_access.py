@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from infermesh.deploy.kubernetes.callers import callers
+from infermesh.deploy.kubernetes.callers import callers, is_open
 from infermesh.deploy.kubernetes.objects import Object, labels, made
 from infermesh.description.read import Description
-from infermesh.description.workload import GRPC, Allowance, Workload
+from infermesh.description.workload import Allowance, Workload
 
 _EVERYBODY = "*"
 
@@ -24,7 +24,7 @@ def intentions(workload: Workload, description: Description, namespace: str) -> 
 
 def _callers(workload: Workload, description: Description) -> Iterator[Object]:
     """An app is called by anybody who has an identity, unless it says otherwise."""
-    if workload.exposed is not None or not workload.has_port(GRPC):
+    if is_open(workload):
         yield {"name": _EVERYBODY, "action": "allow"}
         return
     for name in callers(description, workload):

@@ -1,8 +1,8 @@
 """Istio: who may call whom."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from infermesh.deploy.kubernetes.callers import callers
+from infermesh.deploy.kubernetes.callers import callers, is_open
 from infermesh.deploy.kubernetes.objects import Object, labels, made
 from infermesh.description.read import Description
 from infermesh.description.workload import Port, Workload
@@ -39,22 +39,21 @@ def _rules(workload: Workload, description: Description, namespace: str) -> Iter
             **({"paths": list(said.paths)} if said.paths else {}),
             **({"methods": list(said.methods)} if said.methods else {}),
         }
-        yield {**_from("principals", principals), "to": [{"operation": operation}]}
-    if not workload.allow:
-        yield {**_callers(workload, description, namespace), "to": [_port(port) for port in ports]}
+        sources = {"from": [{"source": {"principals": principals}}]} if principals else {}
+        yield {**sources, "to": [{"operation": operation}]}
+    if not workload.allow and (source := _callers(workload, description, namespace)):
+        yield {"from": [{"source": source}], "to": [_port(port) for port in ports]}
 
 
 def _callers(workload: Workload, description: Description, namespace: str) -> Object:
+    """Nothing: nobody, as a policy without a rule has it."""
     if workload.exposed is not None:
         # Whichever gateway the cluster has, if it is of the mesh.
-        return _from("principals", ["*"])
-    if names := callers(description, workload):
-        return _from("principals", [_account(name, namespace) for name in names])
-    return _from("namespaces", [namespace])
-
-
-def _from(kind: str, values: Sequence[str]) -> Object:
-    return {"from": [{"source": {kind: list(values)}}]} if values else {}
+        return {"principals": ["*"]}
+    if is_open(workload):
+        return {"namespaces": [namespace]}
+    names = callers(description, workload)
+    return {"principals": [_account(name, namespace) for name in names]} if names else {}
 
 
 def _port(port: Port) -> Object:

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from infermesh.deploy.kubernetes.callers import callers, entrance
+from infermesh.deploy.kubernetes.callers import callers, entrance, is_open
 from infermesh.deploy.kubernetes.objects import Object, labels, made
 from infermesh.description.read import Description
-from infermesh.description.workload import GRPC, Allowance, Workload
+from infermesh.description.workload import Allowance, Workload
 
 _POLICY = "policy.linkerd.io"
 
@@ -59,7 +59,7 @@ def _who(workload: Workload, description: Description, namespace: str) -> Object
     """None: nobody. An app is called by anybody, unless it says otherwise."""
     if workload.allow:
         return _allowed(workload, description, namespace)
-    if workload.exposed is not None or not workload.has_port(GRPC):
+    if is_open(workload):
         return _ANYBODY
     names = callers(description, workload)
     return {"identityRefs": [_account(name) for name in names]} if names else None
