@@ -63,3 +63,48 @@ def observability(
 
     description = read(file, environment)
     save(output, files(description, namespace=namespace, runbook=runbook, traces=traces))
+
+
+@app.command()
+def kubernetes(
+    file: MeshFile = DEFAULT,
+    *,
+    mesh: Annotated[
+        str,
+        typer.Option("--mesh", metavar="NAME", help="The mesh around: none, istio, linkerd, consul."),
+    ] = "none",
+    output: Output,
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            "--namespace", "-n", metavar="NAME", help="Where it all runs. Without it, the mesh's name."
+        ),
+    ] = None,
+    monitoring: Annotated[
+        str, typer.Option("--monitoring", metavar="NAME", help="The namespace that Prometheus runs in.")
+    ] = "monitoring",
+    environment: Environment = None,
+) -> None:
+    """Write manifests that `kubectl apply -k DIR` takes."""
+    from infermesh.deploy.kubernetes.command import run
+
+    run(file, mesh, output, namespace, monitoring, environment)
+
+
+@app.command()
+def kserve(
+    file: MeshFile = DEFAULT,
+    *,
+    output: Output,
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            "--namespace", "-n", metavar="NAME", help="Where it all runs. Without it, the mesh's name."
+        ),
+    ] = None,
+    environment: Environment = None,
+) -> None:
+    """Write the model servers as runtimes and services of KServe."""
+    from infermesh.deploy.kubernetes.kserve_command import run
+
+    run(file, output, namespace, environment)

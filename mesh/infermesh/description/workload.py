@@ -42,6 +42,17 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class Allowance:
+    """Allows something to somebody; what is empty holds for everybody, or everything."""
+
+    #: SPIFFE ids, and HTTP paths or `/package.Service/Method`; a `*` at the end stands for anything.
+    identities: Sequence[str] = ()
+    paths: Sequence[str] = ()
+    #: HTTP methods.
+    methods: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Container:
     """One process: of infermesh, or of people."""
 
@@ -64,6 +75,10 @@ class Container:
     directory: str = "."
     #: Time that it takes to end at most.
     grace: timedelta = timedelta(seconds=30)
+    #: Memory that it takes at most, in bytes, where it bounds that itself.
+    memory: int | None = None
+    #: Folders that it writes to, as `Place.path` gives them.
+    writes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +98,10 @@ class Workload(ABC):
     models: Sequence[str] = ()
     #: Those that it calls, by name.
     calls: Sequence[str] = ()
+    #: Who may do what, where that is said; anything else is refused then.
+    allow: Sequence[Allowance] = ()
+    #: The host by which it is called from outside the mesh, if it is.
+    exposed: str | None = None
 
     @abstractmethod
     def containers(self, place: Place) -> Sequence[Container]:

@@ -41,6 +41,7 @@ class Servers:
                 policies=server,
                 objective=server.objective,
                 models=server.load or list(models_of(server.models, mesh.folder)),
+                exposed=server.expose,
                 server=server,
                 collector=mesh.collector,
             )

@@ -21,6 +21,9 @@ _WHOLE = ("tracing", "limits", "shutdown", "log")
 #: What a sidecar leaves to whoever does it already, and how it says so.
 _LEFT_TO_OTHERS = {"retry": False, "breaker": False}
 
+#: What goes with it: who chooses the endpoints is the only one who sees them; to others they are one address.
+_GOES_WITH = {"outlier": "breaker", "health_check": "balance"}
+
 
 def configuration(
     name: str, app: App, called: Sequence[Workload], mesh: Mesh, place: Place
@@ -35,18 +38,20 @@ def configuration(
         "inbound": {
             "listen": place.listen(INBOUND),
             "app": f"127.0.0.1:{place.number('app')}",
-            "wait_for_app": {"path": app.health} if app.health else True,
+            "wait_for_app": _app_starts(app, place),
             **{field: said[field] for field in _INBOUND if field in said},
         },
         **{field: said[field] for field in _WHOLE if field in said},
     }
+    if "authorize" in place.duties:
+        found["inbound"].pop("allow", None)
     # Without an identity whoever stands around encrypts, or nobody does.
     if place.identity is not None:
         found["inbound"]["tls"] = app.tls or ("permissive" if place.is_private else "mutual")
     if called:
         found["outbound"] = {"listen": place.listen(OUTBOUND)}
     if "copies" in said:
-        found["capture"] = said["copies"]
+        found["capture"] = {**said["copies"], "directory": place.path(said["copies"]["directory"])}
     if mesh.collector is not None:
         found["tracing"] = {"endpoint": mesh.collector, **found.get("tracing", {})}
     return found
@@ -55,6 +60,12 @@ def configuration(
 def text(found: Mapping[str, Any]) -> str:
     """As a file."""
     return str(yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=110))
+
+
+def _app_starts(app: App, place: Place) -> dict[str, Any] | bool:
+    path = {"path": app.health} if app.health else {}
+    # Elsewhere its image may have to be fetched first, while the sidecar is there already.
+    return path or True if place.is_private else {**path, "timeout": "10m"}
 
 
 def _who(place: Place) -> dict[str, Any]:
@@ -78,5 +89,9 @@ def _policies(called: Workload, place: Place) -> dict[str, Any]:
         return {}
     known = Policies.model_fields.keys() | Endpoints.model_fields.keys()
     said = called.policies.model_dump(by_alias=True, exclude_unset=True)
-    kept = {field: value for field, value in said.items() if field in known and field not in place.duties}
+    kept = {field: said[field] for field in said if field in known and _is_ours(field, place)}
     return {**kept, **{field: off for field, off in _LEFT_TO_OTHERS.items() if field in place.duties}}
+
+
+def _is_ours(policy: str, place: Place) -> bool:
+    return not {policy, _GOES_WITH.get(policy, policy)} & place.duties

@@ -20,13 +20,17 @@ APP_PORT = 8080
 
 FILE = "sidecar.yaml"
 
+#: Memory of a sidecar beside the requests that are under way.
+_AT_REST = 192 << 20
+
 
 def ports(app: App) -> Sequence[Port]:
     """The app's, and its sidecar's."""
     return (
-        Port(INBOUND, 15006, "http", fixed=app.listen),
-        Port(OUTBOUND, 15001, "grpc", "itself", fixed=app.outbound),
-        Port(ADMIN, 15000, "http", "operators"),
+        # None of them is one of Istio's, Linkerd's or Consul's, whose proxies share a Pod's ports with them.
+        Port(INBOUND, 15106, "http", fixed=app.listen),
+        Port(OUTBOUND, 15101, "grpc", "itself", fixed=app.outbound),
+        Port(ADMIN, 15100, "http", "operators"),
         Port(APP, app.port or APP_PORT, "http", "itself", fixed=app.port, is_foreign=not app.run),
     )
 
@@ -56,6 +60,8 @@ class AppWorkload(Workload):
             ports=[port.name for port in self.ports if port.name != APP],
             ready=Probe(ADMIN, "/ready"),
             alive=Probe(ADMIN, "/live"),
+            memory=self.app.limits.memory + self.app.limits.replay + _AT_REST,
+            writes=[place.path(self.app.copies.directory)] if self.app.copies else [],
             grace=self.app.shutdown.drain_timeout + self.app.shutdown.drain_delay + timedelta(seconds=5),
         )
         return [self._app(place), sidecar] if self.app.run or self.app.image else [sidecar]

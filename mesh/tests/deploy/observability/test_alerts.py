@@ -13,7 +13,7 @@ from support.prometheus import needs_promtool, rule_test, value
 
 FRAUD = 'mesh="shop",workload="fraud",instance="10.0.0.1:8002"'
 SLOW = 'mesh="shop",workload="slow",instance="10.0.0.2:8002"'
-SHOP = 'mesh="shop",workload="checkout",instance="10.0.0.3:15000"'
+SHOP = 'mesh="shop",workload="checkout",instance="10.0.0.3:15100"'
 SCORES = f'{FRAUD},model="scores",version="1"'
 ROUTE = f'{SHOP},listener="outbound",route="fraud"'
 CLUSTER = f'{SHOP},cluster="fraud",endpoint="10.0.0.1:8001"'

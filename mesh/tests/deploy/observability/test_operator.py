@@ -16,9 +16,9 @@ SCHEMAS = os.environ.get("INFERMESH_CRD_SCHEMAS")
 def test_a_port_is_scraped_of_those_that_have_it(description: Description) -> None:
     found = {it["metadata"]["name"]: it["spec"] for it in operator.podmonitors(description, "prod")}
     chosen = {name: spec["selector"]["matchExpressions"][0]["values"] for name, spec in found.items()}
-    assert chosen == {"shop-8002": ["fraud", "slow"], "shop-15000": ["checkout"]}
+    assert chosen == {"shop-8002": ["fraud", "slow"], "shop-15100": ["checkout"]}
     ports = {name: spec["podMetricsEndpoints"][0]["portNumber"] for name, spec in found.items()}
-    assert ports == {"shop-8002": 8002, "shop-15000": 15000}
+    assert ports == {"shop-8002": 8002, "shop-15100": 15100}
 
 
 def test_all_is_in_the_namespace(description: Description) -> None:

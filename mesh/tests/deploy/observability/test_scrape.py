@@ -9,7 +9,7 @@ from infermesh.deploy.observability import scrape
 from infermesh.description.read import Description
 from support.prometheus import needs_promtool, promtool
 
-TARGETS = {"fraud": ["127.0.0.1:8002", "127.0.0.1:9002"], "checkout": ["127.0.0.1:15000"]}
+TARGETS = {"fraud": ["127.0.0.1:8002", "127.0.0.1:9002"], "checkout": ["127.0.0.1:15100"]}
 
 
 def labels(job: dict[str, Any]) -> dict[str, str]:
@@ -28,7 +28,7 @@ def test_names_stand_for_all_instances(description: Description) -> None:
     assert where == {
         "infermesh/shop/fraud": (["fraud"], 8002),
         "infermesh/shop/slow": (["slow"], 8002),
-        "infermesh/shop/checkout": (["checkout"], 15000),
+        "infermesh/shop/checkout": (["checkout"], 15100),
     }
 
 
@@ -40,7 +40,7 @@ def test_pods_are_found_by_workload_and_port(description: Description) -> None:
     }
     assert kept == {
         "__meta_kubernetes_pod_label_app_kubernetes_io_name": "fraud|slow|checkout",
-        "__meta_kubernetes_pod_container_port_number": "15000|8002",
+        "__meta_kubernetes_pod_container_port_number": "15100|8002",
     }
 
 
