@@ -1,0 +1,94 @@
+/** What is wrong, if anything is: said once above all else, and to those who hear the page. */
+
+import type { Live } from "./live";
+import { isReady, type Overview } from "./overview";
+
+/** More than these are counted. */
+const LISTED = 5;
+
+export function Status({ live: { overview, isConnected, staleFor } }: { live: Live }) {
+  if (overview === null) {
+    return isConnected || staleFor === null ? (
+      <Banner tone="idle" title="Waiting for the first look at the mesh" />
+    ) : (
+      <Banner tone="bad" title="The mesh cannot be reached">
+        <p>Nothing has come for {staleFor} s. It is looked for again and again.</p>
+      </Banner>
+    );
+  }
+  return (
+    <>
+      {staleFor !== null && (
+        <Banner tone="warn" title={`No news for ${staleFor} s`}>
+          <p>
+            {isConnected
+              ? "The mesh is not being looked at."
+              : "The connection is gone, and is tried again and again."}{" "}
+            What is shown is how it was{overview.at === null ? "" : ` at ${clock(overview.at)}`}.
+          </p>
+        </Banner>
+      )}
+      <State overview={overview} />
+    </>
+  );
+}
+
+function State({ overview }: { overview: Overview }) {
+  if (overview.at === null) return <Banner tone="idle" title="Waiting for the first look at the mesh" />;
+  if (overview.workloads.length === 0) {
+    return (
+      <Banner tone="idle" title="Nothing runs in this mesh">
+        <p>Its mesh.yaml has no models, servers or apps.</p>
+      </Banner>
+    );
+  }
+  const found = problems(overview);
+  if (found.length === 0) return <Banner tone="good" title="All is well" />;
+  const { ready, instances } = overview.totals;
+  const title = ready === 0 ? "Nothing is ready" : ready < instances ? "Not all is ready" : "All is ready, not all is well";
+  return (
+    <Banner tone={ready === 0 ? "bad" : "warn"} title={title}>
+      <ul>
+        {found.slice(0, LISTED).map((it) => (
+          <li key={it}>{it}</li>
+        ))}
+        {found.length > LISTED && <li>and {found.length - LISTED} more, see below</li>}
+      </ul>
+    </Banner>
+  );
+}
+
+function problems(overview: Overview): string[] {
+  const instances = overview.workloads
+    .flatMap((it) => it.instances)
+    .filter((it) => it.state !== "ready")
+    .map((it) => `${it.name}: ${it.state}${it.problem ? `, ${it.problem}` : ""}`);
+  const models = overview.workloads.flatMap((workload) =>
+    workload.models
+      .filter((it) => !isReady(it))
+      .map((it) => `model ${it.name} of ${workload.name}: ${it.state}${it.reason ? `, ${it.reason}` : ""}`),
+  );
+  const breakers = overview.edges.flatMap((edge) =>
+    edge.endpoints
+      .filter((it) => it.breaker === "open")
+      .map((it) => `${it.seen_by} leaves ${edge.target} at ${it.address} alone: its breaker is open`),
+  );
+  return [...instances, ...breakers, ...models];
+}
+
+interface BannerProps {
+  tone: string;
+  title: string;
+  children?: React.ReactNode;
+}
+
+function Banner({ tone, title, children }: BannerProps) {
+  return (
+    <section className="banner" role="status" data-tone={tone}>
+      <h2>{title}</h2>
+      {children}
+    </section>
+  );
+}
+
+const clock = (at: number): string => new Date(at * 1000).toLocaleTimeString();
