@@ -1,15 +1,12 @@
 """A real browser whose keys are pressed and whose page is asked, over Chromium's DevTools protocol."""
 
+import asyncio
 import base64
 import json
-import os
-import subprocess
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
-
-import asyncio
 
 import aiohttp
 
@@ -30,6 +27,20 @@ KEYS: Mapping[str, tuple[int, str]] = {
     " ": (32, " "),
 }
 _SHIFT = 8
+
+_UNTIL = """
+new Promise((done, failed) => {
+  const look = () => {
+    const found = (%s);
+    if (found) done(found);
+    else if (performance.now() > end) failed(new Error(`${what}: ${document.body.innerText}`));
+    else setTimeout(look, 16);
+  };
+  const end = performance.now() + %d;
+  const what = %s;
+  look();
+})
+"""
 
 
 class Page:
@@ -61,16 +72,8 @@ class Page:
         return told["result"].get("value")
 
     async def until(self, expression: str) -> Any:
-        """Return the value of an expression once it is true; the page looks at every frame."""
-        return await self.ask(
-            "new Promise((done, failed) => {"
-            f"const end = performance.now() + {SECONDS * 1000};"
-            "const look = () => {"
-            f"const found = ({expression});"
-            "if (found) done(found);"
-            f"else if (performance.now() > end) failed(new Error({json.dumps(expression)} + document.body.innerText));"
-            "else setTimeout(look, 16); }; look(); })"
-        )
+        """Return the value of an expression once it is true."""
+        return await self.ask(_UNTIL % (expression, SECONDS * 1000, json.dumps(expression)))
 
     async def press(self, key: str, *, shift: bool = False) -> None:
         """Press a key, and let it go."""
@@ -100,10 +103,10 @@ class Page:
             "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
         )
 
-    async def screenshot(self, file: Path, *, whole: bool = False) -> None:
-        """Write what is seen, or the whole page, as PNG."""
-        told = await self.tell("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
-        file.write_bytes(base64.b64decode(told["data"]))
+    async def screenshot(self) -> bytes:
+        """What is seen, as PNG."""
+        told = await self.tell("Page.captureScreenshot", format="png")
+        return base64.b64decode(told["data"])
 
     def _note(self, told: Mapping[str, Any]) -> None:
         parameters = told.get("params", {})
@@ -118,46 +121,44 @@ class Page:
 
 @asynccontextmanager
 async def opened(url: str, profile: Path) -> AsyncIterator[Page]:
-    """The page at a URL, for as long as the block lasts. No name but localhost is resolved."""
-    read, write = os.pipe()
-    process = subprocess.Popen(
-        [
-            browser.find(),
-            *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"),
-            *("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--remote-debugging-port=0"),
-            f"--user-data-dir={profile}",
-            "about:blank",
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=write,
+    """The page at a URL, for as long as the block lasts. No name is resolved."""
+    process = await asyncio.create_subprocess_exec(
+        browser.find(),
+        *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"),
+        *("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--remote-debugging-port=0"),
+        f"--user-data-dir={profile}",
+        "about:blank",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
     )
-    os.close(write)
+    assert process.stderr is not None
+    rest = None
     try:
-        with os.fdopen(read) as said:
-            port = await asyncio.to_thread(_port, said)
-            # What it says later has to go somewhere.
-            rest = asyncio.create_task(asyncio.to_thread(said.read))
-            try:
-                async with aiohttp.ClientSession() as session:
-                    async with session.get(f"http://127.0.0.1:{port}/json") as answer:
-                        pages = [it for it in await answer.json() if it["type"] == "page"]
-                    async with session.ws_connect(pages[0]["webSocketDebuggerUrl"], max_msg_size=0) as socket:
-                        page = Page(socket)
-                        for domain in ("Runtime", "Log", "Page"):
-                            await page.tell(f"{domain}.enable")
-                        await page.tell("Page.navigate", url=url)
-                        yield page
-            finally:
-                process.terminate()
-                await rest
+        port = await asyncio.wait_for(_port(process.stderr), SECONDS)
+        # What it says later has to go somewhere.
+        rest = asyncio.create_task(process.stderr.read())
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"http://127.0.0.1:{port}/json") as answer:
+                pages = [it for it in await answer.json() if it["type"] == "page"]
+            async with session.ws_connect(pages[0]["webSocketDebuggerUrl"], max_msg_size=0) as socket:
+                page = Page(socket)
+                for domain in ("Runtime", "Log", "Page"):
+                    await page.tell(f"{domain}.enable")
+                await page.tell("Page.navigate", url=url)
+                await page.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+                yield page
+                await page.tell("Browser.close")
     finally:
-        process.kill()
-        process.wait()
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        if rest is not None:
+            await rest
 
 
-def _port(said: Any) -> int:
-    for line in said:
-        if line.startswith("DevTools listening on "):
-            return int(line.split(":")[2].partition("/")[0])
+async def _port(said: asyncio.StreamReader) -> int:
+    async for line in said:
+        if line.startswith(b"DevTools listening on "):
+            return int(line.split(b":")[2].partition(b"/")[0])
     raise AssertionError("the browser ended without a word about its port")

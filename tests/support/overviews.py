@@ -93,7 +93,10 @@ def well() -> Overview:
                 "fraud",
                 "server",
                 [instance("fraud-1", 41001), instance("fraud-2", 41002)],
-                [model("fraud", Traffic(118.4, 1.0, 2.1, 6.4), version="3"), model("fraud-shadow", Traffic(0.0))],
+                [
+                    model("fraud", Traffic(118.4, 1.0, 2.1, 6.4), version="3"),
+                    model("fraud-shadow", Traffic(0.0)),
+                ],
             ),
             Workload(
                 "ranking",
@@ -120,11 +123,11 @@ def hurt() -> Overview:
     found = well()
     workloads = list(found.workloads)
     fraud, ranking = workloads[2], workloads[3]
-    gone = replace(
-        instance("fraud-2", 41002, "ended", "exit code 137, started again in 4 s"), restarts=3
-    )
+    gone = replace(instance("fraud-2", 41002, "ended", "exit code 137, started again in 4 s"), restarts=3)
     workloads[2] = replace(fraud, instances=[fraud.instances[0], gone])
-    broken = model("rank", Traffic(0.0), version="12", state="UNAVAILABLE", reason="no file model.onnx in 12/")
+    broken = model(
+        "rank", Traffic(0.0), version="12", state="UNAVAILABLE", reason="no file model.onnx in 12/"
+    )
     workloads[3] = replace(ranking, models=[ranking.models[0], broken])
     endpoints = [
         Endpoint("checkout", "127.0.0.1:41001", True, None, "closed", 2),

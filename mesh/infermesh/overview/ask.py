@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -97,5 +98,6 @@ async def _ask(session: aiohttp.ClientSession, method: str, url: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    cause = getattr(error, "os_error", error)
-    return getattr(cause, "strerror", None) or str(error) or type(error).__name__
+    number = getattr(error, "errno", None)
+    # asyncio's own words name the address, and not what became of it.
+    return os.strerror(number) if number is not None else str(error) or type(error).__name__

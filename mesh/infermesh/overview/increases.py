@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from infermesh.overview.exposition import Samples, Series
+from infermesh.overview.exposition import Samples
 from infermesh.overview.quantiles import Buckets
 
 WINDOW_SECONDS = 10.0
@@ -59,34 +59,33 @@ class Increases:
     """Readings of one process, one after another."""
 
     def __init__(self) -> None:
-        self._last: tuple[float, Samples] | None = None
-        self._steps: deque[tuple[float, Grown]] = deque()
+        self._last: Samples = {}
+        #: When it was read, and what all has grown by since the first time.
+        self._readings: deque[tuple[float, Samples]] = deque()
 
     def add(self, at: float, samples: Samples) -> None:
         """Take a reading; `at` is monotonic, in seconds."""
-        if self._last is not None:
-            before_at, before = self._last
-            self._steps.append((at, Grown(at - before_at, _growth(before, samples))))
-        self._last = at, samples
+        if self._readings:
+            totals = dict(self._readings[-1][1])
+            is_another = self._last.get((STARTED, ())) != samples.get((STARTED, ()))
+            for series, value in samples.items():
+                before = 0.0 if is_another else self._last.get(series, 0.0)
+                # A counter that fell has begun anew, too.
+                grown = value - before if value >= before else value
+                totals[series] = totals.get(series, 0.0) + grown
+        else:
+            totals = {}
+        self._readings.append((at, totals))
+        self._last = samples
 
     def over_window(self, now: float) -> Grown:
-        """The growth in the last ten seconds."""
-        while self._steps and self._steps[0][0] <= now - WINDOW_SECONDS:
-            self._steps.popleft()
-        seconds = 0.0
-        by: dict[Series, float] = {}
-        for _, step in self._steps:
-            seconds += step.seconds
-            for series, value in step.by.items():
-                by[series] = by.get(series, 0.0) + value
-        return Grown(seconds, by)
-
-
-def _growth(before: Samples, now: Samples) -> Samples:
-    is_another = before.get((STARTED, ())) != now.get((STARTED, ()))
-    grown = {}
-    for series, value in now.items():
-        last = 0.0 if is_another else before.get(series, 0.0)
-        # A counter that fell has begun anew, too.
-        grown[series] = value - last if value >= last else value
-    return grown
+        """The growth in the last ten seconds; nothing, if it was not read in them."""
+        begin = now - WINDOW_SECONDS
+        while len(self._readings) > 1 and self._readings[1][0] <= begin:
+            self._readings.popleft()
+        if len(self._readings) < 2:
+            return Grown()
+        (first, before), (last, totals) = self._readings[0], self._readings[-1]
+        return Grown(
+            last - first, {series: value - before.get(series, 0.0) for series, value in totals.items()}
+        )

@@ -75,7 +75,7 @@ export function CallContent({ call }: { call: Call }) {
     <>
       <strong data-tone={tone(traffic)}>
         {rate(traffic.rate)}
-        {breaker !== null && breaker !== "closed" && <Breaker state={breaker} />}
+        {breaker !== null && breaker !== "closed" && <Breaker state={breaker} prefix="breaker " />}
       </strong>
       <span className="soft">
         {traffic.success === null ? "no requests" : share(traffic.success)}
@@ -87,10 +87,11 @@ export function CallContent({ call }: { call: Call }) {
 
 export const breakerName = (state: string): string => state.replace("_", "-");
 
-export function Breaker({ state }: { state: string }) {
+export function Breaker({ state, prefix = "" }: { state: string; prefix?: string }) {
   return (
     <span className="chip" data-tone={state === "open" ? "bad" : state === "closed" ? "good" : "warn"}>
-      breaker {breakerName(state)}
+      {prefix}
+      {breakerName(state)}
     </span>
   );
 }

@@ -1,9 +1,8 @@
 /** The same as the picture, in words. */
 
-import { Breaker, breakerName, nameOf } from "./Content";
-import { duration, rate, share, tone, toneOf } from "./format";
+import { Breaker, nameOf } from "./Content";
+import { NOTHING, duration, rate, share, tone, toneOf } from "./format";
 import { callId, modelId } from "./graph";
-import { NOTHING } from "./format";
 import { isReady, shown, type Endpoint, type Instance, type Model, type Overview } from "./overview";
 
 interface Props {
@@ -32,7 +31,7 @@ export function Tables({ overview, open }: Props) {
               <Cell name="p50">{duration(it.traffic.p50_ms)}</Cell>
               <Cell name="p99">{duration(it.traffic.p99_ms)}</Cell>
               <Cell name="Retries">{rate(it.retries)}</Cell>
-              <Cell name="Breaker">{it.breaker === null ? NOTHING : breakerName(it.breaker)}</Cell>
+              <Cell name="Breaker">{it.breaker === null ? NOTHING : <Breaker state={it.breaker} />}</Cell>
             </tr>
           ))}
         </Table>
