@@ -32,7 +32,7 @@ _UNTIL = """
 new Promise((done, failed) => {
   const look = () => {
     const found = (%s);
-    if (found) done(found);
+    if (found) done(true);
     else if (performance.now() > end) failed(new Error(`${what}: ${document.body.innerText}`));
     else setTimeout(look, 16);
   };
@@ -57,7 +57,7 @@ class Page:
         self._last += 1
         await self._socket.send_json({"id": self._last, "method": method, "params": parameters})
         while True:
-            told = await self._socket.receive_json(timeout=SECONDS)
+            told = await self._socket.receive_json(timeout=2 * SECONDS)
             self._note(told)
             if told.get("id") == self._last:
                 assert "error" not in told, told
@@ -71,9 +71,9 @@ class Page:
         assert "exceptionDetails" not in told, told
         return told["result"].get("value")
 
-    async def until(self, expression: str) -> Any:
-        """Return the value of an expression once it is true."""
-        return await self.ask(_UNTIL % (expression, SECONDS * 1000, json.dumps(expression)))
+    async def until(self, expression: str) -> None:
+        """Return once an expression is true."""
+        await self.ask(_UNTIL % (expression, SECONDS * 1000, json.dumps(expression)))
 
     async def press(self, key: str, *, shift: bool = False) -> None:
         """Press a key, and let it go."""
