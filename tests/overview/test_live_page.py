@@ -175,6 +175,7 @@ def test_what_is_wrong_is_said_first(tmp_path: Path) -> None:
         banner = await page.ask(text(".banner"))
         assert "fraud-2: ended, exit code 137" in banner
         assert "its breaker is open" in banner
+        assert "search to ranking: only 66 % of requests succeed" in banner
         assert "rank of ranking: UNAVAILABLE, no file model.onnx" in banner
         assert "breaker open" in await page.ask(text('button[data-id="checkout>fraud"]'))
         # Colours are not all that tells.

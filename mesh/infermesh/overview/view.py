@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 #: Of an instance: `ready`; `unready`, it answers and wants no requests; `silent`, it runs and does not
-#: answer; or the state of its process.
-State = Literal["ready", "unready", "silent", "waiting", "starting", "stopping", "ended"]
+#: answer; or the state of its processes.
+State = Literal["ready", "unready", "silent", "waiting", "starting", "restarting", "ending", "ended"]
 
 #: In the order of how bad they are.
 Breaker = Literal["closed", "half_open", "open"]

@@ -19,8 +19,10 @@ export function Batches({ batches }: { batches: Size[] }) {
           <tr key={it.rows}>
             <th scope="row">{rows(batches[index - 1]?.rows ?? 0, it.rows)}</th>
             <td>
-              <span className="bar-of" style={{ width: `${(it.count / most) * 70}%` }} />
-              {Math.round((it.count / all) * 100)} %
+              <div>
+                <span className="bar-of" style={{ width: `${(it.count / most) * 70}%` }} />
+                {Math.round((it.count / all) * 100)} %
+              </div>
             </td>
           </tr>
         ))}

@@ -1,7 +1,8 @@
 /** What is wrong, if anything is: said once above all else, and to those who hear the page. */
 
+import { share, tone } from "./format";
 import type { Live } from "./live";
-import { isReady, type Overview } from "./overview";
+import { isReady, shown, type Overview } from "./overview";
 
 /** More than these are counted. */
 const LISTED = 5;
@@ -73,7 +74,10 @@ function problems(overview: Overview): string[] {
       .filter((it) => it.breaker === "open")
       .map((it) => `${it.seen_by} leaves ${edge.target} at ${it.address} alone: its breaker is open`),
   );
-  return [...instances, ...breakers, ...models];
+  const calls = overview.edges
+    .filter((it) => tone(it.traffic) === "bad")
+    .map((it) => `${shown(it.source)} to ${it.target}: only ${share(it.traffic.success)} of requests succeed`);
+  return [...instances, ...breakers, ...calls, ...models];
 }
 
 interface BannerProps {

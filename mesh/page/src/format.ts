@@ -39,7 +39,9 @@ export const tone = (traffic: Traffic): Tone =>
         : "bad";
 
 export const toneOf = (state: State): Tone =>
-  state === "ready" ? "good" : state === "silent" || state === "ended" ? "bad" : "warn";
+  state === "ready" ? "good" : BAD.has(state) ? "bad" : "warn";
+
+const BAD: ReadonlySet<State> = new Set<State>(["silent", "restarting", "ended"]);
 
 /** A sentence for those who hear it. */
 export const spoken = (traffic: Traffic): string =>

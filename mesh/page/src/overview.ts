@@ -12,7 +12,7 @@ export interface History {
   p99_ms: (number | null)[];
 }
 
-export type State = "ready" | "unready" | "silent" | "waiting" | "starting" | "stopping" | "ended";
+export type State = "ready" | "unready" | "silent" | "waiting" | "starting" | "restarting" | "ending" | "ended";
 export type Breaker = "closed" | "half_open" | "open";
 
 export interface Instance {
