@@ -101,7 +101,7 @@ def test_keys_are_enough(tmp_path: Path) -> None:
         assert await page.ask(FOCUSED) == "*"
         assert await page.ask("getComputedStyle(document.activeElement).outlineStyle") == "solid"
         seen = [await page.ask(FOCUSED)]
-        for _ in range(ITEMS + CALLS - 1):
+        for _step in range(ITEMS + CALLS - 1):
             await page.press("Tab")
             seen.append(await page.ask(FOCUSED))
         assert len(set(seen)) == ITEMS + CALLS

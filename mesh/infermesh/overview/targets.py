@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-#: How the processes of an instance are, as far as who started them knows. `running`: it is for the instance itself
-#: to say whether it is ready. `unready`: one of them is not, whatever the others say.
+#: How the processes of an instance are, as far as who started them knows. `running`: it is for the instance
+#: itself to say whether it is ready. `unready`: one of them is not, whatever the others say.
 ProcessState = Literal["waiting", "starting", "running", "unready", "restarting", "ending", "ended"]
 
 
