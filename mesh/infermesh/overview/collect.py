@@ -115,17 +115,19 @@ class Collector:
 
     def _instance(self, target: Target, process: InstanceState | None) -> Instance:
         answer = self._known[target.instance].answer
-        restarts = process.restarts if process else 0
+        process = process or InstanceState("running")
         state: State
-        if process is not None and process.state != "running":
+        if process.state != "running" and process.state != "unready":
             state, problem = process.state, process.problem
         elif answer.silence is not None:
             state, problem = "silent", answer.silence
         elif answer.unready is not None:
             state, problem = "unready", answer.unready
+        elif process.state == "unready":
+            state, problem = "unready", process.problem
         else:
             state, problem = "ready", None
-        return Instance(target.instance, state, restarts, target.address, problem)
+        return Instance(target.instance, state, process.restarts, target.address, problem)
 
     def _models(
         self, workload: str, targets: Sequence[Target], past: Mapping[Any, deque[Traffic]]
