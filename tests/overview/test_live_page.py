@@ -78,6 +78,7 @@ def test_everybody_is_in_the_picture_and_in_view(tmp_path: Path) -> None:
     async def test(page: Page, _: Shown) -> None:
         await page.until(DRAWN)
         assert await page.ask(text(".banner h2")) == "All is well"
+        assert await page.ask("document.title") == "shop · infermesh"
         # Left to right: callers, apps, servers, models; none of them outside of the frame, none over another.
         left = "document.querySelector('button[data-id=\"%s\"].item').getBoundingClientRect().left"
         columns = [await page.ask(left % it) for it in ("*", "checkout", "fraud", "fraud/fraud/3")]
@@ -190,9 +191,7 @@ def test_what_is_wrong_is_said_first(tmp_path: Path) -> None:
 def test_what_is_old_is_said_to_be(tmp_path: Path) -> None:
     async def test(page: Page, shown: Shown) -> None:
         await page.until(DRAWN)
-        await page.until(
-            "[...document.querySelectorAll('.banner h2')].some(it => it.innerText.startsWith('No news'))"
-        )
+        await page.until("document.querySelector('.banner h2').innerText === 'What is shown is old'")
         assert await page.ask("document.querySelector('.page').classList.contains('stale')")
         shown.overview = replace(WELL, at=(WELL.at or 0) + 60)
         await page.until("!document.querySelector('.page').classList.contains('stale')")

@@ -1,4 +1,4 @@
-import { useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { Graph } from "./Graph";
 import { Header } from "./Header";
 import { Panel } from "./Panel";
@@ -25,6 +25,9 @@ export function App() {
   };
 
   const { overview } = live;
+  useEffect(() => {
+    document.title = overview === null ? "infermesh" : `${overview.name} · infermesh`;
+  }, [overview?.name]);
   const isEmpty = overview === null || overview.workloads.length === 0;
   const graph = overview === null ? { items: [], calls: [] } : graphOf(overview);
   return (

@@ -1,7 +1,7 @@
 /** What stands in a node and on an edge, and how it is read aloud. */
 
 import { Sparkline } from "./Sparkline";
-import { duration, of, plural, rate, share, spoken, tone, toneOf, type Tone } from "./format";
+import { duration, of, plural, rate, share, spoken, tone, toneOf, toneOfModel, type Tone } from "./format";
 import type { Call, Item } from "./graph";
 import { CALLERS, isReady, shown, type Model, type Workload } from "./overview";
 
@@ -40,7 +40,7 @@ export function described(item: Item): Described {
     case "workload":
       return { name: item.workload.name, note: noteOf(item.workload), tone: toneOfWorkload(item.workload) };
     case "model":
-      return { name: nameOf(item.model), note: noteOfModel(item.model), tone: isReady(item.model) ? "good" : "bad" };
+      return { name: nameOf(item.model), note: noteOfModel(item.model), tone: toneOfModel(item.model) };
     case "more":
       return {
         name: plural(item.models.length, "more model"),

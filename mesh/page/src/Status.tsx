@@ -12,7 +12,7 @@ export function Status({ live: { overview, isConnected, staleFor } }: { live: Li
     return isConnected || staleFor === null ? (
       <Banner tone="idle" title="Waiting for the first look at the mesh" />
     ) : (
-      <Banner tone="bad" title="The mesh cannot be reached">
+      <Banner tone="bad" title="The mesh cannot be reached" isQuiet>
         <p>Nothing has come for {staleFor} s. It is looked for again and again.</p>
       </Banner>
     );
@@ -20,12 +20,13 @@ export function Status({ live: { overview, isConnected, staleFor } }: { live: Li
   return (
     <>
       {staleFor !== null && (
-        <Banner tone="warn" title={`No news for ${staleFor} s`}>
+        <Banner tone="warn" title="What is shown is old" isQuiet>
           <p>
+            No news for {staleFor} s.{" "}
             {isConnected
               ? "The mesh is not being looked at."
               : "The connection is gone, and is tried again and again."}{" "}
-            What is shown is how it was{overview.at === null ? "" : ` at ${clock(overview.at)}`}.
+            {overview.at !== null && `It was so at ${clock(overview.at)}.`}
           </p>
         </Banner>
       )}
@@ -83,13 +84,15 @@ function problems(overview: Overview): string[] {
 interface BannerProps {
   tone: string;
   title: string;
+  /** Only the title is read aloud: the rest changes every second. */
+  isQuiet?: boolean;
   children?: React.ReactNode;
 }
 
-function Banner({ tone, title, children }: BannerProps) {
+function Banner({ tone: how, title, isQuiet = false, children }: BannerProps) {
   return (
-    <section className="banner" role="status" data-tone={tone}>
-      <h2>{title}</h2>
+    <section className="banner" data-tone={how} {...(isQuiet ? {} : { role: "status" })}>
+      <h2 {...(isQuiet ? { "aria-live": "polite" } : {})}>{title}</h2>
       {children}
     </section>
   );

@@ -1,9 +1,9 @@
 /** The same as the picture, in words. */
 
 import { Breaker, nameOf } from "./Content";
-import { NOTHING, duration, rate, share, tone, toneOf } from "./format";
+import { NOTHING, duration, rate, share, tone, toneOf, toneOfModel } from "./format";
 import { callId, modelId } from "./graph";
-import { isReady, shown, type Endpoint, type Instance, type Model, type Overview } from "./overview";
+import { shown, type Endpoint, type Instance, type Model, type Overview } from "./overview";
 
 interface Props {
   overview: Overview;
@@ -90,7 +90,7 @@ export function Models({ rows, open }: ModelsProps) {
             </button>
           </Cell>
           <Cell name="Server">{server}</Cell>
-          <Cell name="State" tone={isReady(model) ? "good" : "bad"}>
+          <Cell name="State" tone={toneOfModel(model)}>
             {model.state.toLowerCase()}
             {model.reason && <small>{model.reason}</small>}
           </Cell>

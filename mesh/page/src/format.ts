@@ -1,6 +1,6 @@
 /** Numbers as people read them. */
 
-import type { State, Traffic } from "./overview";
+import { isReady, type Model, type State, type Traffic } from "./overview";
 
 export const NOTHING = "–";
 
@@ -42,6 +42,10 @@ export const toneOf = (state: State): Tone =>
   state === "ready" ? "good" : BAD.has(state) ? "bad" : "warn";
 
 const BAD: ReadonlySet<State> = new Set<State>(["silent", "restarting", "ended"]);
+
+/** Some instances may have it, and others not. */
+export const toneOfModel = (model: Model): Tone =>
+  isReady(model) ? "good" : model.state.startsWith("READY") ? "warn" : "bad";
 
 /** A sentence for those who hear it. */
 export const spoken = (traffic: Traffic): string =>
