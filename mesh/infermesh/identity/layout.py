@@ -130,10 +130,16 @@ def identities_below(folder: Path) -> Iterator[Path]:
 
 
 def _current(folder: Path) -> Path:
-    try:
-        return (folder / CURRENT).resolve(strict=True)
-    except FileNotFoundError:
-        return folder
+    """The folder behind the link that is swapped; where there is no such link, the folder itself."""
+    link = folder / CURRENT
+    for _ in range(_TRIES):
+        try:
+            return link.resolve(strict=True)
+        except FileNotFoundError:
+            if not link.is_symlink():
+                return folder
+            # What it led to was removed since: there is something newer.
+    return link
 
 
 def _read(path: Path, name: Path) -> Part | None:
