@@ -1,8 +1,8 @@
 """sbom.py NAME DEBIAN PYTHON: writes what an image is made of as CycloneDX JSON.
 
 Of the two folders that make the image it reads the Debian packages (``var/lib/dpkg/status.d``), the Python
-distributions (``*.dist-info``), and the crates of those that bring an SBOM of their own (``*.dist-info/sboms``, as
-maturin writes it). Needs nothing but Python: it runs while the image is built.
+distributions (``*.dist-info``), and the crates of those that bring an SBOM of their own (``*.dist-info/sboms``,
+as maturin writes it). Needs nothing but Python: it runs while the image is built.
 """
 
 import email
