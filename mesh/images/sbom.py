@@ -1,8 +1,8 @@
 """sbom.py NAME DEBIAN PYTHON: writes what an image is made of as CycloneDX JSON.
 
-Of the two folders that make the image it reads the Debian packages (``var/lib/dpkg/status.d``), the Python
-distributions (``*.dist-info``), and the crates of those that bring an SBOM of their own (``*.dist-info/sboms``,
-as maturin writes it). Needs nothing but Python: it runs while the image is built.
+Of the two folders that make it, it reads the Debian packages (``var/lib/dpkg/status.d``), the Python
+distributions (``*.dist-info``), and what SBOMs in these list (``*.dist-info/sboms``): crates, as maturin
+writes them, and libraries. Needs nothing but Python: it runs while the image is built.
 """
 
 import email
@@ -30,7 +30,7 @@ def debian(root: Path) -> Iterator[Component]:
 
 
 def python(root: Path) -> Iterator[Component]:
-    """Python distributions, and the crates in them."""
+    """Python distributions, and what is in those that say so."""
     for folder in sorted(root.glob("usr/local/lib/python3*/dist-packages/*.dist-info")):
         about = email.message_from_string((folder / "METADATA").read_text(encoding="utf-8"))
         name = re.sub(r"[-_.]+", "-", about["Name"]).lower()
@@ -39,17 +39,17 @@ def python(root: Path) -> Iterator[Component]:
             found["licenses"] = [{"expression": expression}]
         yield found
         for sbom in sorted(folder.glob("sboms/*.json")):
-            yield from crates(json.loads(sbom.read_text(encoding="utf-8")))
+            yield from bundled(json.loads(sbom.read_text(encoding="utf-8")))
 
 
-def crates(sbom: dict[str, Any]) -> Iterator[Component]:
-    """Crates that an SBOM of a wheel has; those of this workspace are the wheel."""
-    for crate in sbom["components"]:
-        purl: str = crate["purl"]
+def bundled(sbom: dict[str, Any]) -> Iterator[Component]:
+    """What an SBOM in a wheel lists: crates, libraries. Crates of its own workspace are the wheel."""
+    for it in sbom["components"]:
+        purl = it.get("purl") or f"pkg:generic/{quote(it['name'])}@{quote(it['version'])}"
         if "?download_url=file:" in purl:
             continue
-        found = _component(crate["name"], crate["version"], purl)
-        yield {**found, **{field: crate[field] for field in ("hashes", "licenses") if field in crate}}
+        found = _component(it["name"], it["version"], purl)
+        yield {**found, **{field: it[field] for field in ("hashes", "licenses") if field in it}}
 
 
 def document(name: str, version: str, components: list[Component]) -> dict[str, Any]:

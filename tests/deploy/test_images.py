@@ -128,8 +128,9 @@ def test_its_bill_of_materials_is_complete(images: Images, image: str) -> None:
     assert debian
     assert python | debian <= named
     lock = (ROOT / "native/Cargo.lock").read_text()
-    crates = {name.removeprefix("pkg:cargo/") for name in named if name.startswith("pkg:cargo/")}
-    assert {"h2", "rustls", "tokio"} <= crates <= set(re.findall(r'^name = "(.+)"$', lock, re.MULTILINE))
+    crates = dict(re.findall(r'^name = "(.+)"\nversion = "(.+)"$', lock, re.MULTILINE))
+    purls = {component["purl"] for component in sbom["components"]}
+    assert {f"pkg:cargo/{name}@{crates[name]}" for name in ("h2", "rustls", "tokio")} <= purls
 
 
 def test_a_sidecar_brings_an_inference_to_a_server_and_both_end_in_order(

@@ -1,4 +1,4 @@
-"""Container images and what runs of them: built by buildah, run by podman and runc, in a storage of their own."""
+"""Container images and what runs of them: by buildah, podman and runc, in a storage of their own."""
 
 import json
 import os
