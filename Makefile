@@ -27,7 +27,7 @@ step = @printf '\033[1m==> %s\033[0m\n'
 .PHONY: help
 help: ## This list
 	@echo "infermesh: make TARGET"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[36m%-11s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(VENV)/.native ## Everything needed to work here: Python environment, Rust data plane
