@@ -21,12 +21,15 @@ HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 COVERAGE := -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 inline-8bit-counters pc-table trace-compares)
 PAGE_SOURCES := mesh/page/package.json mesh/page/package-lock.json mesh/page/tsconfig.json mesh/page/vite.config.ts \
 	mesh/page/index.html $(shell find mesh/page/src -type f)
+# What an image holds, at the versions that the tests ran with: its name, its distribution and extras.
+export_image = $(BIN)/uv export --quiet --frozen --no-default-groups --no-emit-workspace --no-header --no-annotate \
+	--output-file requirements/image-$(1).txt --package $(2)
 step = @printf '\033[1m==> %s\033[0m\n'
 
 .PHONY: help
 help: ## This list
 	@echo "infermesh: make TARGET"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[36m%-11s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(VENV)/.native $(VENV)/.page ## Everything needed to work here: Python environment, Rust data plane, page
@@ -110,11 +113,22 @@ wheels: setup ## Build the distributions into dist/
 	@$(MATURIN) build --release --out $(CURDIR)/dist
 	@for member in mesh servers sidecar perf; do $(BIN)/uv build --wheel --quiet --out-dir dist $$member; done
 
+.PHONY: images
+images: wheels ## Build the container images (buildah needed), IMAGES="sidecar server server-cuda"
+	@mesh/images/build $(IMAGES)
+
+.PHONY: test-images
+test-images: wheels ## Build the images on this machine's Debian and run them (root, buildah, podman, runc, mmdebstrap)
+	@$(BIN)/pytest -m slow tests/deploy/test_images.py -rs
+
 .PHONY: lock
 lock: $(VENV)/.tools ## Resolve the dependencies anew into requirements/
 	@$(BIN)/uv lock --quiet --upgrade --python $(BIN)/python
 	@$(BIN)/uv export --quiet --all-packages --all-groups --no-emit-workspace --no-header --no-annotate \
 		--output-file requirements/dev.txt
+	@$(call export_image,sidecar,infermesh-sidecar)
+	@$(call export_image,server,infermesh-servers --extra cpu --extra s3 --extra bf16)
+	@$(call export_image,server-cuda,infermesh-servers --extra gpu-libraries --extra s3 --extra bf16)
 	@rm uv.lock
 	@cd native && cargo update --quiet
 
