@@ -61,6 +61,8 @@ class Container:
     directory: str = "."
     #: Time that it takes to end at most.
     grace: timedelta = timedelta(seconds=30)
+    #: Bytes that it takes at most, where its own settings say so; the main one's are in the placement.
+    memory: int | None = None
 
 
 @dataclass(frozen=True)

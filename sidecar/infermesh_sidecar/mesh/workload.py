@@ -17,6 +17,9 @@ APP = "app"
 
 FILE = "sidecar.yaml"
 
+#: What a sidecar takes beside the requests that it holds: its code, connections, answers that are kept.
+_OWN_MEMORY = 192 << 20
+
 
 def ports(app: App) -> Sequence[Port]:
     """The app's, and its sidecar's."""
@@ -54,6 +57,7 @@ class AppWorkload(Workload):
             ready=Probe(ADMIN, "/ready"),
             alive=Probe(ADMIN, "/live"),
             grace=self.app.shutdown.drain_timeout + self.app.shutdown.drain_delay + timedelta(seconds=5),
+            memory=self.app.limits.memory + self.app.limits.replay + _OWN_MEMORY,
         )
         return [self._app(place), sidecar] if self.app.run or self.app.image else [sidecar]
 

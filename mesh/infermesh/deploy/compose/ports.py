@@ -1,0 +1,37 @@
+"""Which ports this machine has, so that people and programs outside of the mesh reach them."""
+
+from collections.abc import Iterator, Mapping
+
+from infermesh.description.workload import Port, Workload
+from infermesh.errors import ConfigurationError
+
+LOOPBACK = "127.0.0.1"
+
+
+def published(workload: Workload, index: int, workloads: Mapping[str, Workload], host: str) -> list[str]:
+    """As Compose says it: those with a number on this machine, and those that nobody in the mesh calls.
+
+    The numbers are the first replica's; further ones get any that is free.
+    """
+    return list(_published(workload, index, workloads, host))
+
+
+def _published(workload: Workload, index: int, workloads: Mapping[str, Workload], host: str) -> Iterator[str]:
+    is_called = any(workload.name in it.calls for it in workloads.values())
+    for port in workload.ports:
+        if port.audience == "itself" or (port.fixed is None and (is_called or port.audience != "mesh")):
+            continue
+        # What operators look at is neither encrypted nor asks who they are.
+        address = host if port.audience == "mesh" else LOOPBACK
+        fixed = port.fixed if index == 0 else None
+        yield f"{address}:{'' if fixed is None else fixed}:{port.number}"
+
+
+def refuse_shared(workload: Workload, replicas: int) -> None:
+    """Raises ConfigurationError if several of one service would have the same port of this machine."""
+    ports: list[Port] = [it for it in workload.ports if it.fixed is not None and it.audience != "itself"]
+    if replicas > 1 and ports:
+        raise ConfigurationError(
+            f"{workload.name}: {replicas} of it cannot all listen on port {ports[0].fixed} ({ports[0].name})",
+            hint="leave the port out, or run one of it in an environment of its own",
+        )
