@@ -1,26 +1,41 @@
-"""`infermesh probe`: asks somebody whether it is well. For images that hold no other client."""
+"""`infermesh-probe URL`: asks somebody whether it is well. For images that hold no other client.
 
+It is run every few seconds beside what does the work, and so imports next to nothing: it is no command of
+`infermesh`, whose command line alone takes ten times as long to start.
+"""
+
+import argparse
 import http.client
 import socket
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 from urllib.parse import SplitResult, urlsplit
 
-import typer
-
 from infermesh.errors import ConfigurationError, InfermeshError
+from infermesh.exits import exit_after
 from infermesh.settings.values import ExpectedError, parse_duration
 
 _EXPECTED = "http://HOST:PORT/PATH, grpc://HOST:PORT, grpc://HOST:PORT/SERVICE or tcp://HOST:PORT"
 
 
-def probe(
-    url: Annotated[str, typer.Argument(metavar="URL", help=f"Whom to ask: {_EXPECTED}.")],
-    timeout: Annotated[str, typer.Option(help="How long the answer may take.", metavar="TIME")] = "2s",
-) -> None:
-    """Ask whether something is well: exit code 0 if it is, 1 if it is not.
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Ask and exit: 0 it is well, 1 it is not, 2 usage. ``arguments`` replaces ``sys.argv[1:]``."""
+    parser = argparse.ArgumentParser(
+        "infermesh-probe",
+        description="Asks whether something is well: exit code 0 if it is, 1 if it is not. Over http a "
+        "status below 400 is well; over grpc what the health service says; over tcp a connection.",
+    )
+    parser.add_argument("url", metavar="URL", help=_EXPECTED)
+    parser.add_argument("--timeout", metavar="TIME", default="2s", help="for the answer; 2s without it")
+    given = parser.parse_args(arguments)
+    exit_after(lambda: ask(given.url, given.timeout))
 
-    Over http a status below 400 is well; over grpc what the health service says; over tcp a connection.
+
+def ask(url: str, timeout: str) -> None:
+    """Ask once.
+
+    Raises InfermeshError if it is not well or does not answer, ConfigurationError for what is no such URL or
+    time.
     """
     asked, seconds = _address(url), _seconds(timeout)
     try:
@@ -83,3 +98,7 @@ def _tcp(asked: SplitResult, timeout: float) -> str | None:
 
 
 _ASK: dict[str, Callable[[SplitResult, float], str | None]] = {"http": _http, "grpc": _grpc, "tcp": _tcp}
+
+
+if __name__ == "__main__":
+    main()

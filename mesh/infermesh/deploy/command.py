@@ -49,3 +49,12 @@ def compose(
     description = read(file, environment)
     home = os.path.relpath(description.folder, output)
     save(output, files(description, Where(home, publish)))
+
+
+@app.command()
+def nomad(file: MeshFile = DEFAULT, environment: Environment = None, output: Output = Path("nomad")) -> None:
+    """For Nomad with Consul: a job, and what Consul is told."""
+    from infermesh.deploy.nomad.job import files
+    from infermesh.description.read import read
+
+    save(output, files(read(file, environment)))

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
+from infermesh.deploy.mounts import Mounts
 from infermesh.description.place import Duty, Reach
 from infermesh.description.workload import Workload
 
@@ -24,8 +24,7 @@ class ComposePlace:
     #: Whether this machine alone, and those of the mesh, reach it.
     is_private: bool
     duties: frozenset[Duty] = field(default=frozenset(), init=False)
-    #: What mesh.yaml names and containers see, by where they see it.
-    mounts: dict[str, str] = field(default_factory=dict, init=False)
+    mounts: Mounts = field(default_factory=Mounts, init=False)
 
     @property
     def identity(self) -> str | None:
@@ -46,19 +45,9 @@ class ComposePlace:
         return Reach(dns=f"{workload}:{self.workloads[workload].port(port).number}")
 
     def path(self, given: str) -> str:
-        """See `Place`. Everything is mounted below /mnt, by the last part of its name."""
-        if "://" in given:
-            return given
-        name = PurePosixPath(given).name or "folder"
-        number = 1
-        while self.mounts.setdefault(seen := _mounted(name, number), given) != given:
-            number += 1
-        return seen
+        """See `Place`."""
+        return self.mounts.seen(given)
 
     def file(self, name: str) -> str:
         """See `Place`."""
         return f"{FILES}/{name}"
-
-
-def _mounted(name: str, number: int) -> str:
-    return f"/mnt/{name}" if number == 1 else f"/mnt/{name}-{number}"

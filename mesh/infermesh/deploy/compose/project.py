@@ -70,7 +70,9 @@ def _services(
         ports.refuse_shared(workload, replicas)
         reached = ports.published(workload, 0, description.workloads, where.host)
         found = _main(containers[0], place, description, where)
-        found["deploy"] = {"replicas": replicas, **found.get("deploy", {})}
+        if replicas > 1:
+            # podman-compose takes the number to be meant only where the mode is said, too.
+            found["deploy"] = {"mode": "replicated", "replicas": replicas, **found.get("deploy", {})}
         yield workload.name, {**found, **({"ports": reached} if reached else {})}
         return
     # One service cannot stand beside each replica of another one: each replica is a service.

@@ -7,6 +7,7 @@ from typing import Any
 
 from infermesh.deploy.compose.place import FILES, IDENTITY, ComposePlace
 from infermesh.deploy.compose.text import literal, seconds, shares, size
+from infermesh.deploy.mounts import FOLDER
 from infermesh.description.placement import Placement
 from infermesh.description.workload import Container, Probe
 
@@ -49,12 +50,11 @@ def healthcheck(probe: Probe, place: ComposePlace) -> Object:
     """Asks the probe's port, by a command that images of infermesh have."""
     url = f"{probe.kind}://127.0.0.1:{place.number(probe.port)}{probe.path or ''}"
     return {
-        "test": ["CMD", "infermesh", "probe", literal(url)],
-        "interval": "5s",
+        "test": ["CMD", "infermesh-probe", literal(url)],
+        "interval": "3s",
         "timeout": "3s",
         "retries": 3,
         "start_period": _START,
-        "start_interval": "1s",
     }
 
 
@@ -65,7 +65,8 @@ def volumes(container: Container, place: ComposePlace, home: str) -> list[Object
         found.append(_mount(f"./{place.workload.name}", FILES))
     if place.identity is not None:
         found.append(_mount(f"${{{IDENTITIES}:-{home}/.infermesh/identity}}/{place.workload.name}", IDENTITY))
-    return found + [_mount(_source(given, home), seen) for seen, given in place.mounts.items()]
+    named = place.mounts.given.items()
+    return found + [_mount(_source(given, home), f"{FOLDER}/{name}") for name, given in named]
 
 
 def _source(given: str, home: str) -> str:

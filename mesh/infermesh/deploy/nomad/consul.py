@@ -1,0 +1,79 @@
+"""What Consul is told: what is spoken, who may call whom, and who is left alone after failures."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+
+from infermesh.deploy.nomad import hcl
+from infermesh.deploy.nomad.hcl import Value
+from infermesh.deploy.output import File
+from infermesh.description.workload import Workload
+from infermesh.policies.endpoints import Breaker, Endpoints, Outlier
+
+#: Deadlines are the sidecars': Envoy's own 15 s would cut what is allowed to take longer, and streams.
+_LONGEST = timedelta(hours=24)
+
+
+def files(workloads: Mapping[str, Workload]) -> Iterator[File]:
+    """Configuration entries, a file for each."""
+    for workload in workloads.values():
+        entries = [_defaults(workload, workloads)]
+        callers = [it.name for it in workloads.values() if workload.name in it.calls]
+        if workload.models:
+            entries += [_resolver(workload), _intentions(workload, callers)]
+        for entry in entries:
+            yield File(f"consul/{workload.name}.{entry['Kind']}.hcl", hcl.text(hcl.attributes(entry)))
+
+
+def _defaults(workload: Workload, workloads: Mapping[str, Workload]) -> dict[str, Value]:
+    protocol = next((port.protocol for port in workload.ports if port.audience == "mesh"), "http")
+    overrides: list[Value] = [
+        {"Name": name, "PassiveHealthCheck": check}
+        for name in workload.calls
+        if name in workloads and (check := _passive(workloads[name])) is not None
+    ]
+    return {
+        "Kind": "service-defaults",
+        "Name": workload.name,
+        "Protocol": protocol,
+        "LocalRequestTimeoutMs": _LONGEST // timedelta(milliseconds=1),
+        **({"UpstreamConfig": {"Overrides": overrides}} if overrides else {}),
+    }
+
+
+def _passive(called: Workload) -> Mapping[str, Value] | None:
+    policies: object = called.policies
+    if not isinstance(policies, Endpoints) or not (policies.breaker or policies.outlier):
+        return None
+    breaker, outlier = policies.breaker or Breaker(), policies.outlier or Outlier()
+    said = outlier if policies.outlier else breaker
+    return {
+        "Interval": _time(outlier.interval),
+        "MaxFailures": said.consecutive_failures,
+        "EnforcingConsecutive5xx": 100,
+        "MaxEjectionPercent": round(outlier.max_ejected * 100),
+        "BaseEjectionTime": _time(outlier.base_ejection if policies.outlier else breaker.backoff_base),
+    }
+
+
+def _resolver(workload: Workload) -> dict[str, Value]:
+    return {
+        "Kind": "service-resolver",
+        "Name": workload.name,
+        "RequestTimeout": _time(_LONGEST),
+        "LoadBalancer": {"Policy": "least_request"},
+    }
+
+
+def _intentions(workload: Workload, callers: list[str]) -> dict[str, Value]:
+    allowed = [{"Name": name, "Action": "allow"} for name in callers]
+    return {
+        "Kind": "service-intentions",
+        "Name": workload.name,
+        "Sources": [*allowed, {"Name": "*", "Action": "deny"}],
+    }
+
+
+def _time(time: timedelta) -> str:
+    """As Go reads it, which knows no days."""
+    whole, rest = divmod(time, timedelta(seconds=1))
+    return f"{time // timedelta(milliseconds=1)}ms" if rest else f"{whole}s"
