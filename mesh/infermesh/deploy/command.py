@@ -43,12 +43,14 @@ def compose(
     ] = "127.0.0.1",
 ) -> None:
     """For one machine with Docker or Podman: compose.yaml."""
-    from infermesh.deploy.compose.project import Where, files
+    from infermesh.deploy.compose.ports import address
+    from infermesh.deploy.compose.project import files
+    from infermesh.deploy.compose.services import Where
     from infermesh.description.read import read
 
     description = read(file, environment)
     home = os.path.relpath(description.folder, output)
-    save(output, files(description, Where(home, publish)))
+    save(output, files(description, Where(home, address(publish))))
 
 
 @app.command()

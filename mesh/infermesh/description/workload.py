@@ -55,6 +55,8 @@ class Container:
     environment: Mapping[str, str] = field(default_factory=dict)
     #: Text that it reads, by file name; `Place.file` says where it lies.
     files: Mapping[str, str] = field(default_factory=dict)
+    #: Folders that it writes to, as mesh.yaml names them; it only reads the others.
+    writes: Sequence[str] = ()
     #: Names of its ports.
     ports: Sequence[str] = ()
     #: Where it starts, relative to mesh.yaml; for people's commands on this machine.

@@ -46,7 +46,8 @@ def configuration(
     if called:
         found["outbound"] = {"listen": place.listen(OUTBOUND)}
     if "copies" in said:
-        found["capture"] = said["copies"]
+        copies = said["copies"]
+        found["capture"] = {**copies, "directory": place.path(copies["directory"])}
     if mesh.collector is not None:
         found["tracing"] = {"endpoint": mesh.collector, **found.get("tracing", {})}
     return found
@@ -77,6 +78,8 @@ def _policies(called: Workload, place: Place) -> dict[str, Any]:
     if called.policies is None:
         return {}
     known = Policies.model_fields.keys() | Endpoints.model_fields.keys()
+    # Who leaves endpoints alone after failures has to know all of them, by whichever rule.
+    done = place.duties | ({"outlier"} if "breaker" in place.duties else set())
     said = called.policies.model_dump(by_alias=True, exclude_unset=True)
-    kept = {field: value for field, value in said.items() if field in known and field not in place.duties}
+    kept = {field: value for field, value in said.items() if field in known and field not in done}
     return {**kept, **{field: off for field, off in _LEFT_TO_OTHERS.items() if field in place.duties}}

@@ -53,6 +53,7 @@ class AppWorkload(Workload):
             is_ours=True,
             is_sidecar=True,
             files={FILE: text(configuration(self.name, self.app, self.called(), self.mesh, place))},
+            writes=[self.app.copies.directory] if self.app.copies else [],
             ports=[port.name for port in self.ports if port.name != APP],
             ready=Probe(ADMIN, "/ready"),
             alive=Probe(ADMIN, "/live"),

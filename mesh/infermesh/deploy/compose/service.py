@@ -46,8 +46,24 @@ def _confined() -> Object:
     return {"user": USER, "read_only": True, "tmpfs": ["/tmp"], "cap_drop": ["ALL"]}
 
 
-def healthcheck(probe: Probe, place: ComposePlace) -> Object:
-    """Asks the probe's port, by a command that images of infermesh have."""
+def ours(container: Container, place: ComposePlace, home: str) -> Object:
+    """What is known of infermesh's own alone: what they read, and how they are asked whether they are well.
+
+    Ready is a sidecar whose app is ready, and the app waits for it: it is asked for its life alone.
+    """
+    found: Object = {}
+    if volumes := _volumes(container, place, home):
+        found["volumes"] = volumes
+    if container.files:
+        # With another label, `up` starts anew what reads other files than before.
+        found["labels"] = {"infermesh.files": _digest(container.files)}
+    asked = container.alive if container.is_sidecar and container.alive else container.ready
+    found["healthcheck"] = _healthcheck(asked, place)
+    return found
+
+
+def _healthcheck(probe: Probe, place: ComposePlace) -> Object:
+    # By a command that images of infermesh have.
     url = f"{probe.kind}://127.0.0.1:{place.number(probe.port)}{probe.path or ''}"
     return {
         "test": ["CMD", "infermesh-probe", literal(url)],
@@ -58,30 +74,32 @@ def healthcheck(probe: Probe, place: ComposePlace) -> Object:
     }
 
 
-def volumes(container: Container, place: ComposePlace, home: str) -> list[Object]:
-    """What a container of infermesh reads: its files, its identity, what mesh.yaml names."""
+def _volumes(container: Container, place: ComposePlace, home: str) -> list[Object]:
     found = []
     if container.files:
         found.append(_mount(f"./{place.workload.name}", FILES))
     if place.identity is not None:
-        found.append(_mount(f"${{{IDENTITIES}:-{home}/.infermesh/identity}}/{place.workload.name}", IDENTITY))
-    named = place.mounts.given.items()
-    return found + [_mount(_source(given, home), f"{FOLDER}/{name}") for name, given in named]
+        folder = f"${{{IDENTITIES}:-{literal(home)}/.infermesh/identity}}"
+        found.append(_mount(f"{folder}/{place.workload.name}", IDENTITY))
+    for name, given in place.mounts.given.items():
+        is_written = given in container.writes
+        found.append(_mount(_source(given, home), f"{FOLDER}/{name}", read_only=not is_written))
+    return found
 
 
 def _source(given: str, home: str) -> str:
     if PurePosixPath(given).is_absolute():
         return literal(given)
-    return f"${{{HOME}:-{home}}}/{literal(given)}"
+    return f"${{{HOME}:-{literal(home)}}}/{literal(given)}"
 
 
-def _mount(source: str, target: str) -> Object:
+def _mount(source: str, target: str, *, read_only: bool = True) -> Object:
     # What is not there is an error, and not an empty folder that belongs to root.
     return {
         "type": "bind",
         "source": source,
         "target": target,
-        "read_only": True,
+        "read_only": read_only,
         "bind": {"create_host_path": False},
     }
 
@@ -106,7 +124,6 @@ def memory(count: int) -> Object:
     return {"resources": {"limits": {"memory": size(count)}}}
 
 
-def digest(files: Mapping[str, str]) -> str:
-    """Of a container's files: with a label of it, `up` starts anew what reads others than before."""
+def _digest(files: Mapping[str, str]) -> str:
     said = "\0".join(f"{name}\0{text}" for name, text in sorted(files.items()))
     return hashlib.sha256(said.encode()).hexdigest()[:16]

@@ -1,13 +1,15 @@
 """What Consul is told: what is spoken, who may call whom, and who is left alone after failures."""
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from typing import Any
 
-from infermesh.deploy.nomad import hcl
-from infermesh.deploy.nomad.hcl import Value
 from infermesh.deploy.output import File
 from infermesh.description.workload import Workload
 from infermesh.policies.endpoints import Breaker, Endpoints, Outlier
+
+Entry = dict[str, Any]
 
 #: Deadlines are the sidecars': Envoy's own 15 s would cut what is allowed to take longer, and streams.
 _LONGEST = timedelta(hours=24)
@@ -21,12 +23,13 @@ def files(workloads: Mapping[str, Workload]) -> Iterator[File]:
         if workload.models:
             entries += [_resolver(workload), _intentions(workload, callers)]
         for entry in entries:
-            yield File(f"consul/{workload.name}.{entry['Kind']}.hcl", hcl.text(hcl.attributes(entry)))
+            text = json.dumps(entry, indent=2, ensure_ascii=False) + "\n"
+            yield File(f"consul/{workload.name}.{entry['Kind']}.json", text)
 
 
-def _defaults(workload: Workload, workloads: Mapping[str, Workload]) -> dict[str, Value]:
+def _defaults(workload: Workload, workloads: Mapping[str, Workload]) -> Entry:
     protocol = next((port.protocol for port in workload.ports if port.audience == "mesh"), "http")
-    overrides: list[Value] = [
+    overrides: list[Entry] = [
         {"Name": name, "PassiveHealthCheck": check}
         for name in workload.calls
         if name in workloads and (check := _passive(workloads[name])) is not None
@@ -40,7 +43,7 @@ def _defaults(workload: Workload, workloads: Mapping[str, Workload]) -> dict[str
     }
 
 
-def _passive(called: Workload) -> Mapping[str, Value] | None:
+def _passive(called: Workload) -> Entry | None:
     policies: object = called.policies
     if not isinstance(policies, Endpoints) or not (policies.breaker or policies.outlier):
         return None
@@ -55,7 +58,7 @@ def _passive(called: Workload) -> Mapping[str, Value] | None:
     }
 
 
-def _resolver(workload: Workload) -> dict[str, Value]:
+def _resolver(workload: Workload) -> Entry:
     return {
         "Kind": "service-resolver",
         "Name": workload.name,
@@ -64,7 +67,7 @@ def _resolver(workload: Workload) -> dict[str, Value]:
     }
 
 
-def _intentions(workload: Workload, callers: list[str]) -> dict[str, Value]:
+def _intentions(workload: Workload, callers: list[str]) -> Entry:
     allowed = [{"Name": name, "Action": "allow"} for name in callers]
     return {
         "Kind": "service-intentions",

@@ -27,7 +27,7 @@ def group(workload: Workload, place: NomadPlace, description: Description) -> Bl
         block("network", mode="bridge", inside=[exposed.port(it) for it in watched]),
         _update(workload.placement),
         block("spread", attribute=_SPREAD[workload.placement.spread]),
-        *(_volume(name, description) for name in place.mounts.given),
+        *_volumes(containers, place, description),
         *_service(workload, place, [it for _, it in checks], watched),
         *(task.task(it, workload, place, description) for it in containers),
     ]
@@ -52,13 +52,12 @@ def _update(placement: Placement) -> Block:
     return Block("update", [], attributes({"max_parallel": 1, **canary, "auto_revert": True, **times}))
 
 
-def source(name: str, description: Description) -> str:
-    """What operators call the host volume of what mesh.yaml calls so."""
-    return f"{description.mesh.name}-{name}"
-
-
-def _volume(name: str, description: Description) -> Block:
-    return block("volume", name, type="host", source=source(name, description), read_only=True)
+def _volumes(containers: Sequence[Container], place: NomadPlace, description: Description) -> Iterator[Block]:
+    """Of the hosts: operators have to have them, by these names."""
+    written = {given for it in containers for given in it.writes}
+    for name, given in place.mounts.given.items():
+        source = f"{description.mesh.name}-{name}"
+        yield block("volume", name, type="host", source=source, read_only=given not in written)
 
 
 def _service(

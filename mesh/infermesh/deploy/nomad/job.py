@@ -31,5 +31,4 @@ def files(description: Description) -> Iterator[File]:
                 yield File(f"{workload.name}/{name}", text)
     job = hcl.block("job", description.mesh.name, type="service", inside=groups)
     yield File(f"{description.mesh.name}.nomad.hcl", _HEAD + hcl.text([job]))
-    for file in consul.files(description.workloads):
-        yield File(file.path, _HEAD + file.text)
+    yield from consul.files(description.workloads)

@@ -34,17 +34,19 @@ def task(container: Container, workload: Workload, place: NomadPlace, descriptio
 
 def _inside(
     container: Container, workload: Workload, place: NomadPlace, description: Description
-) -> Iterator[Block]:
+) -> Iterator[Attribute | Block]:
     if container.is_sidecar:
         yield block("lifecycle", hook="prestart", sidecar=True)
     yield _config(container, image(container, workload, description))
     if container.environment:
-        yield Block("env", [], attributes({_name(it): text for it, text in container.environment.items()}))
+        # As an attribute, since names of a block's could not have a dot.
+        yield Attribute("env", dict(container.environment))
     for name in container.files:
         yield _template(name, workload)
     if container.is_ours:
-        for name in place.mounts.given:
-            yield block("volume_mount", volume=name, destination=f"{FOLDER}/{name}", read_only=True)
+        for name, given in place.mounts.given.items():
+            only_reads = given not in container.writes
+            yield block("volume_mount", volume=name, destination=f"{FOLDER}/{name}", read_only=only_reads)
     yield _resources(container, workload)
 
 
@@ -97,7 +99,3 @@ def _mebibytes(count: int | None) -> int:
 
 def _whole(number: float) -> int:
     return int(Decimal(str(number)).to_integral_value(ROUND_CEILING))
-
-
-def _name(name: str) -> str:
-    return name if name.isidentifier() else quoted(name)
