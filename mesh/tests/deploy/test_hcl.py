@@ -23,7 +23,7 @@ def test_blocks_and_attributes() -> None:
 
 
 def test_values() -> None:
-    values = {
+    values: dict[str, Value] = {
         "yes": True,
         "no": False,
         "one": 1,
