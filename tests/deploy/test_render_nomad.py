@@ -119,6 +119,11 @@ def test_who_may_call_whom(tmp_path: Path) -> None:
     assert "consul/checkout.service-intentions.json" not in files_
 
 
+def test_a_server_of_unknown_models_is_closed(tmp_path: Path) -> None:
+    _, files_ = groups(tmp_path, mesh().replace("models: models", "models: 's3://bucket/models'"))
+    assert entry(files_, "fraud", "service-intentions")["Sources"][-1] == {"Name": "*", "Action": "deny"}
+
+
 def test_everything_listens_where_only_the_proxy_reaches_it(tmp_path: Path) -> None:
     found, files_ = groups(tmp_path, mesh())
     args = found["fraud"]["task"]["server"]["config"]["args"]

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from infermesh.deploy.output import File
-from infermesh.description.workload import Workload
+from infermesh.description.workload import GRPC, Workload
 from infermesh.policies.endpoints import Breaker, Endpoints, Outlier
 
 Entry = dict[str, Any]
@@ -20,7 +20,7 @@ def files(workloads: Mapping[str, Workload]) -> Iterator[File]:
     for workload in workloads.values():
         entries = [_defaults(workload, workloads)]
         callers = [it.name for it in workloads.values() if workload.name in it.calls]
-        if workload.models:
+        if workload.has_port(GRPC):
             entries += [_resolver(workload), _intentions(workload, callers)]
         for entry in entries:
             text = json.dumps(entry, indent=2, ensure_ascii=False) + "\n"
