@@ -30,9 +30,11 @@ help: ## This list
 setup: $(VENV)/.native ## Everything needed to work here: Python environment, Rust data plane
 
 .PHONY: demo
-demo: setup ## Train a digit classifier, serve it, send it real images, show what it says
-	$(step) "digits: train, serve, infer"
+demo: setup ## Two meshes on this machine: digits that are read, and a shop that holds fraud
+	$(step) "digits: train, infermesh up, infer"
 	@$(BIN)/python -m digits.demo
+	$(step) "checkout: train, the shop alone, the shop in a mesh"
+	@$(BIN)/python -m checkout --with-sidecar
 
 .PHONY: checkout
 checkout: setup ## Place orders with a shop, and show what a fraud model would be worth to it

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from checkout.processes import ProcessFailed
 from checkout.shopper import ORDERS
-from checkout.story import SIDECAR, run
+from checkout.story import MESH, run
 
 
 def main() -> None:
@@ -24,7 +24,9 @@ def main() -> None:
         description="A shop that knows nothing of models, alone and with a sidecar.",
     )
     parser.add_argument(
-        "--with-sidecar", action="store_true", help="place the orders again, with a sidecar before the shop"
+        "--with-sidecar",
+        action="store_true",
+        help="place the orders again, with the shop in a mesh",
     )
     parser.add_argument("--orders", type=int, default=ORDERS, help=f"how many orders (default: {ORDERS})")
     parser.add_argument(
@@ -41,7 +43,7 @@ def main() -> None:
             arguments.out,
             arguments.orders,
             Console(),
-            sidecar=SIDECAR if arguments.with_sidecar else None,
+            mesh=MESH if arguments.with_sidecar else None,
             afterwards=_until_interrupted if arguments.stay else lambda _: None,
         )
     except ProcessFailed as error:

@@ -26,22 +26,17 @@ UNSCORED = 0.01
 #: FP32 on its way through JSON: what a score may differ by.
 TOLERANCE = 1e-5
 
-CONFIGURATION = Path(__file__).parents[1] / "sidecar.yaml"
-SIDECAR = (sys.executable, "-m", "infermesh", "sidecar", "--config", str(CONFIGURATION))
+#: The example's mesh, and the folder that it names for what is made.
+MESH, OUT = Path(__file__).parents[1] / "mesh.yaml", "../../out/checkout"
 
 
 @dataclass(frozen=True)
 class Ports:
-    """Where everything listens on this machine; the sidecar's configuration names the same."""
+    """Where people find things on this machine; mesh.yaml names the same."""
 
     shop: int = shop.PORT
     #: Takes orders in the shop's place.
     sidecar: int = 8080
-    #: Answers GET /ready.
-    admin: int = 8081
-    #: The model server.
-    grpc: int = 8001
-    http: int = 8000
 
 
 @dataclass(frozen=True)
@@ -61,18 +56,16 @@ class Stage:
         command = (sys.executable, "-m", "checkout.shop", "--port", str(self.ports.shop))
         return self._running("the shop", command, self.ports.shop, "/healthz")
 
-    def model_server(self) -> AbstractContextManager[None]:
-        """Start infermesh serve."""
-        command = (
-            *(sys.executable, "-m", "infermesh", "serve", str(self.repository)),
-            *("--grpc-address", "127.0.0.1", "--grpc-port", str(self.ports.grpc)),
-            *("--http-address", "127.0.0.1", "--http-port", str(self.ports.http), "--no-metrics"),
-        )
-        return self._running("the model server", command, self.ports.http, "/v2/health/ready")
-
-    def sidecar(self, command: Sequence[str]) -> AbstractContextManager[None]:
-        """Start the sidecar."""
-        return self._running("the sidecar", command, self.ports.admin, "/ready")
+    def mesh(self, file: Path) -> AbstractContextManager[None]:
+        """Start the shop as a part of a mesh: the model server, and the sidecar that asks it."""
+        text = file.read_text(encoding="utf-8").replace(OUT, str(self.folder.absolute()))
+        usual = Ports()
+        for here, there in ((usual.shop, self.ports.shop), (usual.sidecar, self.ports.sidecar)):
+            text = text.replace(str(here), str(there))
+        mine = self.folder / "mesh.yaml"
+        mine.write_text(text, encoding="utf-8")
+        command = (sys.executable, "-m", "infermesh", "up", str(mine))
+        return self._running("the mesh", command, self.ports.sidecar, "/healthz")
 
     def _running(
         self, name: str, command: Sequence[str], port: int, ready: str
@@ -86,13 +79,13 @@ def run(
     count: int,
     console: Console,
     *,
-    sidecar: Sequence[str] | None = None,
+    mesh: Path | None = None,
     ports: Ports | None = None,
     afterwards: Callable[[int], None] = lambda _: None,
 ) -> list[str]:
     """Tell the story once, writing below ``folder``; returns what is wrong, if anything.
 
-    ``sidecar`` is the command that starts one; without it the shop stays alone. ``afterwards`` is given the
+    ``mesh`` is a mesh.yaml that has the shop; without one it stays alone. ``afterwards`` is given the
     port that orders went to, and everything runs until it returns. Raises ProcessFailed.
     """
     stage = Stage(folder, ports or Ports())
@@ -106,13 +99,11 @@ def run(
         processes.enter_context(stage.shop())
         port = stage.ports.shop
         outcomes = [_place("The shop alone", port, orders)]
-        if sidecar is not None:
+        if mesh is not None:
             # A new shop, with an empty book; nothing else about it is new.
             processes.close()
             status.update("Placing the same orders with the sidecar")
-            processes.enter_context(stage.shop())
-            processes.enter_context(stage.model_server())
-            processes.enter_context(stage.sidecar(sidecar))
+            processes.enter_context(stage.mesh(mesh))
             port = stage.ports.sidecar
             outcomes.append(_place("With the sidecar", port, orders))
         status.stop()

@@ -5,12 +5,14 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from checkout.features import INPUTS
 from checkout.orders import Order
 from checkout.story import scores
 from checkout.train import Trained, model_file
 
-TEXT = (Path(__file__).parents[1] / "README.md").read_text()
+HERE = Path(__file__).parents[1]
+TEXT = (HERE / "README.md").read_text()
 
 
 def test_the_table_names_every_input_and_where_it_lies() -> None:
@@ -26,6 +28,11 @@ def test_the_order_in_it_scores_as_it_says(repository: Path) -> None:
     (score,) = scores(model_file(repository), [document])
     (said,) = re.findall(r"risk: ([0-9.]+)", TEXT)
     assert float(said) == pytest.approx(score, abs=0.01)
+
+
+def test_mesh_and_sidecar_say_the_same_of_an_order() -> None:
+    mesh, sidecar = (yaml.safe_load((HERE / name).read_text()) for name in ("mesh.yaml", "sidecar.yaml"))
+    assert mesh["apps"]["shop"]["enrich"] == sidecar["inbound"]["enrich"]
 
 
 def test_its_figures_are_those_of_the_model(trained: Trained) -> None:

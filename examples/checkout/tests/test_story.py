@@ -1,18 +1,16 @@
-"""The whole story with real processes; where the sidecar has to be a bad one, a stand-in plays it."""
+"""The whole story with real processes."""
 
 import http.client
 import io
 import shutil
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from checkout.story import CONFIGURATION, Ports, run
+from checkout.story import MESH, Ports, run
 from infermesh_perf.processes import free_ports
 from rich.console import Console
 
-STAND_IN = Path(__file__).with_name("stand_in_sidecar.py")
 ORDERS = 120
 
 
@@ -24,7 +22,7 @@ def folder(repository: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ports() -> Ports:
-    return Ports(*free_ports(5))
+    return Ports(*free_ports(2))
 
 
 @pytest.fixture
@@ -36,29 +34,6 @@ def shown() -> io.StringIO:
 @pytest.fixture
 def console(shown: io.StringIO) -> Console:
     return Console(file=shown, width=120)
-
-
-def sidecar(ports: Ports, folder: Path) -> list[str]:
-    """The example's own configuration, on other ports."""
-    text = CONFIGURATION.read_text()
-    usual = Ports()
-    for name in ("shop", "sidecar", "admin", "grpc"):
-        address = f"127.0.0.1:{getattr(usual, name)}"
-        assert address in text, name
-        text = text.replace(address, f"127.0.0.1:{getattr(ports, name)}")
-    config = folder / "sidecar.yaml"
-    config.write_text(text)
-    return [sys.executable, "-m", "infermesh", "sidecar", "--config", str(config)]
-
-
-def stand_in(ports: Ports, *options: str) -> list[str]:
-    named = {"--port": ports.sidecar, "--admin": ports.admin, "--shop": ports.shop, "--grpc": ports.grpc}
-    return [
-        sys.executable,
-        str(STAND_IN),
-        *(str(part) for pair in named.items() for part in pair),
-        *options,
-    ]
 
 
 def test_alone_the_shop_lets_every_fraud_through(
@@ -84,7 +59,7 @@ def test_alone_the_shop_lets_every_fraud_through(
 def test_with_a_sidecar_the_same_shop_holds_fraud(
     folder: Path, ports: Ports, console: Console, shown: io.StringIO
 ) -> None:
-    assert run(folder, ORDERS, console, sidecar=sidecar(ports, folder), ports=ports) == []
+    assert run(folder, ORDERS, console, mesh=MESH, ports=ports) == []
     rows = {line[:26].strip(): line.split()[-1] for line in shown.getvalue().splitlines() if line}
     assert rows["Orders with a score"] == str(ORDERS)
     assert int(rows["Orders held"]) > 0
@@ -92,7 +67,9 @@ def test_with_a_sidecar_the_same_shop_holds_fraud(
 
 
 def test_a_sidecar_that_gives_no_score_fails_the_story(folder: Path, ports: Ports, console: Console) -> None:
-    problems = run(folder, ORDERS, console, sidecar=stand_in(ports, "--mute"), ports=ports)
+    mute = folder / "mute.yaml"
+    mute.write_text(MESH.read_text().replace("path: /orders", "path: /elsewhere"))
+    problems = run(folder, ORDERS, console, mesh=mute, ports=ports)
     assert problems == [
         f"With the sidecar: only 0 of {ORDERS} orders had a score",
         "With the sidecar: no fraud was held",

@@ -74,8 +74,8 @@ async def run(folder: Path, callers: int, seconds: float, console: Console) -> l
         trained = await asyncio.to_thread(train)
         repository = folder / "digits"
         write_repository(trained, repository)
-        progress.update(step, description="Starting infermesh serve")
-        async with serving(repository, folder / "digits.log") as address:
+        progress.update(step, description="Starting infermesh up")
+        async with serving(folder) as address:
             progress.update(step, description=f"Asking grpc://{address}", total=seconds, completed=0)
             answers = await ask(
                 address,

@@ -1,4 +1,4 @@
-"""Runs ``infermesh serve`` as a child process and follows its log."""
+"""Runs ``infermesh up`` as a child process and follows its log."""
 
 import asyncio
 import json
@@ -16,24 +16,26 @@ class ServerFailed(Exception):  # noqa: N818 - what happened, not an error class
     """The server did not start, or did not end well; the message holds what it said."""
 
 
-@asynccontextmanager
-async def serving(repository: Path, log: Path) -> AsyncIterator[str]:
-    """Yield ``host:port`` of a server that is ready; end it with SIGTERM afterwards.
+#: The example's mesh, and the folder that it names for what is made.
+MESH, OUT = Path(__file__).parents[1] / "mesh.yaml", "../../out"
 
-    Its log, JSON lines, goes to ``log``. Raises ServerFailed if it is not ready in time, or exits with
-    anything but 0.
+
+@asynccontextmanager
+async def serving(folder: Path) -> AsyncIterator[str]:
+    """Yield ``host:port`` of the mesh's server when it is ready; end the mesh with SIGTERM afterwards.
+
+    The repository lies in ``folder``, and the log, JSON lines, goes there. Raises ServerFailed if it is not
+    ready in time, or exits with anything but 0.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
+    mesh = _mesh_of(folder)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "infermesh", "serve", str(repository)),
-        *("--grpc-address", "127.0.0.1", "--grpc-port", "0", "--no-http", "--no-metrics"),
-        *("--log-format", "json"),
+        *("-m", "infermesh", "up", str(mesh), "--log-format", "json"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
     assert process.stdout is not None
-    lines = _Lines(process.stdout, log)
+    lines = _Lines(process.stdout, folder / "digits.log")
     try:
         try:
             async with asyncio.timeout(START_SECONDS):
@@ -60,6 +62,13 @@ async def serving(repository: Path, log: Path) -> AsyncIterator[str]:
             await process.wait()
 
 
+def _mesh_of(folder: Path) -> Path:
+    """The example's mesh, with what is made in another folder."""
+    mesh = folder / "digits.yaml"
+    mesh.write_text(MESH.read_text(encoding="utf-8").replace(OUT, str(folder.absolute())), encoding="utf-8")
+    return mesh
+
+
 class _Lines:
     """The server's log as it arrives, copied to a file."""
 
@@ -72,7 +81,8 @@ class _Lines:
         address = ""
         async for event in self._events():
             match event.get("event.action"):
-                case "server-listening":
+                case "server-listening" if not address:
+                    # For gRPC; for others after it.
                     address = f"{event['server.address']}:{event['server.port']}"
                 case "server-ready":
                     return address

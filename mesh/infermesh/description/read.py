@@ -36,7 +36,7 @@ class Description:
 def schema() -> type[Mesh]:
     """The whole of mesh.yaml, with the parts that are installed."""
     fields: dict[str, Any] = {part.field: part.annotation for part in installed_parts()}
-    return create_model("Mesh", __base__=Mesh, __doc__=Mesh.__doc__, **fields)
+    return create_model("MeshFile", __base__=Mesh, __doc__=Mesh.__doc__, **fields)
 
 
 def read(file: Path, environment: str | None = None) -> Description:

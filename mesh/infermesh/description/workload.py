@@ -26,6 +26,8 @@ class Port:
     audience: Literal["mesh", "operators", "itself"] = "mesh"
     #: On a machine that it shares, if it has to be that one; None: any that is free.
     fixed: int | None = None
+    #: Whether somebody else listens there who is not started with the rest.
+    is_foreign: bool = False
 
 
 @dataclass(frozen=True)

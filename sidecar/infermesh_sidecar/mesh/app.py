@@ -19,7 +19,11 @@ PortNumber = Annotated[int, Field(ge=1, le=65_535)]
 class App(Policies):
     """An app that knows nothing of the mesh, and its sidecar. The policies are for what its callers send."""
 
-    port: PortNumber = Field(description="where the app itself listens, on localhost.")
+    port: PortNumber | None = Field(
+        default=None,
+        description="Where the app itself listens, on localhost. Without it, where it is told to: by PORT in "
+        "its environment, and `{port}` in `run`.",
+    )
     run: Annotated[list[str], OneOrMany()] = Field(
         default=[],
         description="The command that starts it on this machine; one text is split as a shell does. Without "

@@ -49,6 +49,9 @@ class Apps:
     ) -> Iterator[BrokenRule]:
         """Calls of nobody, and what a sidecar's own configuration would refuse."""
         for name, app in section.items():
+            if app.port is None and not app.run and not app.image:
+                text = "found neither run, image nor port, expected how it is started, or where it listens"
+                yield BrokenRule((name,), text)
             known = [it.name for it in workloads.values() if it.models]
             for index, called in enumerate(app.calls or []):
                 if called not in known:

@@ -15,6 +15,9 @@ from infermesh_sidecar.mesh.configuration import configuration, text
 #: The app's own port.
 APP = "app"
 
+#: Of an app that listens where it is told to, in a Pod.
+APP_PORT = 8080
+
 FILE = "sidecar.yaml"
 
 #: What a sidecar takes beside the requests that it holds: its code, connections, answers that are kept.
@@ -27,7 +30,7 @@ def ports(app: App) -> Sequence[Port]:
         Port(INBOUND, 15006, "http", fixed=app.listen),
         Port(OUTBOUND, 15001, "grpc", "itself", fixed=app.outbound),
         Port(ADMIN, 15000, "http", "operators"),
-        Port(APP, app.port, "http", "itself", fixed=app.port),
+        Port(APP, app.port or APP_PORT, "http", "itself", fixed=app.port, is_foreign=not app.run),
     )
 
 
@@ -63,15 +66,16 @@ class AppWorkload(Workload):
         return [self._app(place), sidecar] if self.app.run or self.app.image else [sidecar]
 
     def _app(self, place: Place) -> Container:
-        run = self.app.run
+        port = str(place.number(APP))
+        words = shlex.split(self.app.run[0]) if len(self.app.run) == 1 else self.app.run
         outbound = {"INFERMESH_URL": f"http://{place.listen(OUTBOUND)}"} if self.called() else {}
         health = self.app.health
         return Container(
             name=APP,
             image=self.app.image or "",
-            command=shlex.split(run[0]) if len(run) == 1 else run,
+            command=[word.replace("{port}", port) for word in words],
             is_ours=False,
-            environment={**outbound, **self.app.environment},
+            environment={"PORT": port, **outbound, **self.app.environment},
             ports=[APP],
             ready=Probe(APP, health) if health else Probe(APP, None, "tcp"),
             directory=self.app.directory,

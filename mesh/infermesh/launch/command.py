@@ -1,0 +1,36 @@
+"""The options of `infermesh up`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+DEFAULT = Path("mesh.yaml")
+
+
+def up(
+    file: Annotated[Path, typer.Argument(metavar="[MESH.YAML]", help="The mesh.")] = DEFAULT,
+    environment: Annotated[
+        str | None, typer.Option("--environment", "-e", metavar="NAME", help="An environment of the file.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Say what would run, or what is wrong, and exit.")
+    ] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Write the JSON Schema of mesh.yaml, for editors, and exit.")
+    ] = False,
+    log_format: Annotated[
+        Literal["text", "json"],
+        typer.Option("--log-format", metavar="FORMAT", help="text, or json: what was written, line by line."),
+    ] = "text",
+) -> None:
+    """Run a mesh on this machine: servers, apps with their sidecars, identities for all.
+
+    Examples:
+      infermesh up
+      infermesh up mesh.yaml --environment staging
+      infermesh up --check
+    """
+    from infermesh.launch.started import begin
+
+    begin(file, environment, log_format, check=check, schema=schema)
