@@ -156,7 +156,11 @@ def test_the_sidecar_is_there_first(tmp_path: Path) -> None:
     for delimiter in ("left_delimiter", "right_delimiter"):
         assert template[delimiter] not in files_["checkout/sidecar.yaml"]
     assert tasks["sidecar"]["config"]["args"] == ["sidecar", "--config", "/local/sidecar.yaml"]
-    assert tasks["app"]["env"] == {"INFERMESH_URL": "http://127.0.0.1:15001", "A.B": '${x} %{y} "q" \\'}
+    assert tasks["app"]["env"] == {
+        "PORT": "21000",
+        "INFERMESH_URL": "http://127.0.0.1:15001",
+        "A.B": '${x} %{y} "q" \\',
+    }
 
 
 def test_volumes_are_the_hosts(tmp_path: Path) -> None:
