@@ -115,8 +115,43 @@ def test_who_may_call_whom(tmp_path: Path) -> None:
     ]
     assert entry(files_, "fraud", "service-defaults")["Protocol"] == "grpc"
     assert entry(files_, "checkout", "service-defaults")["Protocol"] == "http"
-    # Who may call an app is for those to say who open it to others.
-    assert "consul/checkout.service-intentions.json" not in files_
+    assert entry(files_, "checkout", "service-intentions")["Sources"] == [{"Name": "*", "Action": "allow"}]
+
+
+def test_what_is_allowed_is_consuls_to_see(tmp_path: Path) -> None:
+    allow = """[
+        {identities: "spiffe://shop.local/gateway", paths: ["/orders*", "/one"], methods: POST},
+        {identities: "spiffe://shop.local/gateway", paths: "/two"},
+        {paths: "/healthz"}]"""
+    _, files_ = groups(tmp_path, mesh().replace("calls: [fraud]", f"allow: {allow}"))
+    anybody = {"Action": "allow", "HTTP": {"PathExact": "/healthz"}}
+    assert entry(files_, "checkout", "service-intentions")["Sources"] == [
+        {
+            "Name": "gateway",
+            "Permissions": [
+                {"Action": "allow", "HTTP": {"PathPrefix": "/orders", "Methods": ["POST"]}},
+                {"Action": "allow", "HTTP": {"PathExact": "/one", "Methods": ["POST"]}},
+                {"Action": "allow", "HTTP": {"PathExact": "/two"}},
+                anybody,
+            ],
+        },
+        {"Name": "*", "Permissions": [anybody]},
+    ]
+    # The sidecar sees the proxy, whoever calls.
+    assert "allow" not in yaml.safe_load(files_["checkout/sidecar.yaml"])["inbound"]
+
+
+@pytest.mark.parametrize("identity", ["spiffe://elsewhere/gateway", "spiffe://shop.local/nobody", "gateway"])
+def test_callers_that_consul_does_not_know(tmp_path: Path, identity: str) -> None:
+    text = mesh().replace("calls: [fraud]", f"allow: {{identities: '{identity}'}}")
+    with pytest.raises(ConfigurationError, match=rf"app checkout: `allow`: found '{identity}', expected"):
+        rendered(tmp_path, text, files)
+
+
+def test_anybody_of_the_mesh(tmp_path: Path) -> None:
+    text = mesh().replace("calls: [fraud]", "allow: {identities: 'spiffe://shop.local/*'}")
+    _, files_ = groups(tmp_path, text)
+    assert entry(files_, "checkout", "service-intentions")["Sources"] == [{"Name": "*", "Action": "allow"}]
 
 
 def test_a_server_of_unknown_models_is_closed(tmp_path: Path) -> None:
@@ -201,7 +236,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "nomad"
     rendered(tmp_path, mesh(), files)
     done = Outcome(capsys, "render", "nomad", tmp_path / "mesh.yaml", "-o", output)
-    assert (done.code, done.lines) == (0, [f"8 files in {output}"])
+    assert (done.code, done.lines) == (0, [f"10 files in {output}"])
 
 
 @pytest.mark.skipif(shutil.which("nomad") is None, reason="not installed: nomad")

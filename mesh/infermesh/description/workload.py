@@ -41,6 +41,17 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class Allowance:
+    """Allows something to somebody; what is empty holds for everybody, or everything."""
+
+    #: SPIFFE ids, and HTTP paths or `/package.Service/Method`; a `*` at the end stands for anything.
+    identities: Sequence[str] = ()
+    paths: Sequence[str] = ()
+    #: HTTP methods.
+    methods: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Container:
     """One process: of infermesh, or of people."""
 
@@ -57,16 +68,16 @@ class Container:
     environment: Mapping[str, str] = field(default_factory=dict)
     #: Text that it reads, by file name; `Place.file` says where it lies.
     files: Mapping[str, str] = field(default_factory=dict)
-    #: Folders that it writes to, as mesh.yaml names them; it only reads the others.
-    writes: Sequence[str] = ()
     #: Names of its ports.
     ports: Sequence[str] = ()
     #: Where it starts, relative to mesh.yaml; for people's commands on this machine.
     directory: str = "."
     #: Time that it takes to end at most.
     grace: timedelta = timedelta(seconds=30)
-    #: Bytes that it takes at most, where its own settings say so; the main one's are in the placement.
+    #: Memory that it takes at most, in bytes, where it bounds that itself.
     memory: int | None = None
+    #: Folders that it writes to, as `Place.path` gives them.
+    writes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,8 @@ class Workload(ABC):
     models: Sequence[str] = ()
     #: Those that it calls, by name.
     calls: Sequence[str] = ()
+    #: Who may do what, where that is said; anything else is refused then.
+    allow: Sequence[Allowance] = ()
 
     @abstractmethod
     def containers(self, place: Place) -> Sequence[Container]:

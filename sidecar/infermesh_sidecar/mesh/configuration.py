@@ -21,6 +21,9 @@ _WHOLE = ("tracing", "limits", "shutdown", "log")
 #: What a sidecar leaves to whoever does it already, and how it says so.
 _LEFT_TO_OTHERS = {"retry": False, "breaker": False}
 
+#: What goes with it: who chooses the endpoints is the only one who sees them; to others they are one address.
+_GOES_WITH = {"outlier": "breaker", "health_check": "balance"}
+
 
 def configuration(
     name: str, app: App, called: Sequence[Workload], mesh: Mesh, place: Place
@@ -40,14 +43,15 @@ def configuration(
         },
         **{field: said[field] for field in _WHOLE if field in said},
     }
+    if "authorize" in place.duties:
+        found["inbound"].pop("allow", None)
     # Without an identity whoever stands around encrypts, or nobody does.
     if place.identity is not None:
         found["inbound"]["tls"] = app.tls or ("permissive" if place.is_private else "mutual")
     if called:
         found["outbound"] = {"listen": place.listen(OUTBOUND)}
     if "copies" in said:
-        copies = said["copies"]
-        found["capture"] = {**copies, "directory": place.path(copies["directory"])}
+        found["capture"] = {**said["copies"], "directory": place.path(said["copies"]["directory"])}
     if mesh.collector is not None:
         found["tracing"] = {"endpoint": mesh.collector, **found.get("tracing", {})}
     return found
@@ -78,8 +82,10 @@ def _policies(called: Workload, place: Place) -> dict[str, Any]:
     if called.policies is None:
         return {}
     known = Policies.model_fields.keys() | Endpoints.model_fields.keys()
-    # Who leaves endpoints alone after failures has to know all of them, by whichever rule.
-    done = place.duties | ({"outlier"} if "breaker" in place.duties else set())
     said = called.policies.model_dump(by_alias=True, exclude_unset=True)
-    kept = {field: value for field, value in said.items() if field in known and field not in done}
+    kept = {field: said[field] for field in said if field in known and _is_ours(field, place)}
     return {**kept, **{field: off for field, off in _LEFT_TO_OTHERS.items() if field in place.duties}}
+
+
+def _is_ours(policy: str, place: Place) -> bool:
+    return not {policy, _GOES_WITH.get(policy, policy)} & place.duties

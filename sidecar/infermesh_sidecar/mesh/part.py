@@ -5,7 +5,7 @@ from typing import Any
 
 from infermesh.description.mesh import Label, Mesh
 from infermesh.description.place import Duty, Reach
-from infermesh.description.workload import GRPC, Workload
+from infermesh.description.workload import GRPC, Allowance, Workload
 from infermesh.remarks import BrokenRule, Path
 from infermesh.settings.validate import close_to
 from pydantic import Field
@@ -39,6 +39,7 @@ class Apps:
                 placement=app.placement,
                 ports=ports(app),
                 calls=callable_ if app.calls is None else app.calls,
+                allow=[Allowance(it.identities, it.paths, it.methods) for it in app.allow or []],
                 app=app,
                 mesh=mesh,
                 others=others,

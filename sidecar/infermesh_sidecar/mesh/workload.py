@@ -20,8 +20,8 @@ APP_PORT = 8080
 
 FILE = "sidecar.yaml"
 
-#: What a sidecar takes beside the requests that it holds: its code, connections, answers that are kept.
-_OWN_MEMORY = 192 << 20
+#: Memory of a sidecar beside the requests that are under way.
+_AT_REST = 192 << 20
 
 
 def ports(app: App) -> Sequence[Port]:
@@ -56,12 +56,12 @@ class AppWorkload(Workload):
             is_ours=True,
             is_sidecar=True,
             files={FILE: text(configuration(self.name, self.app, self.called(), self.mesh, place))},
-            writes=[self.app.copies.directory] if self.app.copies else [],
             ports=[port.name for port in self.ports if port.name != APP],
             ready=Probe(ADMIN, "/ready"),
             alive=Probe(ADMIN, "/live"),
+            memory=self.app.limits.memory + self.app.limits.replay + _AT_REST,
+            writes=[place.path(self.app.copies.directory)] if self.app.copies else [],
             grace=self.app.shutdown.drain_timeout + self.app.shutdown.drain_delay + timedelta(seconds=5),
-            memory=self.app.limits.memory + self.app.limits.replay + _OWN_MEMORY,
         )
         return [self._app(place), sidecar] if self.app.run or self.app.image else [sidecar]
 

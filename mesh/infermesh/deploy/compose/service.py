@@ -82,8 +82,8 @@ def _volumes(container: Container, place: ComposePlace, home: str) -> list[Objec
         folder = f"${{{IDENTITIES}:-{literal(home)}/.infermesh/identity}}"
         found.append(_mount(f"{folder}/{place.workload.name}", IDENTITY))
     for name, given in place.mounts.given.items():
-        is_written = given in container.writes
-        found.append(_mount(_source(given, home), f"{FOLDER}/{name}", read_only=not is_written))
+        target = f"{FOLDER}/{name}"
+        found.append(_mount(_source(given, home), target, read_only=target not in container.writes))
     return found
 
 

@@ -1,27 +1,26 @@
-"""What Consul is told: what is spoken, who may call whom, and who is left alone after failures."""
+"""What Consul is told: what is spoken, who may call, and who is left alone after failures."""
 
 import json
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Any
 
+from infermesh.deploy.nomad.intentions import Entry, intentions
 from infermesh.deploy.output import File
+from infermesh.description.read import Description
 from infermesh.description.workload import GRPC, Workload
 from infermesh.policies.endpoints import Breaker, Endpoints, Outlier
-
-Entry = dict[str, Any]
 
 #: Deadlines are the sidecars': Envoy's own 15 s would cut what is allowed to take longer, and streams.
 _LONGEST = timedelta(hours=24)
 
 
-def files(workloads: Mapping[str, Workload]) -> Iterator[File]:
-    """Configuration entries, a file for each."""
+def files(description: Description) -> Iterator[File]:
+    """Configuration entries, a file for each. Raises ConfigurationError as `intentions` does."""
+    workloads = description.workloads
     for workload in workloads.values():
-        entries = [_defaults(workload, workloads)]
-        callers = [it.name for it in workloads.values() if workload.name in it.calls]
+        entries = [_defaults(workload, workloads), intentions(workload, description)]
         if workload.has_port(GRPC):
-            entries += [_resolver(workload), _intentions(workload, callers)]
+            entries.append(_resolver(workload))
         for entry in entries:
             text = json.dumps(entry, indent=2, ensure_ascii=False) + "\n"
             yield File(f"consul/{workload.name}.{entry['Kind']}.json", text)
@@ -64,15 +63,6 @@ def _resolver(workload: Workload) -> Entry:
         "Name": workload.name,
         "RequestTimeout": _time(_LONGEST),
         "LoadBalancer": {"Policy": "least_request"},
-    }
-
-
-def _intentions(workload: Workload, callers: list[str]) -> Entry:
-    allowed = [{"Name": name, "Action": "allow"} for name in callers]
-    return {
-        "Kind": "service-intentions",
-        "Name": workload.name,
-        "Sources": [*allowed, {"Name": "*", "Action": "deny"}],
     }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from infermesh.deploy.images import refuse_absent
+from infermesh.deploy.mounts import FOLDER
 from infermesh.deploy.nomad import exposed, task
 from infermesh.deploy.nomad.exposed import Exposed
 from infermesh.deploy.nomad.hcl import Block, Expression, Value, attributes, block
@@ -54,10 +55,12 @@ def _update(placement: Placement) -> Block:
 
 def _volumes(containers: Sequence[Container], place: NomadPlace, description: Description) -> Iterator[Block]:
     """Of the hosts: operators have to have them, by these names."""
-    written = {given for it in containers for given in it.writes}
-    for name, given in place.mounts.given.items():
-        source = f"{description.mesh.name}-{name}"
-        yield block("volume", name, type="host", source=source, read_only=given not in written)
+    written = {path for it in containers for path in it.writes}
+    for name in place.mounts.given:
+        only_read = f"{FOLDER}/{name}" not in written
+        yield block(
+            "volume", name, type="host", source=f"{description.mesh.name}-{name}", read_only=only_read
+        )
 
 
 def _service(

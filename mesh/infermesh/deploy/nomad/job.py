@@ -15,7 +15,8 @@ _HEAD = "# Written by `infermesh render nomad`: change mesh.yaml.\n"
 def files(description: Description) -> Iterator[File]:
     """All of them.
 
-    Raises ConfigurationError for apps without an image, and for a mesh that is to speak plaintext.
+    Raises ConfigurationError for apps without an image, for a mesh that is to speak plaintext, and for
+    callers that Consul has no name for.
     """
     if description.mesh.tls == "off":
         raise ConfigurationError(
@@ -31,4 +32,4 @@ def files(description: Description) -> Iterator[File]:
                 yield File(f"{workload.name}/{name}", text)
     job = hcl.block("job", description.mesh.name, type="service", inside=groups)
     yield File(f"{description.mesh.name}.nomad.hcl", _HEAD + hcl.text([job]))
-    yield from consul.files(description.workloads)
+    yield from consul.files(description)

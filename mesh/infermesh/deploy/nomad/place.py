@@ -25,8 +25,8 @@ class NomadPlace:
     workloads: Mapping[str, Workload]
     identity: None = field(default=None, init=False)
     is_private: bool = field(default=True, init=False)
-    #: Behind each address there is the proxy, and so everybody: who failed is for it to know.
-    duties: frozenset[Duty] = field(default=frozenset({"tls", "balance", "breaker"}), init=False)
+    #: Consul's proxy alone sees who calls, and who of those behind its address failed.
+    duties: frozenset[Duty] = field(default=frozenset({"tls", "authorize", "balance", "breaker"}), init=False)
     mounts: Mounts = field(default_factory=Mounts, init=False)
 
     def listen(self, port: str) -> str:

@@ -44,9 +44,10 @@ def _inside(
     for name in container.files:
         yield _template(name, workload)
     if container.is_ours:
-        for name, given in place.mounts.given.items():
-            only_reads = given not in container.writes
-            yield block("volume_mount", volume=name, destination=f"{FOLDER}/{name}", read_only=only_reads)
+        for name in place.mounts.given:
+            path = f"{FOLDER}/{name}"
+            only_read = path not in container.writes
+            yield block("volume_mount", volume=name, destination=path, read_only=only_read)
     yield _resources(container, workload)
 
 
