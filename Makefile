@@ -19,6 +19,8 @@ HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 # What libFuzzer learns from: which edges ran and what was compared. Build scripts and macros go without, because a
 # target is named.
 COVERAGE := -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 inline-8bit-counters pc-table trace-compares)
+PAGE_SOURCES := mesh/page/package.json mesh/page/package-lock.json mesh/page/tsconfig.json mesh/page/vite.config.ts \
+	mesh/page/index.html $(shell find mesh/page/src -type f)
 step = @printf '\033[1m==> %s\033[0m\n'
 
 .PHONY: help
@@ -27,7 +29,7 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(VENV)/.native ## Everything needed to work here: Python environment, Rust data plane
+setup: $(VENV)/.native $(VENV)/.page ## Everything needed to work here: Python environment, Rust data plane, page
 
 .PHONY: demo
 demo: setup ## Two meshes on this machine: digits that are read, and a shop that holds fraud
@@ -96,6 +98,9 @@ format: setup ## Format Rust, Python and protos
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --fix --quiet .
 	@$(BIN)/buf format -w
 
+.PHONY: page
+page: $(VENV)/.page ## Build the page of the live picture (Node.js needed)
+
 .PHONY: stubs
 stubs: setup ## Write the Python stubs of protos/ anew
 	@$(BIN)/python protos/generate.py
@@ -115,7 +120,8 @@ lock: $(VENV)/.tools ## Resolve the dependencies anew into requirements/
 
 .PHONY: clean
 clean: ## Remove what was built, the environment included
-	rm -rf $(VENV) out dist native/target native/python/infermesh_native/*.so
+	rm -rf $(VENV) out dist native/target native/python/infermesh_native/*.so \
+		mesh/page/node_modules mesh/infermesh/overview/static
 
 # Each stamp is one step of the set-up; it runs again when what it depends on has changed.
 
@@ -142,4 +148,10 @@ $(VENV)/.members: $(foreach member,$(MEMBERS),$(member)/pyproject.toml) $(VENV)/
 $(VENV)/.native: $(RUST_SOURCES) $(VENV)/.members
 	$(step) "Rust data plane (some minutes the first time)"
 	@$(MATURIN) develop --uv --release --locked
+	@touch $@
+
+$(VENV)/.page: $(PAGE_SOURCES) $(VENV)/.tools
+	@command -v npm >/dev/null || { echo "make: Node.js 20 or later is needed (Debian: apt-get install nodejs npm)"; exit 2; }
+	$(step) "page of the live picture"
+	@cd mesh/page && npm ci --silent && npm run --silent check && npm run --silent build
 	@touch $@

@@ -162,12 +162,12 @@ def answers(address: str) -> Any:
 
 @pytest.mark.parametrize("app", ["shop", "shop-2"])
 def test_requests_pass(project: Project, app: str) -> None:
-    answer = answers(project.address(f"{app}-sidecar", 15006))
+    answer = answers(project.address(f"{app}-sidecar", 15106))
     assert answer["outputs"][0]["data"] == [3, 6, 9, 12]
 
 
 def test_all_replicas_are_called(project: Project) -> None:
-    address = project.address("shop-sidecar", 15006)
+    address = project.address("shop-sidecar", 15106)
     answers(address)
     for _ in range(100):
         answers(address)

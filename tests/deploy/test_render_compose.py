@@ -45,17 +45,22 @@ def test_the_app_starts_after_its_sidecar_lives(tmp_path: Path) -> None:
 
 def test_what_nobody_in_the_mesh_calls_is_published(tmp_path: Path) -> None:
     found = services(tmp_path, SERVER + APP)
-    assert found["shop-sidecar"]["ports"] == ["127.0.0.1::15006"]
+    assert found["shop-sidecar"]["ports"] == ["127.0.0.1::15106"]
     assert "ports" not in found["fraud"]
     assert services(tmp_path, SERVER)["fraud"]["ports"] == ["127.0.0.1::8001"]
+
+
+def test_what_is_exposed_is_published(tmp_path: Path) -> None:
+    mesh = "servers: {fraud: {models: models, expose: fraud.example.com}}\n"
+    assert services(tmp_path, mesh + APP)["fraud"]["ports"] == ["127.0.0.1::8001"]
 
 
 def test_a_port_of_this_machine_is_the_first_replicas(tmp_path: Path) -> None:
     app = "apps: {shop: {image: 'shop:1', port: 8070, listen: 8080, placement: {replicas: 2}}}\n"
     found = services(tmp_path, SERVER + app)
     assert list(found) == ["fraud", "shop-sidecar", "shop", "shop-2-sidecar", "shop-2"]
-    assert found["shop-sidecar"]["ports"] == ["127.0.0.1:8080:15006"]
-    assert found["shop-2-sidecar"]["ports"] == ["127.0.0.1::15006"]
+    assert found["shop-sidecar"]["ports"] == ["127.0.0.1:8080:15106"]
+    assert found["shop-2-sidecar"]["ports"] == ["127.0.0.1::15106"]
     assert found["shop-2"]["network_mode"] == "service:shop-2-sidecar"
 
 
@@ -132,7 +137,7 @@ def test_values_are_no_variables(tmp_path: Path) -> None:
     mesh = "servers: {fraud: {models: models, arguments: ['--x=${A}'], environment: {PRICE: '5$'}}}\n"
     found = services(tmp_path, mesh)["fraud"]
     assert found["command"][-1] == "--x=$${A}"
-    assert found["environment"] == {"PRICE": "5$$"}
+    assert found["environment"]["PRICE"] == "5$$"
 
 
 def test_infermeshs_own_are_confined_and_peoples_are_not_broken(tmp_path: Path) -> None:
@@ -154,7 +159,7 @@ def test_other_files_start_their_readers_anew(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("app", ["run: python shop.py, port: 8070", "port: 8070"])
 def test_an_app_needs_an_image(tmp_path: Path, app: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"mesh\.yaml: app shop: found no `image`"):
+    with pytest.raises(ConfigurationError, match=r"mesh\.yaml:2: apps\.shop: found no image, expected image"):
         services(tmp_path, f"{SERVER}apps: {{shop: {{{app}}}}}\n")
 
 
@@ -170,7 +175,7 @@ def test_an_environment_may_say_it(tmp_path: Path) -> None:
 
 def test_names_that_would_be_one(tmp_path: Path) -> None:
     mesh = "servers: {shop-sidecar: models}\n" + APP
-    with pytest.raises(ConfigurationError, match="two services would be called shop-sidecar"):
+    with pytest.raises(ConfigurationError, match=r"mesh\.yaml:2: apps\.shop: found a second service"):
         services(tmp_path, mesh)
 
 

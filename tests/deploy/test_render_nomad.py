@@ -144,8 +144,13 @@ def test_what_is_allowed_is_consuls_to_see(tmp_path: Path) -> None:
 @pytest.mark.parametrize("identity", ["spiffe://elsewhere/gateway", "spiffe://shop.local/nobody", "gateway"])
 def test_callers_that_consul_does_not_know(tmp_path: Path, identity: str) -> None:
     text = mesh().replace("calls: [fraud]", f"allow: {{identities: '{identity}'}}")
-    with pytest.raises(ConfigurationError, match=rf"app checkout: `allow`: found '{identity}', expected"):
+    with pytest.raises(ConfigurationError, match=rf"apps\.checkout: found '{identity}' in `allow`"):
         rendered(tmp_path, text, files)
+
+
+def test_what_is_exposed_is_open(tmp_path: Path) -> None:
+    _, files_ = groups(tmp_path, mesh().replace("timeout: 200ms", "expose: fraud.example.com"))
+    assert entry(files_, "fraud", "service-intentions")["Sources"] == [{"Name": "*", "Action": "allow"}]
 
 
 def test_anybody_of_the_mesh(tmp_path: Path) -> None:
@@ -164,15 +169,15 @@ def test_everything_listens_where_only_the_proxy_reaches_it(tmp_path: Path) -> N
     args = found["fraud"]["task"]["server"]["config"]["args"]
     assert [args[at + 1] for at, word in enumerate(args) if word.endswith("-address")] == ["127.0.0.1"] * 3
     sidecar = yaml.safe_load(files_["checkout/sidecar.yaml"])
-    assert sidecar["inbound"]["listen"] == "127.0.0.1:15006"
-    assert sidecar["admin"] == "127.0.0.1:15000"
+    assert sidecar["inbound"]["listen"] == "127.0.0.1:15106"
+    assert sidecar["admin"] == "127.0.0.1:15100"
 
 
 def test_checks_pass_the_proxy_by_single_paths(tmp_path: Path) -> None:
     found, _ = groups(tmp_path, mesh())
     for group, paths in (
         ("fraud", {"/v2/health/ready": 8000, "/v2/health/live": 8000, "/metrics": 8002}),
-        ("checkout", {"/ready": 15000, "/live": 15000, "/metrics": 15000}),
+        ("checkout", {"/ready": 15100, "/live": 15100, "/metrics": 15100}),
     ):
         service = found[group]["service"]
         exposed = service["connect"]["sidecar_service"]["proxy"]["expose"]["path"]
@@ -193,7 +198,7 @@ def test_the_sidecar_is_there_first(tmp_path: Path) -> None:
     assert tasks["sidecar"]["config"]["args"] == ["sidecar", "--config", "/local/sidecar.yaml"]
     assert tasks["app"]["env"] == {
         "PORT": "21000",
-        "INFERMESH_URL": "http://127.0.0.1:15001",
+        "INFERMESH_URL": "http://127.0.0.1:15101",
         "A.B": '${x} %{y} "q" \\',
     }
 

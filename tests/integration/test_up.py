@@ -7,11 +7,13 @@ import select
 import signal
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 from support import onnx_models
 from support.echo_app import ask
 from support.repository import Repository
+from support.sidecar import until
 from support.up import Up
 
 #: Answers with what it was sent.
@@ -71,6 +73,41 @@ def test_an_app_gets_its_score_and_everything_drains(tmp_path: Path) -> None:
     ended = [line for line in up.lines if "every accepted request was answered" in line]
     # Who calls others first.
     assert [line.split()[0] for line in ended] == ["shop/sidecar", "models"]
+
+
+def test_a_page_shows_what_goes_on(tmp_path: Path) -> None:
+    with Up(mesh(tmp_path)) as up:
+        page = int(up.wait_for("Live picture on http").rstrip("/").rpartition(":")[2])
+        up.wait_for("test is ready after")
+        until(lambda: states(page) == {"models": "ready", "shop": "ready"})
+        for _ in range(20):
+            scored(address(up, "shop"))
+        until(lambda: all(it["traffic"]["rate"] for it in overview(page)["edges"]))
+        found = {(it["source"], it["target"]): it["traffic"] for it in overview(page)["edges"]}
+        assert found.keys() == {("*", "shop"), ("shop", "models")}
+        assert [it["success"] for it in found.values()] == [1.0, 1.0]
+
+        (server,) = [pid for pid, command in up.children().items() if "serve" in command]
+        os.kill(server, signal.SIGKILL)
+        until(lambda: overview(page)["totals"]["restarts"] == 1)
+        until(lambda: states(page)["models"] == "ready")
+
+
+def test_there_need_be_no_page(tmp_path: Path) -> None:
+    with Up(mesh(tmp_path), "--no-page") as up:
+        up.wait_for("test is ready after")
+        assert not any("Live picture" in line for line in up.lines)
+
+
+def overview(page: int) -> Any:
+    status, said = ask(page, "/api/overview", method="GET")
+    assert status == 200
+    return said
+
+
+def states(page: int) -> dict[str, str]:
+    instances = [it for workload in overview(page)["workloads"] for it in workload["instances"]]
+    return {it["name"]: it["state"] for it in instances}
 
 
 def test_what_is_killed_is_started_again(tmp_path: Path) -> None:

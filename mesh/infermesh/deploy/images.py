@@ -28,8 +28,6 @@ def refuse_absent(workload: Workload, main: Container, description: Description)
 
 
 def _missing(workload: Workload, description: Description) -> ConfigurationError:
-    return ConfigurationError(
-        f"{description.file}: {workload.kind} {workload.name}: found no `image`, expected the one to run it "
-        "from",
-        hint="below `environments`, it can be said for one environment alone",
-    )
+    error = description.mistake(workload.name, "found no image, expected image, the one to run it from")
+    error.hint = "below `environments`, it can be said for one environment alone"
+    return error

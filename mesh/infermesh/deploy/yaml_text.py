@@ -6,12 +6,13 @@ from typing import Any
 import yaml
 
 
-class _Dumper(yaml.SafeDumper):
+# In C, as PyYAML's wheels have it: a mesh of a thousand servers is a matter of seconds, not of half a minute.
+class _Dumper(yaml.CSafeDumper):
     def ignore_aliases(self, _data: Any) -> bool:
         return True
 
 
-def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
     style = "|" if "\n" in value else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 

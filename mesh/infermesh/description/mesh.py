@@ -14,6 +14,13 @@ Label = Annotated[
     str, Text("name of small letters, digits and hyphens", r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", "fraud")
 ]
 
+Host = Annotated[
+    str,
+    Text(
+        "host", r"(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+", "shop.example.com"
+    ),
+]
+
 TrustDomain = Annotated[str, Text("trust domain", r"[a-z0-9._-]+", "shop.example")]
 
 

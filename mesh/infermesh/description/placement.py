@@ -1,15 +1,36 @@
 """How many of something run, and on what."""
 
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from infermesh.settings.forms import Duration, OnOrOff, Size, Text
+from infermesh.remarks import BrokenRule
+from infermesh.settings.forms import Duration, Form, OnOrOff, Size, Text
+from infermesh.settings.names import Name
 from infermesh.settings.section import Section
 
-#: As Kubernetes writes it.
-Cpu = Annotated[str, Text("number of cores", r"\d+(\.\d+)?|\d+m", "2", "500m")]
+_CORES = r"(\d+(\.\d+)?|\d+m)"
+
+
+def _text(value: Any) -> Any:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+#: As Kubernetes writes it, and as YAML reads it: a number of cores, or thousandths.
+Cpu = Annotated[
+    str,
+    Text("number of cores", _CORES, "2", "500m"),
+    BeforeValidator(_text),
+    Form(
+        "number of cores",
+        {"anyOf": [{"type": "string", "pattern": f"^{_CORES}$"}, {"type": "number", "exclusiveMinimum": 0}]},
+    ),
+]
+
+#: Kubernetes looks no further back.
+_CALM_AT_MOST = timedelta(minutes=30)
 
 
 class Autoscale(Section):
@@ -22,7 +43,12 @@ class Autoscale(Section):
         description="What a request may wait in the server's queue on average; more are started above it.",
     )
     calm: Duration = Field(
-        default=timedelta(minutes=5), description="How long it has to be quiet before one is ended."
+        default=timedelta(minutes=5),
+        description="How long it has to be quiet before one is ended, 30m at most.",
+    )
+    prometheus: Name = Field(
+        default="http://prometheus-operated.monitoring.svc:9090",
+        description="URL of the Prometheus that is asked how long requests to model servers queue.",
     )
 
 
@@ -39,3 +65,15 @@ class Placement(Section):
     spread: Literal["host", "zone"] = Field(
         default="host", description="What no two of them should share, if it can be helped."
     )
+
+
+def broken_rules(placement: Placement) -> Iterator[BrokenRule]:
+    """What does not fit together, with paths below the section."""
+    scale = placement.autoscale
+    if scale is None:
+        return
+    if scale.max < scale.min:
+        text = f"found {scale.max}, expected at least `min`: {scale.min}"
+        yield BrokenRule(("autoscale", "max"), text)
+    if scale.calm > _CALM_AT_MOST:
+        yield BrokenRule(("autoscale", "calm"), "found more than 30m, expected at most that")

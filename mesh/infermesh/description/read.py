@@ -11,7 +11,9 @@ from pydantic import create_model
 from infermesh.description.environments import choose
 from infermesh.description.mesh import Mesh
 from infermesh.description.part import Part, installed_parts
+from infermesh.description.placement import broken_rules
 from infermesh.description.workload import Workload
+from infermesh.errors import ConfigurationError
 from infermesh.remarks import BrokenRule
 from infermesh.settings.document import YamlDocument
 from infermesh.settings.validate import broken, validate
@@ -30,6 +32,12 @@ class Description:
     def folder(self) -> Path:
         """What paths are relative to."""
         return self.file.parent
+
+    def mistake(self, workload: str, text: str) -> ConfigurationError:
+        """What is wrong with a workload for somebody who runs it elsewhere; `text` goes on after its name."""
+        document = YamlDocument.read(self.file)
+        said = (path for path in document.lines if len(path) == 2 and path[1] == workload)
+        return broken(document, [BrokenRule(next(said, ()), text)])
 
 
 @cache
@@ -65,4 +73,6 @@ def _workloads(mesh: Mesh, parts: Sequence[Part]) -> tuple[dict[str, Workload], 
                 text = f"found a second workload of this name, expected another: there is a {there} of it"
                 rules.append(BrokenRule((part.field, workload.name), text))
             found[workload.name] = workload
+            where = (part.field, workload.name, "placement")
+            rules.extend(BrokenRule((*where, *it.path), it.text) for it in broken_rules(workload.placement))
     return found, rules

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
+from infermesh.description.objective import Objective
 from infermesh.description.place import Place
 from infermesh.description.placement import Placement
 from infermesh.policies.requests import Policies
@@ -91,12 +92,16 @@ class Workload(ABC):
     ports: Sequence[Port]
     #: How others call it; what nobody said is not in it.
     policies: Policies | None = None
+    #: What they are promised.
+    objective: Objective = field(default_factory=Objective)
     #: The v2 models that it answers.
     models: Sequence[str] = ()
     #: Those that it calls, by name.
     calls: Sequence[str] = ()
     #: Who may do what, where that is said; anything else is refused then.
     allow: Sequence[Allowance] = ()
+    #: The host by which it is called from outside the mesh, if it is.
+    exposed: str | None = None
 
     @abstractmethod
     def containers(self, place: Place) -> Sequence[Container]:

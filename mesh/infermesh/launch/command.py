@@ -23,6 +23,15 @@ def up(
         Literal["text", "json"],
         typer.Option("--log-format", metavar="FORMAT", help="text, or json: what was written, line by line."),
     ] = "text",
+    page: Annotated[
+        bool, typer.Option("--page/--no-page", help="Whether there is a page that shows what goes on.")
+    ] = True,
+    page_port: Annotated[
+        int,
+        typer.Option(
+            "--page-port", metavar="PORT", min=0, max=65_535, help="Where that is. 0: any that is free."
+        ),
+    ] = 0,
 ) -> None:
     """Run a mesh on this machine: servers, apps with their sidecars, identities for all.
 
@@ -33,4 +42,5 @@ def up(
     """
     from infermesh.launch.started import begin
 
-    begin(file, environment, log_format, check=check, schema=schema)
+    port = page_port if page else None
+    begin(file, environment, log_format, page_port=port, check=check, schema=schema)

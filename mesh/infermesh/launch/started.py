@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import typer
@@ -10,12 +11,18 @@ from rich.console import Console
 from infermesh.description.read import Description, read, schema
 from infermesh.description.workload import Workload
 from infermesh.launch import lines
-from infermesh.launch.up import run
+from infermesh.launch.up import Page, run
 from infermesh.settings.json_schema import json_schema
 
 
 def begin(
-    file: Path, environment: str | None, log_format: lines.Format, *, check: bool, schema: bool
+    file: Path,
+    environment: str | None,
+    log_format: lines.Format,
+    *,
+    page_port: int | None,
+    check: bool,
+    schema: bool,
 ) -> None:
     """Run a mesh, or say what is asked for. Raises InfermeshError."""
     if schema:
@@ -29,7 +36,11 @@ def begin(
     console = Console(stderr=log_format == "json")
     names = [len(name) for name in description.workloads]
     say = lines.json_lines() if log_format == "json" else lines.text_lines(console, max(names, default=0) + 8)
-    run(description, console, say)
+    page = None if page_port is None else Page(environment, page_port)
+    if page is not None and find_spec("aiohttp") is None:
+        console.print("No live picture: pip install 'infermesh[overview]' brings what it takes", style="dim")
+        page = None
+    run(description, console, say, page)
 
 
 def summary(description: Description) -> Iterator[str]:

@@ -6,7 +6,8 @@ import os
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,19 @@ from infermesh.launch.supervisor import Supervisor
 STATE = Path(".infermesh")
 
 
-def run(description: Description, console: Console, say: Callable[[str, str], None]) -> None:
-    """Run it until SIGTERM or SIGINT; the second of them ends everything at once.
+@dataclass(frozen=True)
+class Page:
+    """Where the live picture is shown, and what the environment is called there."""
+
+    environment: str | None
+    #: 0: any that is free.
+    port: int
+
+
+def run(
+    description: Description, console: Console, say: Callable[[str, str], None], page: Page | None
+) -> None:
+    """Run it until SIGTERM or SIGINT; the second of them ends everything at once. `page` may show it.
 
     Raises ConfigurationError if it runs already or a port is taken, InfermeshError if something does not come
     up or cannot be kept running.
@@ -38,7 +50,7 @@ def run(description: Description, console: Console, say: Callable[[str, str], No
             identities = Identities(state / "identity", description.mesh.domain, list(site.workloads))
             identities.renew()
         try:
-            asyncio.run(_run(description.mesh.name, site, console, say))
+            asyncio.run(_run(description.mesh.name, site, console, say, page))
         finally:
             if identities is not None:
                 identities.stop()
@@ -50,11 +62,21 @@ def _site(description: Description, state: Path) -> Site:
     return Site(description.folder.absolute(), state, ports, description.workloads, mutual)
 
 
-async def _run(name: str, site: Site, console: Console, say: Callable[[str, str], None]) -> None:
+async def _run(
+    name: str, site: Site, console: Console, say: Callable[[str, str], None], page: Page | None
+) -> None:
     begun = time.monotonic()
     supervisor = Supervisor(site, say)
     told = _Told(supervisor)
-    with screen.live(console, supervisor.members):
+    async with AsyncExitStack() as stack:
+        if page is not None:
+            # It takes what not everybody has installed.
+            from infermesh.launch.picture import showing
+
+            picture = showing(supervisor.members, name, page.environment, page.port)
+            url = await stack.enter_async_context(picture)
+            console.print(f"Live picture on {url}", highlight=False)
+        stack.enter_context(screen.live(console, supervisor.members))
         try:
             if await told.unless(supervisor.start()):
                 console.print(f"{name} is ready after {time.monotonic() - begun:.1f} s", style="bold")

@@ -39,8 +39,11 @@ class Servers:
                 placement=server.placement,
                 ports=ports(server.ports),
                 policies=server,
+                objective=server.objective,
                 models=server.load or list(models_of(server.models, mesh.folder)),
+                exposed=server.expose,
                 server=server,
+                collector=mesh.collector,
             )
 
     def broken_rules(

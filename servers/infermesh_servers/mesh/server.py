@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+from infermesh.description.mesh import Host
+from infermesh.description.objective import Objective
 from infermesh.description.placement import Placement
 from infermesh.policies.endpoints import Breaker, Endpoints
 from infermesh.policies.requests import Policies, Retry
@@ -38,7 +40,11 @@ class Server(Endpoints, Policies):
     ports: FixedPorts = Field(
         default=FixedPorts(), description="Ports on this machine, where they have to be certain ones."
     )
+    expose: Host | None = Field(
+        default=None, description="The host by which it is called from outside the mesh, if it is."
+    )
     placement: Placement = Field(default=Placement(), description="How many of it run, and on what.")
+    objective: Objective = Field(default=Objective(), description="What callers are promised.")
     retry: Annotated[Retry | None, OnOrOff()] = Field(
         default=Retry(), description="Whether to try again. On unless it is `false`."
     )

@@ -25,6 +25,8 @@ class ServerWorkload(Workload):
     """A model server."""
 
     server: Server
+    #: Where traces go, if anywhere.
+    collector: str | None = None
 
     def containers(self, place: Place) -> Sequence[Container]:
         """The server alone."""
@@ -48,9 +50,14 @@ class ServerWorkload(Workload):
                 image="server_gpu" if self.placement.gpu else "server",
                 command=(*command, *self.server.arguments),
                 is_ours=True,
-                environment=self.server.environment,
+                environment={**self._telemetry(), **self.server.environment},
                 ports=[port.name for port in self.ports],
                 ready=Probe(HTTP, "/v2/health/ready"),
                 alive=Probe(HTTP, "/v2/health/live"),
             )
         ]
+
+    def _telemetry(self) -> dict[str, str]:
+        """Whose its log and its traces are, and where these go."""
+        where = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": self.collector} if self.collector else {}
+        return {"OTEL_SERVICE_NAME": self.name, **where}

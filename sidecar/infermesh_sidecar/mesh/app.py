@@ -2,7 +2,8 @@
 
 from typing import Annotated, Literal
 
-from infermesh.description.mesh import Label
+from infermesh.description.mesh import Host, Label
+from infermesh.description.objective import Objective
 from infermesh.description.placement import Placement
 from infermesh.policies.requests import Policies
 from infermesh.settings.forms import OneOrMany
@@ -40,12 +41,12 @@ class App(Policies):
     listen: PortNumber | None = Field(
         default=None,
         description="Where its sidecar takes requests for it. Without it, any port that is free; in a Pod "
-        "15006.",
+        "15106.",
     )
     outbound: PortNumber | None = Field(
         default=None,
         description="Where the app finds the models, on localhost: INFERMESH_URL in its environment says it "
-        "in full. Without it, any port that is free; in a Pod 15001.",
+        "in full. Without it, any port that is free; in a Pod 15101.",
     )
     tls: Literal["mutual", "permissive", "off"] | None = Field(
         default=None,
@@ -59,6 +60,9 @@ class App(Policies):
         default=None,
         min_length=1,
         description="Who may do what; anything else is refused. Without it, everybody everything.",
+    )
+    expose: Host | None = Field(
+        default=None, description="The host by which it is called from outside the mesh, if it is."
     )
     enrich: Annotated[list[Enrichment], OneOrMany()] = Field(
         default=[], description="Models that are asked about each request before the app sees it."
@@ -74,3 +78,4 @@ class App(Policies):
     shutdown: Shutdown = Field(default=Shutdown(), description="How the sidecar ends.")
     log: Log = Field(default=Log(), description="What the sidecar writes.")
     placement: Placement = Field(default=Placement(), description="How many of it run, and on what.")
+    objective: Objective = Field(default=Objective(), description="What callers are promised.")

@@ -38,7 +38,7 @@ def configuration(
         "inbound": {
             "listen": place.listen(INBOUND),
             "app": f"127.0.0.1:{place.number('app')}",
-            "wait_for_app": {"path": app.health} if app.health else True,
+            "wait_for_app": _app_starts(app, place),
             **{field: said[field] for field in _INBOUND if field in said},
         },
         **{field: said[field] for field in _WHOLE if field in said},
@@ -60,6 +60,12 @@ def configuration(
 def text(found: Mapping[str, Any]) -> str:
     """As a file."""
     return str(yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=110))
+
+
+def _app_starts(app: App, place: Place) -> dict[str, Any] | bool:
+    path = {"path": app.health} if app.health else {}
+    # Elsewhere its image may have to be fetched first, while the sidecar is there already.
+    return path or True if place.is_private else {**path, "timeout": "10m"}
 
 
 def _who(place: Place) -> dict[str, Any]:

@@ -27,9 +27,10 @@ _AT_REST = 192 << 20
 def ports(app: App) -> Sequence[Port]:
     """The app's, and its sidecar's."""
     return (
-        Port(INBOUND, 15006, "http", fixed=app.listen),
-        Port(OUTBOUND, 15001, "grpc", "itself", fixed=app.outbound),
-        Port(ADMIN, 15000, "http", "operators"),
+        # None of them is one of Istio's, Linkerd's or Consul's, whose proxies share a Pod's ports with them.
+        Port(INBOUND, 15106, "http", fixed=app.listen),
+        Port(OUTBOUND, 15101, "grpc", "itself", fixed=app.outbound),
+        Port(ADMIN, 15100, "http", "operators"),
         Port(APP, app.port or APP_PORT, "http", "itself", fixed=app.port, is_foreign=not app.run),
     )
 

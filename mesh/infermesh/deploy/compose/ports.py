@@ -24,7 +24,7 @@ def address(text: str) -> Address:
 def published(
     workload: Workload, index: int, workloads: Mapping[str, Workload], people: Address
 ) -> list[str]:
-    """As Compose says it: those with a number on this machine, and those that nobody in the mesh calls.
+    """As Compose says it: those with a number on this machine, and those that others than the mesh call.
 
     The numbers are the first replica's; further ones get any that is free.
     """
@@ -34,7 +34,7 @@ def published(
 def _published(
     workload: Workload, index: int, workloads: Mapping[str, Workload], people: Address
 ) -> Iterator[str]:
-    is_called = any(workload.name in it.calls for it in workloads.values())
+    is_called = workload.exposed is None and any(workload.name in it.calls for it in workloads.values())
     for port in workload.ports:
         if port.audience == "itself" or (port.fixed is None and (is_called or port.audience != "mesh")):
             continue

@@ -9,7 +9,6 @@ from infermesh.deploy.compose.services import Services, Where
 from infermesh.deploy.images import refuse_absent
 from infermesh.deploy.output import File
 from infermesh.description.read import Description
-from infermesh.errors import ConfigurationError
 
 FILE = "compose.yaml"
 
@@ -32,10 +31,8 @@ def files(description: Description, where: Where) -> Iterator[File]:
         refuse_absent(workload, containers[0], description)
         for name, found in Services(workload, containers, place, description, where).named():
             if name in services:
-                raise ConfigurationError(
-                    f"{description.file}: {workload.kind} {workload.name}: two services would be called "
-                    f"{name}, expected another name for one of them"
-                )
+                text = f"found a second service that would be called {name}, expected another name"
+                raise description.mistake(workload.name, text)
             services[name] = found
         for container in containers:
             for name, text in container.files.items():

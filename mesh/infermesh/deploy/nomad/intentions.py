@@ -5,7 +5,6 @@ from typing import Any
 
 from infermesh.description.read import Description
 from infermesh.description.workload import GRPC, Allowance, Workload
-from infermesh.errors import ConfigurationError
 
 Entry = dict[str, Any]
 
@@ -13,13 +12,15 @@ _ANYBODY = "*"
 
 
 def intentions(workload: Workload, description: Description) -> Entry:
-    """What `allow` says; without it, a server takes those that call it, and an app everybody of the mesh.
+    """What `allow` says; without it, a server takes those that call it.
+
+    Apps, and what is exposed, take everybody of the mesh then, a gateway among them.
 
     Raises ConfigurationError for identities that are no workloads.
     """
     if workload.allow:
         sources = list(_allowed(workload, description))
-    elif workload.has_port(GRPC):
+    elif workload.has_port(GRPC) and workload.exposed is None:
         callers = [it.name for it in description.workloads.values() if workload.name in it.calls]
         sources = [*({"Name": name, "Action": "allow"} for name in callers), _refused()]
     else:
@@ -50,9 +51,10 @@ def _service(identity: str, workload: Workload, description: Description) -> str
         identity.startswith(prefix) and (name == _ANYBODY or name in description.workloads)
     ):
         return name
-    raise ConfigurationError(
-        f"{description.file}: {workload.kind} {workload.name}: `allow`: found {identity!r}, expected "
-        f"{prefix} with the name of a workload, or with *: Consul knows no other callers"
+    raise description.mistake(
+        workload.name,
+        f"found {identity!r} in `allow`, expected {prefix} with the name of a workload, or with *: Consul "
+        "knows no other callers",
     )
 
 

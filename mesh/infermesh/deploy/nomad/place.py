@@ -24,7 +24,7 @@ class NomadPlace:
     workload: Workload
     workloads: Mapping[str, Workload]
     identity: None = field(default=None, init=False)
-    is_private: bool = field(default=True, init=False)
+    is_private: bool = field(default=False, init=False)
     #: Consul's proxy alone sees who calls, and who of those behind its address failed.
     duties: frozenset[Duty] = field(default=frozenset({"tls", "authorize", "balance", "breaker"}), init=False)
     mounts: Mounts = field(default_factory=Mounts, init=False)

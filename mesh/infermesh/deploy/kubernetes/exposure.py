@@ -1,0 +1,49 @@
+"""What is called from outside: an Ingress for HTTP, a GRPCRoute of the Gateway API for gRPC."""
+
+from collections.abc import Iterator
+
+from infermesh.deploy.kubernetes.objects import Object, labels, made
+from infermesh.deploy.kubernetes.services import port_name
+from infermesh.description.workload import Port, Workload
+
+#: The Gateway, in the same namespace, that a GRPCRoute belongs to. It is the operators'.
+GATEWAY = "infermesh"
+
+
+def exposure(workload: Workload, namespace: str) -> Iterator[Object]:
+    """The ways in, if there is a host that it is called by."""
+    if workload.exposed is None:
+        return
+    for port in workload.ports:
+        if port.audience == "mesh":
+            make = _grpc_route if port.protocol == "grpc" else _ingress
+            yield make(workload, port, workload.exposed, namespace)
+
+
+def _ingress(workload: Workload, port: Port, host: str, namespace: str) -> Object:
+    found = made(
+        "networking.k8s.io/v1", "Ingress", workload.name, namespace, {"labels": labels(workload.name)}
+    )
+    backend = {"service": {"name": workload.name, "port": {"name": port_name(port)}}}
+    paths = [{"path": "/", "pathType": "Prefix", "backend": backend}]
+    found["spec"] = {
+        "tls": [{"hosts": [host], "secretName": f"{workload.name}-tls"}],
+        "rules": [{"host": host, "http": {"paths": paths}}],
+    }
+    return found
+
+
+def _grpc_route(workload: Workload, port: Port, host: str, namespace: str) -> Object:
+    found = made(
+        "gateway.networking.k8s.io/v1",
+        "GRPCRoute",
+        f"{workload.name}-outside",
+        namespace,
+        {"labels": labels(workload.name)},
+    )
+    found["spec"] = {
+        "parentRefs": [{"name": GATEWAY}],
+        "hostnames": [host],
+        "rules": [{"backendRefs": [{"name": workload.name, "port": port.number}]}],
+    }
+    return found

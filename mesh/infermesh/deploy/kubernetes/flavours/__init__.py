@@ -1,0 +1,1 @@
+"""Service meshes, each a `Flavour`: one file for one of them."""

@@ -1,0 +1,24 @@
+"""Kubernetes objects, as the mappings that they are written as."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Object = dict[str, Any]
+
+
+def labels(name: str) -> dict[str, str]:
+    """What all objects of one workload carry, and its Pods are chosen by."""
+    return {"app.kubernetes.io/name": name}
+
+
+def made(
+    api: str,
+    kind: str,
+    name: str,
+    namespace: str | None,
+    marks: Mapping[str, Mapping[str, str]] | None = None,
+) -> Object:
+    """An object that has a name and as yet nothing else; `marks` are labels and annotations, if any."""
+    given = {mark: dict(values) for mark, values in (marks or {}).items() if values}
+    where = {} if namespace is None else {"namespace": namespace}
+    return {"apiVersion": api, "kind": kind, "metadata": {"name": name, **where, **given}}
