@@ -1,5 +1,6 @@
 """`infermesh render TARGET`: one function for each target."""
 
+import os.path
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +31,40 @@ def save(folder: Path, files: Iterable[File]) -> None:
     """Write what a target made, and say so."""
     written = write(folder, files)
     typer.echo(f"{len(written)} files in {folder}")
+
+
+@app.command()
+def compose(
+    file: MeshFile = DEFAULT,
+    environment: Environment = None,
+    output: Output = Path("compose"),
+    publish: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Where this machine takes requests for apps. At another address than loopback, callers "
+            "need an identity unless an app's `tls` says otherwise.",
+        ),
+    ] = "127.0.0.1",
+) -> None:
+    """For one machine with Docker or Podman: compose.yaml."""
+    from infermesh.deploy.compose.ports import address
+    from infermesh.deploy.compose.project import files
+    from infermesh.deploy.compose.services import Where
+    from infermesh.description.read import read
+
+    description = read(file, environment)
+    home = os.path.relpath(description.folder, output)
+    save(output, files(description, Where(home, address(publish))))
+
+
+@app.command()
+def nomad(file: MeshFile = DEFAULT, environment: Environment = None, output: Output = Path("nomad")) -> None:
+    """For Nomad with Consul: a job, and what Consul is told."""
+    from infermesh.deploy.nomad.job import files
+    from infermesh.description.read import read
+
+    save(output, files(read(file, environment)))
 
 
 @app.command()

@@ -5,7 +5,7 @@ from typing import Any
 
 from infermesh.description.mesh import Label, Mesh
 from infermesh.description.place import Duty, Reach
-from infermesh.description.workload import Allowance, Workload
+from infermesh.description.workload import GRPC, Allowance, Workload
 from infermesh.remarks import BrokenRule, Path
 from infermesh.settings.validate import close_to
 from pydantic import Field
@@ -32,7 +32,7 @@ class Apps:
     ) -> Iterator[Workload]:
         """One for each."""
         for name, app in section.items():
-            callable_ = [it.name for it in others.values() if it.models]
+            callable_ = _servers(others)
             yield AppWorkload(
                 name=name,
                 kind="app",
@@ -55,7 +55,7 @@ class Apps:
             if app.port is None and not app.run and not app.image:
                 text = "found neither run, image nor port, expected how it is started, or where it listens"
                 yield BrokenRule((name,), text)
-            known = [it.name for it in workloads.values() if it.models]
+            known = _servers(workloads)
             for index, called in enumerate(app.calls or []):
                 if called not in known:
                     text = f"found {called!r}, which is no server, expected {close_to(called, known)}"
@@ -65,6 +65,11 @@ class Apps:
                 given = configuration(name, app, found.called(), mesh, _Anywhere())
                 for rule in broken_rules(Sidecar.model_validate(given)):
                     yield BrokenRule((name, *_in_mesh(rule.path)), rule.text)
+
+
+def _servers(workloads: Mapping[str, Workload]) -> list[str]:
+    """Who can be called. What models they have is not known of all: it may be said in a repository on S3."""
+    return [it.name for it in workloads.values() if it.has_port(GRPC)]
 
 
 class _Anywhere:
