@@ -27,7 +27,7 @@ SERVER, SIDECAR = "localhost/server:test", "localhost/sidecar:test"
 MAX_BYTES = {SERVER: 450_000_000, SIDECAR: 120_000_000}
 USER = "65532:65532"
 
-HEALTHCHECK = "/usr/libexec/infermesh/healthcheck"
+PROBE = "infermesh-probe"
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_an_image_says_how_it_is_run(images: Images, image: str) -> None:
     assert config["Entrypoint"] == ["infermesh"]
     assert config["WorkingDir"] == "/"
     assert config["StopSignal"] == "SIGTERM"
-    assert about["Healthcheck"]["Test"][:2] == ["CMD", HEALTHCHECK]
+    assert about["Healthcheck"]["Test"][:2] == ["CMD", PROBE]
     labels = about["Labels"]
     assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
     assert labels["org.opencontainers.image.base.name"] == BASE
@@ -163,9 +163,9 @@ def test_a_sidecar_brings_an_inference_to_a_server_and_both_end_in_order(
         port = server.wait_for("server-listening", with_field="server.port")["server.port"]
         rest = server.wait_for("server-listening", lambda it: it["url.path"] == "/v2", with_field="url.path")
         server.wait_for("server-ready")
-        images.execute("server", HEALTHCHECK, str(rest["server.port"]), "/v2/health/live")
+        images.execute("server", PROBE, f"http://127.0.0.1:{rest['server.port']}/v2/health/live")
         with pytest.raises(AssertionError):
-            images.execute("server", HEALTHCHECK, str(rest["server.port"]), "/v2/health/elsewhere")
+            images.execute("server", PROBE, f"http://127.0.0.1:{rest['server.port']}/v2/health/elsewhere")
 
         sidecar = images.run(
             SIDECAR, "sidecar", mounts=[(settings(tmp_path / "etc", port), "/etc/infermesh:ro")]
