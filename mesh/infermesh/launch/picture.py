@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 from infermesh.description.workload import ADMIN, GRPC, HTTP, INBOUND, METRICS
 from infermesh.launch.process import Process, State
@@ -10,6 +11,7 @@ from infermesh.launch.supervisor import Member
 from infermesh.overview.collect import Collector
 from infermesh.overview.server import serving
 from infermesh.overview.targets import InstanceState, ProcessState, Target
+from infermesh.overview.view import Traffic
 
 _STATES: Mapping[State, ProcessState] = {
     State.WAITING: "waiting",
@@ -33,11 +35,24 @@ _WORST: Sequence[ProcessState] = (
 )
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A page, and what it shows."""
+
+    url: str
+    collector: Collector
+
+    def traffic(self) -> Mapping[str, Traffic]:
+        """What came to each instance in the last ten seconds."""
+        instances = (it for workload in self.collector.overview.workloads for it in workload.instances)
+        return {it.name: it.traffic for it in instances}
+
+
 @asynccontextmanager
 async def showing(
     members: Sequence[Member], name: str, environment: str | None, port: int
-) -> AsyncIterator[str]:
-    """The URL of the page, for as long as the block lasts. Raises InfermeshError if the port is taken."""
+) -> AsyncIterator[Picture]:
+    """The page, for as long as the block lasts. Raises InfermeshError if the port is taken."""
     collector = Collector(
         lambda: list(targets(members)),
         lambda: dict(states(members)),
@@ -47,7 +62,7 @@ async def showing(
     async with serving(lambda: collector.overview, port=port) as url:
         looking = asyncio.create_task(collector.run())
         try:
-            yield url
+            yield Picture(url, collector)
         finally:
             looking.cancel()
             with suppress(asyncio.CancelledError):

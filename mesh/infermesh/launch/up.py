@@ -68,15 +68,18 @@ async def _run(
     begun = time.monotonic()
     supervisor = Supervisor(site, say)
     told = _Told(supervisor)
+    numbers: screen.Numbers = dict
     async with AsyncExitStack() as stack:
         if page is not None:
             # It takes what not everybody has installed.
             from infermesh.launch.picture import showing
 
-            picture = showing(supervisor.members, name, page.environment, page.port)
-            url = await stack.enter_async_context(picture)
-            console.print(f"Live picture on {url}", highlight=False)
-        stack.enter_context(screen.live(console, supervisor.members))
+            picture = await stack.enter_async_context(
+                showing(supervisor.members, name, page.environment, page.port)
+            )
+            console.print(f"Live picture on {picture.url}", highlight=False)
+            numbers = picture.traffic
+        stack.enter_context(screen.live(console, supervisor.members, numbers))
         try:
             if await told.unless(supervisor.start()):
                 console.print(f"{name} is ready after {time.monotonic() - begun:.1f} s", style="bold")

@@ -127,7 +127,14 @@ class Collector:
             state, problem = "unready", process.problem
         else:
             state, problem = "ready", None
-        return Instance(target.instance, state, process.restarts, target.address, problem)
+        found = traffic(self._came_to(target))
+        return Instance(target.instance, state, process.restarts, target.address, problem, found)
+
+    def _came_to(self, target: Target) -> Sequence[Part]:
+        known = self._known[target.instance]
+        if target.admin is not None:
+            return [sidecars.inbound(known.grown)]
+        return [servers.part(known.grown, seen.name, seen.version) for seen in known.answer.models]
 
     def _models(
         self, workload: str, targets: Sequence[Target], past: Mapping[Any, deque[Traffic]]
@@ -222,13 +229,7 @@ class Collector:
 
     def _from_outside(self, targets: Sequence[Target]) -> Sequence[Part]:
         apps = [it for it in targets if it.admin is not None]
-        if apps:
-            return [sidecars.inbound(self._known[it.instance].grown) for it in apps]
-        return [
-            servers.part(known.grown, seen.name, seen.version)
-            for known in self._known.values()
-            for seen in known.answer.models
-        ]
+        return [part for it in apps or targets for part in self._came_to(it)]
 
     def _history(self, key: Any, found: Traffic, past: Mapping[Any, deque[Traffic]]) -> History:
         kept = past.get(key) or deque(maxlen=KEPT)

@@ -47,6 +47,8 @@ class Instance:
     address: str | None
     #: Why it is not ready, for people.
     problem: str | None
+    #: What came to it: to an app, or to all models of a server.
+    traffic: Traffic = Traffic()
 
 
 @dataclass(frozen=True)
