@@ -10,6 +10,7 @@ from checkout.features import INPUTS
 from checkout.orders import Order
 from checkout.story import scores
 from checkout.train import Trained, model_file
+from infermesh.description.read import read
 
 HERE = Path(__file__).parents[1]
 TEXT = (HERE / "README.md").read_text()
@@ -33,6 +34,14 @@ def test_the_order_in_it_scores_as_it_says(repository: Path) -> None:
 def test_mesh_and_sidecar_say_the_same_of_an_order() -> None:
     mesh, sidecar = (yaml.safe_load((HERE / name).read_text()) for name in ("mesh.yaml", "sidecar.yaml"))
     assert mesh["apps"]["shop"]["enrich"] == sidecar["inbound"]["enrich"]
+
+
+def test_in_a_cluster_there_are_several_and_one_host(repository: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mesh.yaml"
+    file.write_text((HERE / "mesh.yaml").read_text().replace("../../out/checkout/models", str(repository)))
+    fraud, shop = read(file, "cluster").workloads.values()
+    assert (fraud.name, fraud.models, fraud.placement.replicas) == ("fraud", ["fraud"], 2)
+    assert (shop.name, shop.calls, shop.placement.replicas) == ("shop", ["fraud"], 2)
 
 
 def test_its_figures_are_those_of_the_model(trained: Trained) -> None:
