@@ -22,6 +22,10 @@ _UNKNOWN: Mapping[str, Set[str]] = {
     "balance": set(),
 }
 
+#: What is tried again whatever the codes: a Pod was not reached, was lost, did not answer within the time of
+#: one attempt (which is a reset to Envoy), or has not begun with the request.
+_LOST = ("connect-failure", "reset", "refused-stream")
+
 #: Connections of one proxy to one Pod, if nothing is said of them.
 _CONNECTIONS = 4
 
@@ -74,7 +78,7 @@ def _retries(retry: Retry | None) -> Object:
         # Those after the first.
         "attempts": retry.max_attempts - 1,
         **tries,
-        "retryOn": ",".join([*codes, "refused-stream"]),
+        "retryOn": ",".join([*codes, *_LOST]),
         "backoff": protobuf(retry.backoff_base),
     }
 
