@@ -1,7 +1,6 @@
 """A real Envoy, told what Istio tells the sidecars of a mesh with STRICT mutual TLS."""
 
 import contextlib
-import datetime
 import json
 import subprocess
 import time
@@ -11,10 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from infermesh.identity import store
-from infermesh.identity.authority import Authority
 from infermesh.identity.layout import OWN
-from infermesh.identity.request import Request
 from infermesh_perf.peers import Envoy
 from infermesh_perf.processes import free_ports
 
@@ -225,12 +221,3 @@ def _socket(kind: str, context: dict[str, Any], more: dict[str, Any]) -> dict[st
 
 def loopback(port: int) -> dict[str, Any]:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
-
-
-def issue(authority: Authority, place: Path, name: str, folder: str | None = None) -> Path:
-    """A folder with an identity of the trust domain, as cert-manager's istio-csr issues it."""
-    now = datetime.datetime.now(datetime.UTC)
-    issued = authority.issue(Request.of(authority.trust_domain, name, []), now)
-    home = place / (folder or name.replace("/", "-"))
-    store.save_identity(home, issued, authority)
-    return home

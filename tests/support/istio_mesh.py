@@ -9,7 +9,7 @@ from pathlib import Path
 from infermesh.identity.authority import Authority
 from infermesh_perf.processes import free_ports
 
-from support import istio, istio_objects
+from support import identities, istio, istio_objects
 from support.client import Client
 from support.kubernetes_render import NAMESPACE, Manifests, rendered
 
@@ -71,7 +71,7 @@ def istio_mesh(
     """
     manifests = rendered(folder / "rendered", "istio", mesh)
     authority = Authority.create(DOMAIN, datetime.datetime.now(datetime.UTC))
-    ours, theirs = (istio.issue(authority, folder, _account(name)) for name in (caller, servers))
+    ours, theirs = (identities.issue(authority, folder, _account(name)) for name in (caller, servers))
     outbound, *pods = free_ports(1 + len(upstreams) + gone)
     there = dict(zip(pods, upstreams, strict=False))
     with (

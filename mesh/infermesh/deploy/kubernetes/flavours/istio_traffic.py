@@ -5,7 +5,7 @@ from collections.abc import Mapping, Set
 from infermesh.deploy.kubernetes.durations import protobuf
 from infermesh.deploy.kubernetes.flavours.instances import instances
 from infermesh.deploy.kubernetes.flavours.not_kept import not_kept
-from infermesh.deploy.kubernetes.flavours.retries import retried
+from infermesh.deploy.kubernetes.flavours.retries import LOST, retried
 from infermesh.deploy.kubernetes.objects import Object, labels, made
 from infermesh.description.workload import Workload
 from infermesh.policies.endpoints import Breaker, Endpoints, Outlier, Pool
@@ -21,10 +21,6 @@ _UNKNOWN: Mapping[str, Set[str]] = {
     "health_check": set(),
     "balance": set(),
 }
-
-#: What is tried again whatever the codes: a Pod was not reached, was lost, did not answer within the time of
-#: one attempt (which is a reset to Envoy), or has not begun with the request.
-_LOST = ("connect-failure", "reset", "refused-stream")
 
 #: Connections of one proxy to one Pod, if nothing is said of them.
 _CONNECTIONS = 4
@@ -78,7 +74,7 @@ def _retries(retry: Retry | None) -> Object:
         # Those after the first.
         "attempts": retry.max_attempts - 1,
         **tries,
-        "retryOn": ",".join([*codes, *_LOST]),
+        "retryOn": ",".join([*codes, *LOST]),
         "backoff": protobuf(retry.backoff_base),
     }
 
