@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from support.client import SECONDS, floats, outputs, request
 from support.echo_app import echoing
 from support.istio_mesh import MESH, IstioMesh, istio_mesh
 from support.kubernetes_render import rendered
+from support.pods import may_mount
+from support.process import Process
 from support.rendered_pods import server_arguments, sidecar_file
 from support.repository import Repository
 from support.scripted_upstream import Behaviour, ScriptedUpstream, answers, answers_after, refuses, scripted
@@ -82,9 +85,8 @@ def failure(channel: grpc.Channel, timeout: float = SECONDS) -> grpc.RpcError:
 def through_a_sidecar(mesh: IstioMesh, folder: Path) -> Iterator[grpc.Channel]:
     """As the app calls: its sidecar, as it was rendered, and then Istio's proxy."""
     with echoing() as app:
-        config = sidecar_file(
-            mesh.manifests.sidecar("shop"), folder, app, endpoints=[f"127.0.0.1:{mesh.outbound}"]
-        )
+        where = {"endpoints": [f"127.0.0.1:{mesh.outbound}"]}
+        config = sidecar_file(mesh.manifests.sidecar("shop"), folder, app, where)
         sidecar = Sidecar("--config", config)
         try:
             sidecar.wait_for("sidecar-ready")
@@ -104,6 +106,42 @@ def test_models_answer_an_app(servers: Sequence[Server], tmp_path: Path) -> None
         shares = [counted[f"cluster.app-{pod}.upstream_rq_total"] for pod in mesh.pods]
         assert sum(shares) == 40
         assert min(shares) > 0
+
+
+@pytest.mark.skipif(not may_mount(), reason="mounts of one's own need the right to make them")
+@pytest.mark.xfail(
+    reason="sidecars pass on the authority that the app chose, and Istio knows a Service by that"
+)
+def test_an_app_need_not_know_the_name_of_the_service(servers: Sequence[Server], tmp_path: Path) -> None:
+    """It calls localhost, as INFERMESH_URL says, and the sidecar the Service."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 localhost fraud\n", encoding="utf-8")
+    with istio_mesh(tmp_path, ports(servers)) as mesh, echoing() as app:
+        where = {"dns": f"fraud:{mesh.outbound}"}
+        config = sidecar_file(mesh.manifests.sidecar("shop"), tmp_path, app, where)
+        command = [sys.executable, "-m", "infermesh", "sidecar", "--config", str(config)]
+        script = 'mount --bind "$1" /etc/hosts; shift; exec "$@"'
+        sidecar = Process(
+            [
+                "unshare",
+                "--mount",
+                "--propagation",
+                "private",
+                "sh",
+                "-ec",
+                script,
+                "sh",
+                str(hosts),
+                *command,
+            ]
+        )
+        try:
+            said = sidecar.wait_for("sidecar-listening", lambda it: " outbound on " in it["message"])
+            sidecar.wait_for("sidecar-ready")
+            with grpc.insecure_channel(f"127.0.0.1:{said['server.port']}") as channel:
+                assert outputs(infer(channel))["y"].tolist() == [[6.0]]
+        finally:
+            sidecar.stop()
 
 
 def test_who_is_not_available_is_not_the_last_word(servers: Sequence[Server], tmp_path: Path) -> None:
@@ -129,8 +167,6 @@ def test_there_are_as_many_attempts_as_the_mesh_says(tmp_path: Path, retry: str,
     ):
         assert failure(channel).code() == grpc.StatusCode.UNAVAILABLE
         assert requests(upstreams) == attempts
-        # Each at somebody else.
-        assert max(it.requests for it in upstreams) == 1
 
 
 def test_an_error_of_the_request_is_tried_once(tmp_path: Path) -> None:

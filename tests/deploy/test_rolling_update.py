@@ -77,6 +77,11 @@ class Rollout:
         assert server.wait(left) == 0, server.transcript()
         self.pods.remove(server)
 
+    def kill(self) -> None:
+        """End what is left of it."""
+        for server in self.pods:
+            server.kill()
+
     @property
     def pause(self) -> float:
         """Seconds between the moment from which nobody is told of a Pod and its end, as the Pod says."""
@@ -119,10 +124,10 @@ def rollout(tmp_path: Path) -> Iterator[Rollout]:
     fraud, shop = (issue(authority, tmp_path, name) for name in ("fraud", "shop"))
     found = Rollout(manifests, models.root, fraud, tmp_path / "endpoints.yaml")
     with echoing() as app, contextlib.ExitStack() as stack:
-        stack.callback(lambda: [server.kill() for server in found.pods])
+        stack.callback(found.kill)
         found.publish([found.start(), found.start()])
         where = {"endpoints_file": found.endpoints.name}
-        config = sidecar_file(manifests.sidecar("shop"), tmp_path, app, identity=shop, **where)
+        config = sidecar_file(manifests.sidecar("shop"), tmp_path, app, where, shop)
         found.sidecar = Sidecar("--config", config)
         stack.callback(found.sidecar.kill)
         found.sidecar.wait_for("sidecar-ready")

@@ -25,9 +25,9 @@ def server_arguments(pod: Mapping[str, Any], models: Path, identity: Path | None
 
 
 def sidecar_file(
-    rendered: Path, folder: Path, app: int, *, identity: Path | None = None, **where: Any
+    rendered: Path, folder: Path, app: int, where: Mapping[str, Any], identity: Path | None = None
 ) -> Path:
-    """A sidecar.yaml on free ports of the loopback; `where` its only service is, in place of its name."""
+    """A sidecar.yaml on free ports of the loopback; `where` its only service is, not by its name."""
     said = yaml.safe_load(rendered.read_text(encoding="utf-8"))
     said["admin"] = said["inbound"]["listen"] = said["outbound"]["listen"] = "127.0.0.1:0"
     said["inbound"]["app"] = f"127.0.0.1:{app}"
