@@ -35,7 +35,7 @@ def test_retries_and_timeouts(manifests: Manifests) -> None:
         "service": "fraud",
         "requestTimeout": "90s",
         "numRetries": 2,
-        "retryOn": ["connect-failure", "refused-stream", "unavailable"],
+        "retryOn": ["unavailable", "connect-failure", "reset", "refused-stream"],
     }
     not_kept = manifests.one("ServiceRouter", "fraud")["metadata"]["annotations"]["infermesh/not-kept"]
     assert not_kept == "retry.per_try_timeout, health_check, balance"

@@ -54,7 +54,7 @@ def test_istio_does_it(tmp_path: Path) -> None:
     assert route(manifests, "fraud")["retries"] == {
         "attempts": 2,
         "perTryTimeout": "0.25s",
-        "retryOn": "unavailable,refused-stream",
+        "retryOn": "unavailable,connect-failure,reset,refused-stream",
         "backoff": "0.025s",
     }
     traffic = manifests.one("DestinationRule", "fraud")["spec"]["trafficPolicy"]

@@ -8,13 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
-from infermesh.identity import store
 from infermesh.identity.authority import Authority
 from infermesh.identity.layout import OWN
-from infermesh.identity.request import Request
 from infermesh.proto.infermesh_proxy_v1 import proxy_pb2 as pb
 from infermesh_native import Proxy
-from support import istio
+from support import identities, istio
 from support.repository import Repository
 from support.server import Serve, Server
 
@@ -41,14 +39,7 @@ Issue = Callable[[str], Path]
 def issue(tmp_path: Path) -> Issue:
     """Issues identities of one trust domain, as cert-manager's istio-csr does; returns their folders."""
     authority = Authority.create(DOMAIN, _now())
-    return lambda name: _issue(authority, tmp_path, name)
-
-
-def _issue(authority: Authority, place: Path, name: str, folder: str | None = None) -> Path:
-    issued = authority.issue(Request.of(DOMAIN, name, []), _now())
-    home = place / (folder or name.replace("/", "-"))
-    store.save_identity(home, issued, authority)
-    return home
+    return lambda name: identities.issue(authority, tmp_path, name)
 
 
 def _now() -> datetime.datetime:
@@ -159,7 +150,7 @@ def test_an_envoy_of_another_trust_is_refused_with_the_reason(
     server: Server, issue: Issue, tmp_path: Path
 ) -> None:
     """This proxy says who presented what, and who is trusted."""
-    stranger = _issue(Authority.create(DOMAIN, _now()), tmp_path, MODELS, "stranger")
+    stranger = identities.issue(Authority.create(DOMAIN, _now()), tmp_path, MODELS, "stranger")
     with ExitStack() as stack:
         inbound = istio.envoy("inbound", server.port, stranger, f"spiffe://{DOMAIN}/", tmp_path)
         theirs = stack.enter_context(inbound)

@@ -5,7 +5,7 @@ import json
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,23 @@ HTTP = "type.googleapis.com/envoy.extensions.filters.network.http_connection_man
 OPTIONS = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3."
+
+#: Another attempt is made at another instance, if there is one.
+OTHER_HOSTS = {
+    "retry_host_predicate": [
+        {
+            "name": "envoy.retry_host_predicates.previous_hosts",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3"
+                ".PreviousHostsPredicate"
+            },
+        }
+    ],
+    "host_selection_retry_max_attempts": "5",
+}
+
+#: What Istio offers where a port's name says nothing: its own word for raw TCP between sidecars comes first.
+UNNAMED = ("istio-peer-exchange", "h2", "http/1.1")
 
 START_SECONDS = 20.0
 
@@ -38,19 +55,34 @@ def envoy(side: Side, upstream: int, identity: Path, peers: str, folder: Path) -
     ``inbound`` takes mutual TLS and forwards in plaintext, ``outbound`` the other way round. ``identity`` is
     a folder with its files; ``peers`` is the beginning of the SPIFFE ids that it speaks with.
     """
-    listener, admin = free_ports(2)
-    config = folder / f"envoy-{side}.json"
-    config.write_text(json.dumps(bootstrap(side, listener, admin, upstream, identity, peers)))
-    log = folder / f"envoy-{side}.log"
-    arguments = Envoy(ROOT).command(config, listener, log, "", threads=1).arguments
+    (listener,) = free_ports(1)
+    with running(side, resources(side, listener, upstream, identity, peers), folder):
+        yield f"127.0.0.1:{listener}"
+
+
+@contextmanager
+def running(name: str, resources: dict[str, Any], folder: Path) -> Iterator[int]:
+    """Run Envoy with these listeners and clusters; yields the port of its admin endpoint once it is live."""
+    (admin,) = free_ports(1)
+    config = folder / f"envoy-{name}.json"
+    config.write_text(json.dumps({"admin": {"address": loopback(admin)}, "static_resources": resources}))
+    log = folder / f"envoy-{name}.log"
+    arguments = Envoy(ROOT).command(config, admin, log, "", threads=1).arguments
     with log.open("wb") as out:
         process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
     try:
         _wait_until_live(process, admin, log)
-        yield f"127.0.0.1:{listener}"
+        yield admin
     finally:
         process.terminate()
         process.wait(START_SECONDS)
+
+
+def counters(admin: int) -> dict[str, int]:
+    """What an Envoy has counted, by name."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{admin}/stats?format=json") as answer:
+        found = json.load(answer)["stats"]
+    return {it["name"]: it["value"] for it in found if isinstance(it.get("value"), int)}
 
 
 def _wait_until_live(process: subprocess.Popen[bytes], admin: int, log: Path) -> None:
@@ -67,9 +99,7 @@ def _wait_until_live(process: subprocess.Popen[bytes], admin: int, log: Path) ->
         time.sleep(0.02)
 
 
-def bootstrap(
-    side: Side, listener: int, admin: int, upstream: int, identity: Path, peers: str
-) -> dict[str, Any]:
+def resources(side: Side, port: int, upstream: int, identity: Path, peers: str) -> dict[str, Any]:
     """The static form of what istiod sends."""
     route = {
         "cluster": "app",
@@ -78,39 +108,70 @@ def bootstrap(
         "retry_policy": {
             "retry_on": "connect-failure,refused-stream,unavailable,cancelled",
             "num_retries": 2,
-            "retry_host_predicate": [
-                {
-                    "name": "envoy.retry_host_predicates.previous_hosts",
-                    "typed_config": {
-                        "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3"
-                        ".PreviousHostsPredicate"
-                    },
-                }
-            ],
-            "host_selection_retry_max_attempts": "5",
+            **OTHER_HOSTS,
         },
     }
+    trusted = {"prefix": peers}
+    if side == "inbound":
+        return {
+            "listeners": [
+                listener(
+                    side,
+                    port,
+                    [{"name": "app", "domains": ["*"], "routes": [everything(route)]}],
+                    tls=accepts(identity, trusted, UNNAMED),
+                )
+            ],
+            "clusters": [cluster("app", [upstream])],
+        }
+    return {
+        "listeners": [
+            listener(side, port, [{"name": "app", "domains": ["*"], "routes": [everything(route)]}])
+        ],
+        "clusters": [cluster("app", [upstream], presents(identity, trusted))],
+    }
+
+
+def everything(route: dict[str, Any]) -> dict[str, Any]:
+    """A route for all requests."""
+    return {"match": {"prefix": "/"}, "route": route}
+
+
+def listener(
+    name: str,
+    port: int,
+    hosts: Sequence[dict[str, Any]],
+    *,
+    tls: dict[str, Any] | None = None,
+    filters: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """One that takes HTTP on loopback: of its own app, or of others where it has `tls`."""
     manager = {
         "@type": HTTP,
-        "stat_prefix": f"{side}_0.0.0.0",
+        "stat_prefix": name,
         "codec_type": "AUTO",
-        "use_remote_address": side == "outbound",
-        "forward_client_cert_details": "APPEND_FORWARD" if side == "inbound" else "SANITIZE",
+        "use_remote_address": tls is None,
+        "forward_client_cert_details": "SANITIZE" if tls is None else "APPEND_FORWARD",
         "set_current_client_cert_details": {"subject": True, "uri": True, "dns": True},
-        "route_config": {
-            "virtual_hosts": [
-                {"name": "app", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": route}]}
-            ]
-        },
-        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": ROUTER}}],
+        "route_config": {"virtual_hosts": list(hosts), "ignore_port_in_host_matching": True},
+        "http_filters": [
+            *filters,
+            {"name": "envoy.filters.http.router", "typed_config": {"@type": ROUTER}},
+        ],
     }
-    chain: dict[str, Any] = {
-        "filters": [
-            {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager},
-        ]
+    network = {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
+    return {
+        "name": name,
+        "address": loopback(port),
+        "filter_chains": [{"filters": [network], **(tls or {})}],
     }
-    cluster: dict[str, Any] = {
-        "name": "app",
+
+
+def cluster(name: str, ports: Sequence[int], tls: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Some ports of loopback that speak HTTP/2."""
+    endpoints = [{"endpoint": {"address": loopback(port)}} for port in ports]
+    return {
+        "name": name,
         "type": "STATIC",
         "connect_timeout": "10s",
         "typed_extension_protocol_options": {
@@ -119,40 +180,36 @@ def bootstrap(
                 "explicit_http_config": {"http2_protocol_options": {}},
             }
         },
-        "load_assignment": {
-            "cluster_name": "app",
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _loopback(upstream)}}]}],
-        },
-    }
-    if side == "inbound":
-        # What Istio offers: its own word for raw TCP between sidecars comes first.
-        context = _context(identity, peers, ["istio-peer-exchange", "h2", "http/1.1"])
-        chain |= _socket("DownstreamTlsContext", context, {"require_client_certificate": True})
-    else:
-        context = _context(identity, peers, ["istio-peer-exchange", "istio", "h2"])
-        cluster |= _socket(
-            "UpstreamTlsContext", context, {"sni": "outbound_.8001_._.models.ml.svc.cluster.local"}
-        )
-    return {
-        "admin": {"address": _loopback(admin)},
-        "static_resources": {
-            "listeners": [{"name": side, "address": _loopback(listener), "filter_chains": [chain]}],
-            "clusters": [cluster],
-        },
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
+        **(tls or {}),
     }
 
 
-def _context(identity: Path, peers: str, protocols: list[str]) -> dict[str, Any]:
+def accepts(
+    identity: Path, callers: dict[str, str], protocols: Sequence[str] = ("h2", "http/1.1")
+) -> dict[str, Any]:
+    """Mutual TLS for those who call, of a port whose name says that it is of HTTP."""
+    context = _context(identity, callers, protocols)
+    return _socket("DownstreamTlsContext", context, {"require_client_certificate": True})
+
+
+def presents(identity: Path, servers: dict[str, str]) -> dict[str, Any]:
+    """Mutual TLS with those who are called."""
+    context = _context(identity, servers, ["istio-peer-exchange", "istio", "h2"])
+    return _socket("UpstreamTlsContext", context, {"sni": "outbound_.8001_._.models.ml.svc.cluster.local"})
+
+
+def _context(identity: Path, peers: dict[str, str], protocols: Sequence[str]) -> dict[str, Any]:
     def file(name: str) -> dict[str, str]:
         return {"filename": str(identity / name)}
 
     return {
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"},
-        "alpn_protocols": protocols,
+        "alpn_protocols": list(protocols),
         "tls_certificates": [{"certificate_chain": file(OWN.certificate), "private_key": file(OWN.key)}],
         "validation_context": {
             "trusted_ca": file(OWN.bundle),
-            "match_typed_subject_alt_names": [{"san_type": "URI", "matcher": {"prefix": peers}}],
+            "match_typed_subject_alt_names": [{"san_type": "URI", "matcher": peers}],
         },
     }
 
@@ -162,5 +219,5 @@ def _socket(kind: str, context: dict[str, Any], more: dict[str, Any]) -> dict[st
     return {"transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": config}}
 
 
-def _loopback(port: int) -> dict[str, Any]:
+def loopback(port: int) -> dict[str, Any]:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}

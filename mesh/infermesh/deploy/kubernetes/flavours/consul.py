@@ -13,7 +13,7 @@ from infermesh.deploy.kubernetes.durations import milliseconds, short
 from infermesh.deploy.kubernetes.flavours.consul_access import intentions
 from infermesh.deploy.kubernetes.flavours.instances import instances
 from infermesh.deploy.kubernetes.flavours.not_kept import not_kept
-from infermesh.deploy.kubernetes.flavours.retries import retried
+from infermesh.deploy.kubernetes.flavours.retries import LOST, retried
 from infermesh.deploy.kubernetes.objects import Object, labels, made
 from infermesh.description.place import Duty
 from infermesh.description.read import Description
@@ -171,4 +171,4 @@ def _retry(retry: Retry | None) -> Object:
     codes = retried(retry)
     if retry is None or not codes:
         return {}
-    return {"numRetries": retry.max_attempts - 1, "retryOn": ["connect-failure", "refused-stream", *codes]}
+    return {"numRetries": retry.max_attempts - 1, "retryOn": [*codes, *LOST]}

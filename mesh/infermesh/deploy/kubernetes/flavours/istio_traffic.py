@@ -5,7 +5,7 @@ from collections.abc import Mapping, Set
 from infermesh.deploy.kubernetes.durations import protobuf
 from infermesh.deploy.kubernetes.flavours.instances import instances
 from infermesh.deploy.kubernetes.flavours.not_kept import not_kept
-from infermesh.deploy.kubernetes.flavours.retries import retried
+from infermesh.deploy.kubernetes.flavours.retries import LOST, retried
 from infermesh.deploy.kubernetes.objects import Object, labels, made
 from infermesh.description.workload import Workload
 from infermesh.policies.endpoints import Breaker, Endpoints, Outlier, Pool
@@ -74,7 +74,7 @@ def _retries(retry: Retry | None) -> Object:
         # Those after the first.
         "attempts": retry.max_attempts - 1,
         **tries,
-        "retryOn": ",".join([*codes, "refused-stream"]),
+        "retryOn": ",".join([*codes, *LOST]),
         "backoff": protobuf(retry.backoff_base),
     }
 

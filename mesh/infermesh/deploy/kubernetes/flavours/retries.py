@@ -8,6 +8,10 @@ KNOWN: frozenset[GrpcCode] = frozenset(
     {"CANCELLED", "DEADLINE_EXCEEDED", "INTERNAL", "RESOURCE_EXHAUSTED", "UNAVAILABLE"}
 )
 
+#: What Envoy is to try again whatever the codes: a Pod was not reached, was lost, did not answer within the
+#: time of one attempt (which is a reset to Envoy), or has not begun with the request.
+LOST = ("connect-failure", "reset", "refused-stream")
+
 
 def retried(retry: Retry | None) -> Sequence[str]:
     """The codes of a policy that are known, as both write them (`deadline-exceeded`); none: no retries."""
