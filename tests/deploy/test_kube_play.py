@@ -3,14 +3,16 @@
 `support.kube_play` says what podman lacks of Kubernetes, and what stands here in its place.
 """
 
+import http.client
 import json
 import os
+import socket
 import ssl
 import subprocess
 import sys
-import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,7 @@ from typing import Any
 import pytest
 import yaml
 from infermesh.deploy.kubernetes.container import USER
-from infermesh.identity.layout import DEFAULT_FOLDER, OWN
+from infermesh.identity.layout import OWN
 from support import onnx_models, podman
 from support.kube_play import Node, Object, config_maps
 from support.kubernetes_render import Manifests
@@ -53,9 +55,8 @@ apps:
     health: /healthz
 """
 
-#: Kubelet's, of a server and of a sidecar; what runs beside them is people's.
-OURS = ("scale-0-server", "scale-1-server", "shop-0-sidecar")
-APP = "shop-0-app"
+SERVERS, SIDECAR, APP = ("scale-0-server", "scale-1-server"), "shop-0-sidecar", "shop-0-app"
+OURS = (*SERVERS, SIDECAR)
 
 
 def infermesh(folder: Path, *arguments: object) -> None:
@@ -70,8 +71,10 @@ class Cluster:
     manifests: Manifests
     #: Of somebody else of the mesh.
     identity: Path
+    #: What was played, in the order of it.
     files: Sequence[Path]
-    logs: dict[str, Process]
+    #: By container, of those that are infermesh's.
+    logs: Mapping[str, Process]
 
     def address(self, pod: str) -> str:
         """Of a Pod, as the node knows it."""
@@ -82,6 +85,24 @@ class Cluster:
     def state(self, container: str, asked: str) -> str:
         """What podman knows of a container."""
         return self.engine("inspect", container, "--format", "{{" + asked + "}}")
+
+    def stop(self, container: str) -> None:
+        """As kubelet ends it, with the patience that is rendered."""
+        self.engine("stop", "--time", self.patience(container), container)
+
+    def patience(self, container: str) -> int:
+        """Seconds until its Pod is killed."""
+        grace: int = self.manifests.pod(container.split("-")[0])["terminationGracePeriodSeconds"]
+        return grace
+
+    def written(self, container: str) -> Object:
+        """A container as it is rendered."""
+        workload, _, name = container.split("-")
+        pod = self.manifests.pod(workload)
+        found: Object = next(
+            it for it in [*pod.get("initContainers", []), *pod["containers"]] if it["name"] == name
+        )
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -130,13 +151,18 @@ def cluster(engine: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield Cluster(engine, manifests, folder / "secrets/customer-identity", files, logs)
 
 
-def asked(cluster: Cluster, path: str, known: ssl.SSLContext | None = None) -> bytes:
-    """What the app answers to somebody of another Pod."""
-    scheme = "http" if known is None else "https"
-    address = f"{scheme}://{cluster.address('shop-0')}:15106{path}"
-    with urllib.request.urlopen(address, timeout=20, context=known) as answer:
+def answer_of(url: str, known: ssl.SSLContext | None = None) -> bytes:
+    """What a URL is answered with, which has to be 200."""
+    with urllib.request.urlopen(url, timeout=20, context=known) as answer:
+        assert answer.status == 200
         body: bytes = answer.read()
         return body
+
+
+def score(cluster: Cluster) -> Any:
+    """What the app answers to somebody of another Pod."""
+    url = f"https://{cluster.address('shop-0')}:15106/score"
+    return json.loads(answer_of(url, identified(cluster)))["outputs"][0]["data"]
 
 
 def identified(cluster: Cluster) -> ssl.SSLContext:
@@ -155,5 +181,93 @@ def unidentified(cluster: Cluster) -> ssl.SSLContext:
 
 
 def test_requests_pass(cluster: Cluster) -> None:
-    answer = json.loads(asked(cluster, "/score", identified(cluster)))
-    assert answer["outputs"][0]["data"] == [3, 6, 9, 12]
+    assert score(cluster) == [3, 6, 9, 12]
+
+
+def test_all_pods_are_called(cluster: Cluster) -> None:
+    for _ in range(100):
+        score(cluster)
+    for server in SERVERS:
+        metrics = answer_of(f"http://{cluster.address(server.removesuffix('-server'))}:8002/metrics").decode()
+        (line,) = [it for it in metrics.splitlines() if it.startswith("nv_inference_request_success{")]
+        assert float(line.split()[-1]) > 0, server
+
+
+@pytest.mark.parametrize("container", OURS)
+def test_probes_find_what_they_ask(cluster: Cluster, container: str) -> None:
+    """From outside the Pod, by the names of its ports, as kubelet does."""
+    written = cluster.written(container)
+    ports = {it["name"]: it["containerPort"] for it in written["ports"]}
+    address = cluster.address(container.rpartition("-")[0])
+    for name in ("startupProbe", "readinessProbe", "livenessProbe"):
+        asked = written[name]["httpGet"]
+        answer_of(f"http://{address}:{ports[asked['port']]}{asked['path']}")
+
+
+def test_nobody_is_let_in_without_an_identity(cluster: Cluster) -> None:
+    shop, scale = cluster.address("shop-0"), cluster.address("scale-0")
+    for url in (f"http://{shop}:15106/score", f"https://{shop}:15106/score", f"https://{scale}:8001/"):
+        with pytest.raises((OSError, http.client.HTTPException)):
+            answer_of(url, unidentified(cluster))
+    # Where the app listens itself, and where it is served, is for its own Pod.
+    for port in (8070, 15101):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((shop, port), timeout=20)
+
+
+def test_containers_can_do_little(cluster: Cluster) -> None:
+    script = "import os; print(os.getuid()); open('/tmp/x', 'w'); open('/etc/x', 'w')"
+    for container in (*OURS, APP):
+        user = USER if container in OURS else APP_USER
+        done = cluster.engine.run("exec", container, "python", "-c", script)
+        assert done.stdout.decode().split() == [str(user)]
+        assert b"Read-only file system: '/etc/x'" in done.stderr, container
+        status = cluster.engine("exec", container, "grep", "-E", "Cap|NoNewPrivs", "/proc/self/status")
+        numbers = {line.split(":")[0]: int(line.split()[1], 16) for line in status.splitlines()}
+        assert numbers.pop("NoNewPrivs") == 1
+        assert set(numbers.values()) == {0}, container
+
+
+def test_what_is_mounted_is_only_read(cluster: Cluster) -> None:
+    for container in OURS:
+        for mount in cluster.written(container)["volumeMounts"]:
+            if mount["mountPath"] == "/tmp":
+                continue
+            script = f"open('{mount['mountPath']}/x', 'w')"
+            done = cluster.engine.run("exec", container, "python", "-c", script)
+            assert b"Read-only file system" in done.stderr, mount
+
+
+def test_an_app_finds_nothing_of_its_sidecars(cluster: Cluster) -> None:
+    cluster.engine("exec", SIDECAR, "touch", "/tmp/mine")
+    for path in ("/tmp/mine", "/var/run/infermesh/identity/tls.key", "/etc/infermesh/sidecar.yaml"):
+        cluster.engine("exec", SIDECAR, "test", "-e", path)
+        assert cluster.engine.run("exec", APP, "test", "-e", path).returncode == 1, path
+
+
+def test_memory_is_limited(cluster: Cluster) -> None:
+    for container, expected in ((SERVERS[0], 1 << 30), (SIDECAR, 512 << 20), (APP, 2 << 30)):
+        assert int(cluster.state(container, ".HostConfig.Memory")) == expected
+
+
+def test_a_server_goes_and_nobody_notices(cluster: Cluster) -> None:
+    """Before the last test: it does not come back. There is no `preStop` that would tell others in time."""
+    with ThreadPoolExecutor() as pool:
+        ended = pool.submit(cluster.stop, SERVERS[0])
+        while not ended.done():
+            assert score(cluster) == [3, 6, 9, 12]
+        ended.result()
+    for _ in range(20):
+        assert score(cluster) == [3, 6, 9, 12]
+
+
+def test_they_end_in_order(cluster: Cluster) -> None:
+    """Last of all: an app and then its sidecar, as kubelet has it, each by itself before it is killed."""
+    for container in (APP, SIDECAR, *SERVERS):
+        cluster.stop(container)
+        assert cluster.state(container, ".State.ExitCode") == "0"
+    for container in OURS:
+        cluster.logs[container].wait_for("sidecar-stopped" if container == SIDECAR else "server-stopped")
+    for file in reversed(cluster.files):
+        cluster.engine("kube", "down", file)
+    assert cluster.engine("ps", "--all", "--quiet") == ""

@@ -1,4 +1,7 @@
-"""Rendered Pods for `podman kube play`, which is not Kubernetes: what it lacks is made up for here, and only here."""
+"""Rendered Pods for `podman kube play`, which is not Kubernetes: what it lacks is made up for here alone.
+
+Services are not here: a network gives all Pods of a Deployment one name.
+"""
 
 import copy
 import os
