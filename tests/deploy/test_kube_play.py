@@ -37,8 +37,6 @@ pytestmark = [
 
 NETWORK = f"infermesh-play-{os.getpid()}"
 
-BRIDGE = f"play{os.getpid()}"
-
 #: Somebody whom only the image of the app knows.
 APP_USER = 12345
 
@@ -67,8 +65,12 @@ def address(engine: Podman, pod: str) -> str:
     return engine("inspect", infra, "--format", asked)
 
 
-def keep_address(bridge: str) -> None:
-    """A bridge has the lowest address of what is plugged in, another when that goes, and none finds it then."""
+def keep_address(engine: Podman) -> None:
+    """Hold the node's own.
+
+    A bridge has the lowest address of what is plugged in: another when that goes, where nobody looks for it.
+    """
+    bridge = engine("network", "inspect", NETWORK, "--format", "{{.NetworkInterface}}")
     address = Path(f"/sys/class/net/{bridge}/address").read_text(encoding="ascii").strip()
     subprocess.run(["ip", "link", "set", "dev", bridge, "address", address], check=True)
 
@@ -122,7 +124,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
         engine.image(f"{IMAGES}:test", ["infermesh"])
         app = Path(__file__).parents[1] / "support" / "compose_app.py"
         engine.image(f"{IMAGES}-app:test", ["python", str(app)], APP_USER)
-        engine("network", "create", "--interface-name", BRIDGE, NETWORK)
+        engine("network", "create", NETWORK)
         yield engine
     finally:
         engine("network", "rm", "--force", "--time", 0, NETWORK)
@@ -152,7 +154,7 @@ def cluster(engine: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             # What a headless Service is: one name for all of its Pods.
             engine("kube", "play", "--network", f"{NETWORK}:alias={name}-pods", files[-1])
             stack.callback(engine.run, "kube", "down", files[-1])
-            keep_address(BRIDGE)
+            keep_address(engine)
             for pod in (it["metadata"]["name"] for it in pods):
                 addresses[pod] = address(engine, pod)
                 its = f"{pod}-{container}"
