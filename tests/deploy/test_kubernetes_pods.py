@@ -57,6 +57,17 @@ def test_nobody_is_killed_who_still_answers(manifests: Manifests) -> None:
         assert container(manifests, name)["lifecycle"]["preStop"] == {"sleep": {"seconds": 5}}
 
 
+def test_what_is_temporary_is_not_shared(manifests: Manifests) -> None:
+    """All of a Pod's containers may write to a volume that they have in common."""
+    found = [
+        next(it["name"] for it in one["volumeMounts"] if it["mountPath"] == "/tmp")
+        for one in (container(manifests, "shop"), native_sidecar(manifests, "shop"))
+    ]
+    volumes = {it["name"]: it for it in manifests.pod("shop")["volumes"]}
+    assert len({*found}) == 2
+    assert all(volumes[name] == {"name": name, "emptyDir": {}} for name in found)
+
+
 def test_a_gpu_is_waited_for_by_nobody(manifests: Manifests) -> None:
     fraud = manifests.one("Deployment", "fraud")["spec"]
     assert fraud["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from support.process import Process
+
 #: What images of infermesh are called here.
 IMAGES = "localhost/infermesh"
 
@@ -59,11 +61,17 @@ class Podman:
             command, input=given, capture_output=True, timeout=seconds, env=self.environment, check=False
         )
 
-    def image(self, name: str, entrypoint: Sequence[str]) -> None:
+    def image(self, name: str, entrypoint: Sequence[str], user: int = 0) -> None:
         """Make an image that starts so; what it runs is mounted from the machine: `mounts`."""
         command = ", ".join(f'"{word}"' for word in entrypoint)
-        changes = [f"ENTRYPOINT [{command}]", f"ENV PATH={sys.prefix}/bin:/usr/bin:/bin"]
+        changes = [f"ENTRYPOINT [{command}]", f"ENV PATH={sys.prefix}/bin:/usr/bin:/bin", f"USER {user}"]
         self("import", *(f"--change={change}" for change in changes), "-", name, given=_skeleton())
+
+    def follow(self, container: str) -> Process:
+        """What a container logs, from its start to its end."""
+        mine = {it: self.environment[it] for it in ("CONTAINERS_STORAGE_CONF", "CONTAINERS_CONF")}
+        named = [f"{name}={value}" for name, value in mine.items()]
+        return Process(["env", *named, "podman", "logs", "--follow", container])
 
     def close(self) -> None:
         """Remove everything."""

@@ -9,7 +9,7 @@ from infermesh.deploy.kubernetes.place import FILES, PodPlace
 from infermesh.deploy.kubernetes.storage import folder_name, volume_name
 from infermesh.description.workload import Container
 
-_TMP, _IDENTITY = "tmp", "identity"
+_IDENTITY = "identity"
 
 #: Of an identity's files, whose group is the Pod's: 0440, as JSON has no octal numbers.
 _GROUP_READS = 288
@@ -17,7 +17,7 @@ _GROUP_READS = 288
 
 def mounts(container: Container, place: PodPlace) -> list[Object]:
     """Of one container. People's find nothing of infermesh's in theirs."""
-    found: list[Object] = [{"name": _TMP, "mountPath": "/tmp"}]
+    found: list[Object] = [{"name": _tmp(container), "mountPath": "/tmp"}]
     if container.files:
         found.append({"name": _files(container), "mountPath": FILES, "readOnly": True})
     if not container.is_ours:
@@ -32,8 +32,9 @@ def mounts(container: Container, place: PodPlace) -> list[Object]:
 
 def volumes(containers: Sequence[Container], place: PodPlace) -> list[Object]:
     """Of the Pod."""
-    found: list[Object] = [{"name": _TMP, "emptyDir": {}}]
+    found: list[Object] = []
     for container in containers:
+        found.append({"name": _tmp(container), "emptyDir": {}})
         if container.files:
             source = {"name": config_map_name(place.workload, container)}
             found.append({"name": _files(container), "configMap": source})
@@ -54,3 +55,8 @@ def _folder(given: str, *, is_written: bool) -> Object:
 
 def _files(container: Container) -> str:
     return f"{container.name}-files"
+
+
+def _tmp(container: Container) -> str:
+    # Everybody may write to all of an emptyDir: what is shared, an app could read and replace.
+    return f"{container.name}-tmp"
