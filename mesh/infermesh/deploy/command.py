@@ -10,7 +10,10 @@ import typer
 from infermesh.deploy.output import File, write
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Write a mesh for Kubernetes, Compose or Nomad."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    help="Write a mesh for Kubernetes, Compose or Nomad.",
 )
 
 MeshFile = Annotated[Path, typer.Argument(metavar="[MESH.YAML]", help="The mesh.", show_default=True)]
