@@ -93,7 +93,8 @@ check: setup ## Format, lint, types, protos, generated stubs; warnings are error
 
 .PHONY: docs
 docs: $(VENV)/.packages ## Build the documentation as a site into out/site; a broken link is an error
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	$(step) "documentation"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .PHONY: bench
 bench: setup ## Set up the peers and measure infermesh beside them (h2load needed)

@@ -19,7 +19,7 @@ Exit codes: 0 it is done, 2 it was called or configured wrongly, 1 it failed.
 
 #: Commands that have a page of their own.
 ELSEWHERE = {
-    "perf": "[Every command and flag](perf-flags.md) of it has a page, and [a guide](guides/load-testing.md).",
+    "perf": "[Every command and flag](perf-flags.md) has a page, and there is [a guide](guides/load-testing.md).",
     "sidecar": "[Its commands](sidecar-reference.md#commands) stand behind the fields of `sidecar.yaml`.",
 }
 
@@ -31,7 +31,9 @@ def reference() -> str:
     for name in root.list_commands(None):
         full = f"infermesh {name}"
         if name in ELSEWHERE:
-            parts.append(f"## {full}\n\n{root.commands[name].help.partition(chr(10))[0]}\n\n{ELSEWHERE[name]}\n")
+            parts.append(
+                f"## {full}\n\n{root.commands[name].help.partition(chr(10))[0]}\n\n{ELSEWHERE[name]}\n"
+            )
         else:
             parts += commands(full, root.commands[name])
     return "\n".join(parts)
