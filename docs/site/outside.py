@@ -1,4 +1,4 @@
-"""A hook of MkDocs: what a page links to outside of docs/ comes along, so a link works in git and on the site.
+"""A hook of MkDocs: what a page links to outside of docs/ comes along, so links work on the site, too.
 
 A file is copied into the site below ``repository/``. A folder has no page there: its README takes its place,
 and where there is none, the words stay without a link.
