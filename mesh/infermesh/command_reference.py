@@ -19,7 +19,7 @@ Exit codes: 0 it is done, 2 it was called or configured wrongly, 1 it failed.
 
 #: Commands that have a page of their own.
 ELSEWHERE = {
-    "perf": "[Every flag](perf-flags.md) of its commands has a page; [the guide](guides/load-testing.md) uses them.",
+    "perf": "[Every flag](perf-flags.md) of its commands has a page, and [a guide](guides/load-testing.md).",
     "sidecar": "[Its commands](sidecar-reference.md#commands) stand behind the fields of `sidecar.yaml`.",
 }
 
