@@ -91,6 +91,11 @@ check: setup ## Format, lint, types, protos, generated stubs; warnings are error
 	@$(BIN)/buf lint
 	@$(BIN)/python protos/generate.py --check
 
+.PHONY: docs
+docs: $(VENV)/.packages ## Build the documentation as a site into out/site; a broken link is an error
+	$(step) "documentation"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 .PHONY: bench
 bench: setup ## Set up the peers and measure infermesh beside them (h2load needed)
 	@$(BIN)/python -m infermesh_perf.bench $(ARGS)

@@ -5,9 +5,9 @@ It is made from the schema and from the commands themselves, and a test holds th
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import typer
+from infermesh.command_reference import commands
 from infermesh.settings.reference import reference as of_schema
 
 from infermesh_sidecar.command.app import app
@@ -23,16 +23,7 @@ def reference() -> str:
 
 
 def _commands() -> Iterator[str]:
-    group: Any = typer.main.get_command(app)
-    yield from _help("infermesh sidecar", group)
-    for name, command in group.commands.items():
-        yield from _help(f"infermesh sidecar {name}", command)
-
-
-def _help(name: str, command: Any) -> Iterator[str]:
-    context = command.context_class(command, info_name=name, terminal_width=100, max_content_width=100)
-    text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
-    yield f"## {name}\n\n```\n{text}\n```\n"
+    return commands("infermesh sidecar", typer.main.get_command(app))
 
 
 if __name__ == "__main__":

@@ -145,3 +145,18 @@ def two_machines() -> Iterator[tuple[Machine, Machine]]:
     finally:
         for machine in made:
             _ip("netns", "delete", machine.name)
+
+
+@contextmanager
+def one_machine() -> Iterator[Machine]:
+    """One with loopback alone, where every port is free; the test is skipped where it may not make it."""
+    machine = Machine(f"infermesh-{os.getpid()}-{next(_serial)}")
+    try:
+        _ip("netns", "add", machine.name)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("network namespaces need the right to make them, and iproute2")
+    try:
+        _ip("-n", machine.name, "link", "set", "lo", "up")
+        yield machine
+    finally:
+        _ip("netns", "delete", machine.name)

@@ -35,10 +35,7 @@ def up(
 ) -> None:
     """Run a mesh on this machine: servers, apps with their sidecars, identities for all.
 
-    Examples:
-      infermesh up
-      infermesh up mesh.yaml --environment staging
-      infermesh up --check
+    For example: `infermesh up mesh.yaml --environment staging`, and with `--check` nothing starts.
     """
     from infermesh.launch.started import begin
 

@@ -34,7 +34,11 @@ impl Head {
         if head.version < Version::HTTP_2 {
             leave_http1(&mut head.headers);
         }
-        let named = match authority(&head) {
+        let cluster = &call.route.cluster;
+        // Whoever is found by a name is called by it: proxies of a mesh know their routes by nothing else. The app has
+        // called this proxy.
+        let said = if cluster.discovered.is_some() { &*cluster.authority } else { authority(&head) };
+        let named = match said {
             "" => Authority::from_static("localhost"),
             name => name.parse().map_err(|_| wrong("authority"))?,
         };

@@ -2,7 +2,7 @@
 
 use crate::{
     h2_client::{Client, PATH, answer, grpc},
-    h2_upstream::{Options, Upstream, grpc_head, status, until},
+    h2_upstream::{Exchange, Options, Seen, Upstream, grpc_head, status, until},
     running::{Running, cluster, config, forward, nanos, route, run},
 };
 use bytes::Bytes;
@@ -22,10 +22,20 @@ fn named(host: &str, port: &str) -> proto::Cluster {
     proto::Cluster { discovery: Some(proto::cluster::Discovery::Dns(dns)), ..cluster("app", &[]) }
 }
 
+/// And whoever is found by it is called by it, whatever the app has called.
 #[test]
 fn a_name_is_looked_up() {
     run(async {
-        let upstream = Upstream::named("here").await;
+        let called = Seen::default();
+        let noted = called.clone();
+        let upstream = Upstream::start(move |mut exchange: Exchange| {
+            noted.push(exchange.head.uri.authority().unwrap().to_string());
+            async move {
+                exchange.receive().await.unwrap();
+                exchange.answer("here").await;
+            }
+        })
+        .await;
         let port = upstream.address.rsplit_once(':').unwrap().1;
         // It may stand for addresses that nobody listens at, too.
         let route = proto::Route { retry: Some(Default::default()), ..route("app") };
@@ -38,6 +48,7 @@ fn a_name_is_looked_up() {
             answer = client.call("x").await;
         }
         assert_eq!(answer.text(), "here");
+        assert_eq!(called.all(), [format!("localhost:{port}")]);
     });
 }
 
