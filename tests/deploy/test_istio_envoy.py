@@ -229,9 +229,10 @@ def test_a_caller_s_shorter_deadline_holds(tmp_path: Path) -> None:
     ):
         begun = time.monotonic()
         found = failure(channel, 0.3)
-        assert (found.code(), found.details()) == (grpc.StatusCode.UNAVAILABLE, "upstream request timeout") or (
-            found.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-        )
+        assert (found.code(), found.details()) == (
+            grpc.StatusCode.UNAVAILABLE,
+            "upstream request timeout",
+        ) or (found.code() == grpc.StatusCode.DEADLINE_EXCEEDED)
         assert time.monotonic() - begun < SECONDS / 2
 
 

@@ -24,7 +24,9 @@ from support.repository import Repository
 pytestmark = [
     pytest.mark.skipif(not may_mount(), reason="mounts of one's own need the right to make them"),
     # A Pod has a /tmp of its own.
-    pytest.mark.skipif(Path(sys.executable).is_relative_to("/tmp"), reason="the Python in /tmp would be hidden"),
+    pytest.mark.skipif(
+        Path(sys.executable).is_relative_to("/tmp"), reason="the Python in /tmp would be hidden"
+    ),
 ]
 
 MESH = """
