@@ -144,9 +144,9 @@ def scene(page: Path, folder: Path) -> None:
         models.onnx(name, onnx_models.scale(2.0))
     (folder / "mesh.yaml").write_text(MESH, encoding="utf-8")
     (folder / "app.py").write_text(APP, encoding="utf-8")
-    shutil.copytree(
-        ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("tests", "*.egg-info")
-    )
+    # Without what a mesh that somebody has run here has left.
+    left_out = shutil.ignore_patterns("tests", "*.egg-info", ".infermesh")
+    shutil.copytree(ROOT / "examples", folder / "examples", ignore=left_out)
     shown = files(page)
     for name in {Path(name).parts[1] for name in shown if name.startswith("models/")}:
         shutil.rmtree(folder / "models" / name, ignore_errors=True)
