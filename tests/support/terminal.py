@@ -10,6 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import IO
 
 from support.namespaces import Machine
+from support.sidecar import until
 
 SECONDS = 45.0
 
@@ -36,6 +37,18 @@ class _Staying:
             assert said is not None, f"ended without '{text}':\n{self._transcript()}"
             line = said
 
+    def wait_for_socket(self) -> None:
+        """Return when it has one: it has started then, and connects or listens."""
+        process = Path(f"/proc/{self._process.pid}")
+
+        def is_there() -> bool:
+            assert self._process.poll() is None, f"ended:\n{self._transcript()}"
+            # What starts it has sockets, too.
+            is_itself = Path(_target(process / "exe")).name.startswith("python")
+            return is_itself and any(_target(it).startswith("socket:") for it in (process / "fd").iterdir())
+
+        until(is_there)
+
     def end(self) -> None:
         """As with Ctrl-C; what does not end well is a failure."""
         self._process.send_signal(signal.SIGINT)
@@ -43,8 +56,7 @@ class _Staying:
             code = self._process.wait(SECONDS)
         finally:
             self.kill()
-        # 1: whoever it looked at may have ended first.
-        assert code in (0, 1, 130, -signal.SIGINT), f"ended with {code}:\n{self._transcript()}"
+        assert code in (0, 130, -signal.SIGINT), f"ended with {code}:\n{self._transcript()}"
 
     def kill(self) -> None:
         """End it now."""
@@ -61,6 +73,14 @@ class _Staying:
                 self._said.append(line)
                 self._lines.put(line)
         self._lines.put(None)
+
+
+def _target(file: Path) -> str:
+    try:
+        return str(file.readlink())
+    except FileNotFoundError:
+        # It has been closed since.
+        return ""
 
 
 class Terminal:
@@ -92,7 +112,10 @@ class Terminal:
         return done
 
     def start(self, text: str, kind: str, ready: str) -> None:
-        """Start what stays, and wait until it says that it is ready; one of its kind is ended before."""
+        """Start what stays, and wait until it says that it is ready; one of its kind is ended before.
+
+        Of what says nothing then (``ready`` is empty) its first socket is waited for.
+        """
         if kind in self._staying:
             self._staying.pop(kind).end()
         process = subprocess.Popen(
@@ -105,7 +128,10 @@ class Terminal:
             text=True,
         )
         self._staying[kind] = _Staying(process)
-        self._staying[kind].wait_for(ready)
+        if ready:
+            self._staying[kind].wait_for(ready)
+        else:
+            self._staying[kind].wait_for_socket()
 
     def close(self) -> None:
         """End what stayed, the last first."""

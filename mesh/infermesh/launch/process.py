@@ -170,21 +170,18 @@ class Process:
 
     async def _watch(self) -> None:
         while not self._alive.is_set():
-            if await self._answers(self.command.alive):
+            if await answers(self.command.alive.port, self.command.alive.path):
                 self._alive.set()
             else:
                 await asyncio.sleep(SOON)
         while True:
-            is_ready = await self._answers(self.command.ready)
+            is_ready = await answers(self.command.ready.port, self.command.ready.path)
             if is_ready:
                 self._ready.set()
             if self.state is not State.ENDING:
                 unready = State.UNREADY if self.state in (State.READY, State.UNREADY) else State.STARTING
                 self.state = State.READY if is_ready else unready
             await asyncio.sleep(LATER if is_ready else SOON)
-
-    async def _answers(self, probe: Probe) -> bool:
-        return await answers(probe.port, probe.path)
 
     async def _read(self, output: asyncio.StreamReader | None) -> None:
         while output is not None:

@@ -7,7 +7,7 @@ from functools import cached_property
 from infermesh.deploy.compose import ports, service
 from infermesh.deploy.compose.place import ComposePlace
 from infermesh.deploy.compose.service import Object
-from infermesh.deploy.images import image
+from infermesh.deploy.images import required_image
 from infermesh.description.read import Description
 from infermesh.description.workload import Container, Workload
 
@@ -72,7 +72,7 @@ class Services:
         return own if container is self._main else f"{own}-{container.name}"
 
     def _service(self, container: Container, own: str, index: int) -> Object:
-        found = service.common(container, image(container, self.workload, self.description))
+        found = service.common(container, required_image(container, self.workload, self.description))
         if container.is_ours:
             found |= service.ours(container, self.place, self.where.home)
         if container is self._main:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from infermesh.deploy.kubernetes.images import image
+from infermesh.deploy.images import image
 from infermesh.deploy.kubernetes.objects import Object
 from infermesh.deploy.kubernetes.probes import probes
 from infermesh.deploy.kubernetes.resources import resources

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from infermesh.deploy.kubernetes.images import image
+from infermesh.deploy.images import image
 from infermesh.deploy.kubernetes.objects import Object, labels, made
 from infermesh.deploy.kubernetes.resources import resources
 from infermesh.description.place import Duty, Reach

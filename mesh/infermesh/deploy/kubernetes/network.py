@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from infermesh.deploy.kubernetes.callers import callers, is_open
+from infermesh.deploy.callers import callers, is_open
 from infermesh.deploy.kubernetes.flavour import Flavour
 from infermesh.deploy.kubernetes.objects import Object, labels, made
 from infermesh.description.read import Description

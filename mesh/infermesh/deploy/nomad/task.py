@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, Decimal
 
-from infermesh.deploy.images import image
+from infermesh.deploy.images import required_image
 from infermesh.deploy.mounts import FOLDER
 from infermesh.deploy.nomad.hcl import Attribute, Block, Expression, attributes, block, quoted
 from infermesh.deploy.nomad.place import NomadPlace
@@ -37,7 +37,7 @@ def _inside(
 ) -> Iterator[Attribute | Block]:
     if container.is_sidecar:
         yield block("lifecycle", hook="prestart", sidecar=True)
-    yield _config(container, image(container, workload, description))
+    yield _config(container, required_image(container, workload, description))
     if container.environment:
         # As an attribute, since names of a block's could not have a dot.
         yield Attribute("env", dict(container.environment))

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
-from infermesh.deploy.kubernetes.callers import entrance
+from infermesh.deploy.callers import entrance
 from infermesh.deploy.kubernetes.containers import grace_seconds
 from infermesh.deploy.kubernetes.durations import milliseconds, short
 from infermesh.deploy.kubernetes.flavours.consul_access import intentions

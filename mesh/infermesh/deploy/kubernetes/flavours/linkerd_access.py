@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from infermesh.deploy.kubernetes.callers import callers, entrance, is_open
+from infermesh.deploy.callers import callers, entrance, is_open
 from infermesh.deploy.kubernetes.objects import Object, labels, made
 from infermesh.description.read import Description
 from infermesh.description.workload import Allowance, Workload
