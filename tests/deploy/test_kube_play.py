@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 import yaml
-from infermesh.deploy.kubernetes.container import USER
+from infermesh.deploy.kubernetes.pod_container import USER
 from infermesh.identity.layout import OWN
 from support import onnx_models, podman
 from support.kube_play import Node, Object, config_maps

@@ -8,9 +8,9 @@ was seen to answer at most while requests queued, and keeps as many as the prese
 from collections.abc import Iterator
 from datetime import timedelta
 
-from infermesh.deploy.kubernetes.containers import first_container
 from infermesh.deploy.kubernetes.durations import milliseconds, seconds
-from infermesh.deploy.kubernetes.objects import Object, labels, made
+from infermesh.deploy.kubernetes.objects import Object, made_for
+from infermesh.deploy.kubernetes.unplaced_containers import first_container
 from infermesh.description.placement import Autoscale
 from infermesh.description.workload import METRICS, Workload
 
@@ -49,13 +49,7 @@ def _by_cpu(workload: Workload, scale: Autoscale, namespace: str) -> Object:
     """By an absolute value: a share would need that the container requests CPU."""
     cores = _cores(workload.placement.cpu or "1") * CPU_SHARE
     target = {"type": "AverageValue", "averageValue": f"{round(cores * 1000)}m"}
-    scaler = made(
-        "autoscaling/v2",
-        "HorizontalPodAutoscaler",
-        workload.name,
-        namespace,
-        {"labels": labels(workload.name)},
-    )
+    scaler = made_for("autoscaling/v2", "HorizontalPodAutoscaler", workload.name, namespace)
     scaler["spec"] = {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": workload.name},
         "minReplicas": scale.min,
@@ -77,9 +71,7 @@ def _by_cpu(workload: Workload, scale: Autoscale, namespace: str) -> Object:
 
 def _by_queue(workload: Workload, scale: Autoscale, namespace: str) -> Object:
     threshold = milliseconds(scale.queue)
-    scaler = made(
-        "keda.sh/v1alpha1", "ScaledObject", workload.name, namespace, {"labels": labels(workload.name)}
-    )
+    scaler = made_for("keda.sh/v1alpha1", "ScaledObject", workload.name, namespace)
     scaler["spec"] = {
         "scaleTargetRef": {"name": workload.name},
         "minReplicaCount": scale.min,

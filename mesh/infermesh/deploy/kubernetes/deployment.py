@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from infermesh.deploy.kubernetes.flavour import Flavour
-from infermesh.deploy.kubernetes.objects import Object, labels, made
+from infermesh.deploy.kubernetes.objects import Object, labels, made_for
 from infermesh.deploy.kubernetes.place import PodPlace
 from infermesh.deploy.kubernetes.pod import pod_template
 from infermesh.description.workload import Container, Workload
@@ -11,14 +11,14 @@ from infermesh.description.workload import Container, Workload
 
 def service_account(workload: Workload, namespace: str) -> Object:
     """Who its Pods are."""
-    account = made("v1", "ServiceAccount", workload.name, namespace, {"labels": labels(workload.name)})
+    account = made_for("v1", "ServiceAccount", workload.name, namespace)
     return {**account, "automountServiceAccountToken": False}
 
 
 def deployment(containers: Sequence[Container], place: PodPlace, namespace: str, flavour: Flavour) -> Object:
     """The Pods of a workload, and how they are replaced."""
     workload = place.workload
-    found = made("apps/v1", "Deployment", workload.name, namespace, {"labels": labels(workload.name)})
+    found = made_for("apps/v1", "Deployment", workload.name, namespace)
     # Whoever scales it owns the number.
     replicas = {} if workload.placement.autoscale else {"replicas": workload.placement.replicas}
     found["spec"] = {
@@ -35,9 +35,7 @@ def deployment(containers: Sequence[Container], place: PodPlace, namespace: str,
 
 def disruption_budget(workload: Workload, namespace: str) -> Object:
     """One at a time, of one alone too: a budget that allows none keeps a node from ever being emptied."""
-    found = made(
-        "policy/v1", "PodDisruptionBudget", workload.name, namespace, {"labels": labels(workload.name)}
-    )
+    found = made_for("policy/v1", "PodDisruptionBudget", workload.name, namespace)
     found["spec"] = {
         "maxUnavailable": 1,
         # What is not ready serves nobody, and may go.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from infermesh.deploy.kubernetes.objects import Object, labels, made
+from infermesh.deploy.kubernetes.objects import Object, made_for
 from infermesh.deploy.kubernetes.services import port_name
 from infermesh.description.workload import Port, Workload
 
@@ -21,9 +21,7 @@ def exposure(workload: Workload, namespace: str) -> Iterator[Object]:
 
 
 def _ingress(workload: Workload, port: Port, host: str, namespace: str) -> Object:
-    found = made(
-        "networking.k8s.io/v1", "Ingress", workload.name, namespace, {"labels": labels(workload.name)}
-    )
+    found = made_for("networking.k8s.io/v1", "Ingress", workload.name, namespace)
     backend = {"service": {"name": workload.name, "port": {"name": port_name(port)}}}
     paths = [{"path": "/", "pathType": "Prefix", "backend": backend}]
     found["spec"] = {
@@ -34,13 +32,8 @@ def _ingress(workload: Workload, port: Port, host: str, namespace: str) -> Objec
 
 
 def _grpc_route(workload: Workload, port: Port, host: str, namespace: str) -> Object:
-    found = made(
-        "gateway.networking.k8s.io/v1",
-        "GRPCRoute",
-        f"{workload.name}-outside",
-        namespace,
-        {"labels": labels(workload.name)},
-    )
+    name = f"{workload.name}-outside"
+    found = made_for("gateway.networking.k8s.io/v1", "GRPCRoute", workload.name, namespace, name=name)
     found["spec"] = {
         "parentRefs": [{"name": GATEWAY}],
         "hostnames": [host],

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from infermesh.deploy.kubernetes.objects import Object, labels, made
+from infermesh.deploy.kubernetes.objects import Object, made, made_for
 from infermesh.description.read import Description
 
 _API = "cert-manager.io/v1"
@@ -38,21 +38,16 @@ def identities(description: Description, namespace: str) -> Iterator[Object]:
     )
     yield _made("Issuer", ISSUER, namespace, {"ca": {"secretName": _AUTHORITY}})
     for name in description.workloads:
-        certificate = _made(
-            "Certificate",
-            secret_name(name),
-            namespace,
-            {
-                "secretName": secret_name(name),
-                "uris": [f"spiffe://{description.mesh.domain}/{name}"],
-                "duration": "24h",
-                "renewBefore": "8h",
-                "usages": ["digital signature", "server auth", "client auth"],
-                "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
-                "issuerRef": {"kind": "Issuer", "name": ISSUER},
-            },
-        )
-        certificate["metadata"]["labels"] = labels(name)
+        certificate = made_for(_API, "Certificate", name, namespace, name=secret_name(name))
+        certificate["spec"] = {
+            "secretName": secret_name(name),
+            "uris": [f"spiffe://{description.mesh.domain}/{name}"],
+            "duration": "24h",
+            "renewBefore": "8h",
+            "usages": ["digital signature", "server auth", "client auth"],
+            "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
+            "issuerRef": {"kind": "Issuer", "name": ISSUER},
+        }
         yield certificate
 
 

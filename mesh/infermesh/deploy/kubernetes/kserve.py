@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from infermesh.deploy.images import image
-from infermesh.deploy.kubernetes.objects import Object, labels, made
+from infermesh.deploy.kubernetes.objects import Object, made_for
 from infermesh.deploy.kubernetes.resources import resources
 from infermesh.description.place import Duty, Reach
 from infermesh.description.read import Description
@@ -64,13 +64,7 @@ def objects(description: Description, namespace: str) -> Iterator[Object]:
 
 
 def _runtime(workload: Workload, container: Container, description: Description, namespace: str) -> Object:
-    runtime = made(
-        "serving.kserve.io/v1alpha1",
-        "ServingRuntime",
-        workload.name,
-        namespace,
-        {"labels": labels(workload.name)},
-    )
+    runtime = made_for("serving.kserve.io/v1alpha1", "ServingRuntime", workload.name, namespace)
     runtime["spec"] = {
         "annotations": {
             "prometheus.kserve.io/port": str(workload.port(METRICS).number),
@@ -100,13 +94,7 @@ def _runtime(workload: Workload, container: Container, description: Description,
 
 def _service(workload: Workload, repository: str, namespace: str) -> Object:
     scale, replicas = workload.placement.autoscale, workload.placement.replicas
-    service = made(
-        "serving.kserve.io/v1beta1",
-        "InferenceService",
-        workload.name,
-        namespace,
-        {"labels": labels(workload.name)},
-    )
+    service = made_for("serving.kserve.io/v1beta1", "InferenceService", workload.name, namespace)
     service["spec"] = {
         "predictor": {
             "minReplicas": scale.min if scale else replicas,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from infermesh.deploy.callers import callers, is_open
 from infermesh.deploy.kubernetes.flavour import Flavour
-from infermesh.deploy.kubernetes.objects import Object, labels, made
+from infermesh.deploy.kubernetes.objects import Object, labels, made, made_for
 from infermesh.description.read import Description
 from infermesh.description.workload import Workload
 
@@ -23,7 +23,7 @@ def network_policy(
     workload: Workload, description: Description, namespace: str, flavour: Flavour, monitoring: str
 ) -> Object:
     """Who reaches a workload: its callers, Prometheus, and anybody if it is exposed."""
-    found = made(_API, "NetworkPolicy", workload.name, namespace, {"labels": labels(workload.name)})
+    found = made_for(_API, "NetworkPolicy", workload.name, namespace)
     found["spec"] = {
         "podSelector": {"matchLabels": labels(workload.name)},
         "policyTypes": ["Ingress"],

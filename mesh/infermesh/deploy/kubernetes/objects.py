@@ -22,3 +22,17 @@ def made(
     given = {mark: dict(values) for mark, values in (marks or {}).items() if values}
     where = {} if namespace is None else {"namespace": namespace}
     return {"apiVersion": api, "kind": kind, "metadata": {"name": name, **where, **given}}
+
+
+def made_for(
+    api: str,
+    kind: str,
+    workload: str,
+    namespace: str,
+    annotations: Mapping[str, str] | None = None,
+    *,
+    name: str | None = None,
+) -> Object:
+    """An object that belongs to a workload, by its labels; and by its name, unless it has another."""
+    marks = {"labels": labels(workload), "annotations": annotations or {}}
+    return made(api, kind, name or workload, namespace, marks)

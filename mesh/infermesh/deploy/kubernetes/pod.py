@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from infermesh.deploy.kubernetes.container import PRE_STOP, USER, container_object
 from infermesh.deploy.kubernetes.flavour import Flavour
 from infermesh.deploy.kubernetes.objects import Object, labels
 from infermesh.deploy.kubernetes.place import PodPlace
+from infermesh.deploy.kubernetes.pod_container import PRE_STOP, USER, container_object
 from infermesh.deploy.kubernetes.resources import GPU
 from infermesh.deploy.kubernetes.volumes import mounts, volumes
 from infermesh.description.workload import Container, Workload

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from infermesh.deploy.kubernetes.flavour import Flavour
-from infermesh.deploy.kubernetes.objects import Object, labels, made
+from infermesh.deploy.kubernetes.objects import Object, labels, made_for
 from infermesh.description.workload import Port, Workload
 
 #: Of the Service whose name stands for the addresses of all Pods.
@@ -32,13 +32,14 @@ def services(workload: Workload, namespace: str, flavour: Flavour) -> Iterator[O
     ports = [port for port in workload.ports if port.audience == "mesh"]
     if not ports:
         return
-    marks = {"labels": labels(workload.name), "annotations": flavour.service_annotations(workload)}
-    service = made("v1", "Service", workload.name, namespace, marks)
+    annotations = flavour.service_annotations(workload)
+    service = made_for("v1", "Service", workload.name, namespace, annotations)
     service["spec"] = {"selector": labels(workload.name), "ports": [_port(port) for port in ports]}
     yield service
     balanced = [port for port in ports if port.protocol == "grpc"]
     if balanced and "balance" not in flavour.duties:
-        headless = made("v1", "Service", endpoints_name(workload.name), namespace, marks)
+        name = endpoints_name(workload.name)
+        headless = made_for("v1", "Service", workload.name, namespace, annotations, name=name)
         headless["spec"] = {
             "clusterIP": "None",
             "selector": labels(workload.name),

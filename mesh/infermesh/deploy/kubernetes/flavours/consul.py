@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from infermesh.deploy.callers import entrance
-from infermesh.deploy.kubernetes.containers import grace_seconds
 from infermesh.deploy.kubernetes.durations import milliseconds, short
 from infermesh.deploy.kubernetes.flavours.consul_access import intentions
 from infermesh.deploy.kubernetes.flavours.instances import instances
 from infermesh.deploy.kubernetes.flavours.not_kept import not_kept
 from infermesh.deploy.kubernetes.flavours.retries import LOST, retried
-from infermesh.deploy.kubernetes.objects import Object, labels, made
+from infermesh.deploy.kubernetes.objects import Object, made_for
+from infermesh.deploy.kubernetes.unplaced_containers import grace_seconds
 from infermesh.description.place import Duty
 from infermesh.description.read import Description
 from infermesh.description.workload import GRPC, Workload
@@ -100,8 +100,7 @@ class Consul:
 
 
 def _made(kind: str, name: str, namespace: str, spec: Object, **annotations: str) -> Object:
-    marks = {"labels": labels(name), "annotations": annotations}
-    return {**made(f"{_CONSUL}/v1alpha1", kind, name, namespace, marks), "spec": spec}
+    return {**made_for(f"{_CONSUL}/v1alpha1", kind, name, namespace, annotations), "spec": spec}
 
 
 def _defaults(workload: Workload, called: Sequence[Workload], namespace: str) -> Object:

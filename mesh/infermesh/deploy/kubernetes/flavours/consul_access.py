@@ -1,7 +1,7 @@
 """Consul: who may call whom, as intentions."""
 
 from infermesh.deploy.consul import sources
-from infermesh.deploy.kubernetes.objects import Object, labels, made
+from infermesh.deploy.kubernetes.objects import Object, made_for
 from infermesh.description.read import Description
 from infermesh.description.workload import Workload
 
@@ -11,7 +11,6 @@ def intentions(workload: Workload, description: Description, namespace: str) -> 
 
     Raises ConfigurationError for identities that Consul has no name for.
     """
-    marks = {"labels": labels(workload.name)}
-    found = made("consul.hashicorp.com/v1alpha1", "ServiceIntentions", workload.name, namespace, marks)
+    found = made_for("consul.hashicorp.com/v1alpha1", "ServiceIntentions", workload.name, namespace)
     found["spec"] = {"destination": {"name": workload.name}, "sources": sources(workload, description)}
     return found

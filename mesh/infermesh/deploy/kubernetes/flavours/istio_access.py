@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from infermesh.deploy.callers import callers, is_open
-from infermesh.deploy.kubernetes.objects import Object, labels, made
+from infermesh.deploy.kubernetes.objects import Object, labels, made, made_for
 from infermesh.description.read import Description
 from infermesh.description.workload import Port, Workload
 
@@ -21,7 +21,7 @@ def peer_authentication(namespace: str, *, mutual: bool) -> Object:
 
 def authorization_policy(workload: Workload, description: Description, namespace: str) -> Object:
     """What `allow` says of a workload; without it, what `calls` of others say. Anything else is refused."""
-    found = made(_API, "AuthorizationPolicy", workload.name, namespace, {"labels": labels(workload.name)})
+    found = made_for(_API, "AuthorizationPolicy", workload.name, namespace)
     found["spec"] = {
         "selector": {"matchLabels": labels(workload.name)},
         "action": "ALLOW",

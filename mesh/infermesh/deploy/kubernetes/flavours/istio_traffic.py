@@ -6,7 +6,7 @@ from infermesh.deploy.kubernetes.durations import protobuf
 from infermesh.deploy.kubernetes.flavours.instances import instances
 from infermesh.deploy.kubernetes.flavours.not_kept import not_kept
 from infermesh.deploy.kubernetes.flavours.retries import LOST, retried
-from infermesh.deploy.kubernetes.objects import Object, labels, made
+from infermesh.deploy.kubernetes.objects import Object, made_for
 from infermesh.description.workload import Workload
 from infermesh.policies.endpoints import Breaker, Endpoints, Outlier, Pool
 from infermesh.policies.requests import Policies, Retry
@@ -49,14 +49,14 @@ def destination_rule(workload: Workload, policies: Policies, namespace: str, *, 
     # There is nobody to turn to from the only one.
     if most > 1 and (endpoints.breaker is not None or endpoints.outlier is not None):
         traffic["outlierDetection"] = _outliers(endpoints.breaker, endpoints.outlier, most)
-    found = made(_API, "DestinationRule", workload.name, namespace, {"labels": labels(workload.name)})
+    found = made_for(_API, "DestinationRule", workload.name, namespace)
     return {**found, "spec": {"host": workload.name, "trafficPolicy": traffic}}
 
 
 def virtual_service(workload: Workload, policies: Policies, namespace: str) -> Object:
     """How long it may take, and whether to try again."""
-    marks = {"labels": labels(workload.name), "annotations": not_kept(policies, _UNKNOWN)}
-    found = made(_API, "VirtualService", workload.name, namespace, marks)
+    annotations = not_kept(policies, _UNKNOWN)
+    found = made_for(_API, "VirtualService", workload.name, namespace, annotations)
     route: Object = {"route": [{"destination": {"host": workload.name}}]}
     if policies.timeout:
         route["timeout"] = protobuf(policies.timeout)

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 
-from infermesh.deploy.kubernetes.containers import grace_seconds
 from infermesh.deploy.kubernetes.durations import short
 from infermesh.deploy.kubernetes.flavours.instances import instances
 from infermesh.deploy.kubernetes.flavours.linkerd_access import access
 from infermesh.deploy.kubernetes.flavours.not_kept import not_kept
 from infermesh.deploy.kubernetes.flavours.retries import retried
-from infermesh.deploy.kubernetes.objects import Object, labels, made
+from infermesh.deploy.kubernetes.objects import Object, made_for
+from infermesh.deploy.kubernetes.unplaced_containers import grace_seconds
 from infermesh.description.place import Duty
 from infermesh.description.read import Description
 from infermesh.description.workload import GRPC, Workload
@@ -92,8 +92,7 @@ def _accrual(breaker: Breaker) -> dict[str, str]:
 def _route(workload: Workload, policies: Policies, namespace: str) -> Object:
     """All requests to a server, under the server's own Service."""
     said = {**_timeout(policies), **_retry(policies.retry), **not_kept(policies, _UNKNOWN)}
-    marks = {"labels": labels(workload.name), "annotations": said}
-    route = made("gateway.networking.k8s.io/v1", "GRPCRoute", workload.name, namespace, marks)
+    route = made_for("gateway.networking.k8s.io/v1", "GRPCRoute", workload.name, namespace, said)
     backend = {"name": workload.name, "port": workload.port(GRPC).number}
     route["spec"] = {
         "parentRefs": [{"group": "", "kind": "Service", **backend}],

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from infermesh.deploy.callers import callers, entrance, is_open
-from infermesh.deploy.kubernetes.objects import Object, labels, made
+from infermesh.deploy.kubernetes.objects import Object, labels, made_for
 from infermesh.description.read import Description
 from infermesh.description.workload import Allowance, Workload
 
@@ -29,19 +29,15 @@ def access(workload: Workload, description: Description, namespace: str) -> Iter
     who = _who(workload, description, namespace)
     if who is None:
         return
-    authentication = _made(f"{_POLICY}/v1alpha1", "MeshTLSAuthentication", workload, namespace)
+    authentication = made_for(f"{_POLICY}/v1alpha1", "MeshTLSAuthentication", workload.name, namespace)
     yield {**authentication, "spec": who}
     target = {"group": _POLICY, "kind": "Server", "name": workload.name}
     if _is_narrow(workload.allow):
         target = {"group": _GATEWAY, "kind": "HTTPRoute", "name": f"{workload.name}-allowed"}
         yield _route(workload, target["name"], namespace)
-    policy = _made(f"{_POLICY}/v1alpha1", "AuthorizationPolicy", workload, namespace)
+    policy = made_for(f"{_POLICY}/v1alpha1", "AuthorizationPolicy", workload.name, namespace)
     reference = {"group": _POLICY, "kind": "MeshTLSAuthentication", "name": workload.name}
     yield {**policy, "spec": {"targetRef": target, "requiredAuthenticationRefs": [reference]}}
-
-
-def _made(api: str, kind: str, workload: Workload, namespace: str) -> Object:
-    return made(api, kind, workload.name, namespace, {"labels": labels(workload.name)})
 
 
 def _server(workload: Workload, port: str, namespace: str) -> Object:
@@ -52,7 +48,7 @@ def _server(workload: Workload, port: str, namespace: str) -> Object:
         "proxyProtocol": "gRPC" if workload.port(port).protocol == "grpc" else "unknown",
         "accessPolicy": "deny",
     }
-    return {**_made(f"{_POLICY}/v1beta3", "Server", workload, namespace), "spec": spec}
+    return {**made_for(f"{_POLICY}/v1beta3", "Server", workload.name, namespace), "spec": spec}
 
 
 def _who(workload: Workload, description: Description, namespace: str) -> Object | None:
@@ -103,7 +99,7 @@ def _is_narrow(allow: Sequence[Allowance]) -> bool:
 
 def _route(workload: Workload, name: str, namespace: str) -> Object:
     """What may be asked for; nothing else is answered by a Server that has a route."""
-    route = made(f"{_GATEWAY}/v1", "HTTPRoute", name, namespace, {"labels": labels(workload.name)})
+    route = made_for(f"{_GATEWAY}/v1", "HTTPRoute", workload.name, namespace, name=name)
     route["spec"] = {
         "parentRefs": [{"group": _POLICY, "kind": "Server", "name": workload.name}],
         "rules": [{"matches": list(_matches(it))} for it in workload.allow],

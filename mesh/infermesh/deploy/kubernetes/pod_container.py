@@ -1,4 +1,4 @@
-"""One container of a Pod."""
+"""One container of a Pod, as the object that kubelet reads."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What is known of the containers of a workload before anybody has said where they run."""
+"""What is known of the containers of a workload before it is said where they run: names and times."""
 
 import math
 
