@@ -47,6 +47,15 @@ def test_no_timeout_is_none_and_not_fifteen_seconds(manifests: Manifests) -> Non
     assert json.loads(found[f"{CONSUL}/proxy-config-map"]) == {"local_request_timeout_ms": 0}
 
 
+def test_apps_are_not_cut_off_after_fifteen_seconds(manifests: Manifests) -> None:
+    assert destination(manifests, "shop") == {
+        "service": "shop",
+        "requestTimeout": "-1s",
+        "numRetries": 2,
+        "retryOn": ["connect-failure", "refused-stream"],
+    }
+
+
 def test_breakers_are_the_callers(manifests: Manifests) -> None:
     overrides = manifests.one("ServiceDefaults", "shop")["spec"]["upstreamConfig"]["overrides"]
     fraud, ranking = overrides

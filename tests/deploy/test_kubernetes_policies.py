@@ -48,6 +48,16 @@ def test_what_a_mesh_does_its_sidecars_do_not(tmp_path: Path, name: str) -> None
     assert fraud.dns.name == "fraud:8001"
 
 
+def test_an_app_has_its_retries_in_its_own_sidecar_and_istio_sends_again_what_was_never_sent(
+    tmp_path: Path,
+) -> None:
+    text = MESH.replace("    health: /healthz\n", "    health: /healthz\n    retry: {max_attempts: 4}\n")
+    manifests = rendered(tmp_path, "istio", text)
+    assert "max_attempts: 4" in manifests.sidecar("shop").read_text(encoding="utf-8")
+    # Istio's own default would try again after every 503 of the app.
+    assert route(manifests, "shop")["retries"] == {"attempts": 2, "retryOn": "connect-failure,refused-stream"}
+
+
 def test_istio_does_it(tmp_path: Path) -> None:
     manifests = rendered(tmp_path, "istio")
     assert route(manifests, "fraud")["timeout"] == "90s"

@@ -94,6 +94,10 @@ def test_a_sidecar_leaves_to_consul_what_it_does(tmp_path: Path) -> None:
     assert override["PassiveHealthCheck"]["MaxFailures"] == 3
     assert override["PassiveHealthCheck"]["BaseEjectionTime"] == "1500ms"
     assert entry(files_, "fraud", "service-resolver")["LoadBalancer"] == {"Policy": "least_request"}
+    # Whoever it is, Envoy cuts nobody off after its own 15 s.
+    assert {entry(files_, it, "service-resolver")["RequestTimeout"] for it in ("fraud", "checkout")} == {
+        "86400s"
+    }
     # Nobody but sidecars tries again.
     assert "service-router" not in str(files_)
 
@@ -241,7 +245,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "nomad"
     rendered(tmp_path, mesh(), files)
     done = Outcome(capsys, "render", "nomad", tmp_path / "mesh.yaml", "-o", output)
-    assert (done.code, done.lines) == (0, [f"10 files in {output}"])
+    assert (done.code, done.lines) == (0, [f"12 files in {output}"])
 
 
 @pytest.mark.skipif(shutil.which("nomad") is None, reason="not installed: nomad")

@@ -7,7 +7,7 @@ from datetime import timedelta
 from infermesh.deploy.nomad.intentions import Entry, intentions
 from infermesh.deploy.output import File
 from infermesh.description.read import Description
-from infermesh.description.workload import GRPC, Workload
+from infermesh.description.workload import Workload
 from infermesh.policies.endpoints import Breaker, Endpoints, Outlier
 
 #: Deadlines are the sidecars': Envoy's own 15 s would cut what is allowed to take longer, and streams.
@@ -18,9 +18,7 @@ def files(description: Description) -> Iterator[File]:
     """Configuration entries, a file for each. Raises ConfigurationError as `intentions` does."""
     workloads = description.workloads
     for workload in workloads.values():
-        entries = [_defaults(workload, workloads), intentions(workload, description)]
-        if workload.has_port(GRPC):
-            entries.append(_resolver(workload))
+        entries = [_defaults(workload, workloads), intentions(workload, description), _resolver(workload)]
         for entry in entries:
             text = json.dumps(entry, indent=2, ensure_ascii=False) + "\n"
             yield File(f"consul/{workload.name}.{entry['Kind']}.json", text)

@@ -12,7 +12,7 @@ from infermesh.deploy.kubernetes.durations import milliseconds, short
 from infermesh.deploy.kubernetes.flavours.consul_access import intentions
 from infermesh.deploy.kubernetes.flavours.instances import instances
 from infermesh.deploy.kubernetes.flavours.not_kept import not_kept
-from infermesh.deploy.kubernetes.flavours.retries import LOST, retried
+from infermesh.deploy.kubernetes.flavours.retries import LOST, UNSENT, retried
 from infermesh.deploy.kubernetes.objects import Object, made_for
 from infermesh.deploy.kubernetes.unplaced_containers import grace_seconds
 from infermesh.description.place import Duty
@@ -95,6 +95,8 @@ class Consul:
             if workload.policies is not None and workload.has_port(GRPC):
                 yield _resolver(workload, workload.policies, namespace)
                 yield _router(workload, workload.policies, namespace)
+            else:
+                yield _plain_router(workload, namespace)
             if description.mesh.tls == "mutual":
                 yield intentions(workload, description, namespace)
 
@@ -164,6 +166,17 @@ def _router(workload: Workload, policies: Policies, namespace: str) -> Object:
     }
     spec = {"routes": [{"destination": destination}]}
     return _made("ServiceRouter", workload.name, namespace, spec, **not_kept(policies, _UNKNOWN))
+
+
+def _plain_router(workload: Workload, namespace: str) -> Object:
+    """To an app, whose own sidecar has its timeouts, and tries again what has come as far as that."""
+    destination: Object = {
+        "service": workload.name,
+        "requestTimeout": "-1s",
+        "numRetries": 2,
+        "retryOn": list(UNSENT),
+    }
+    return _made("ServiceRouter", workload.name, namespace, {"routes": [{"destination": destination}]})
 
 
 def _retry(retry: Retry | None) -> Object:

@@ -4,9 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from infermesh.deploy import yaml_text
+from infermesh.deploy.callers import entrance
 from infermesh.deploy.kubernetes.durations import protobuf
 from infermesh.deploy.kubernetes.flavours.istio_access import authorization_policy, peer_authentication
-from infermesh.deploy.kubernetes.flavours.istio_traffic import destination_rule, virtual_service
+from infermesh.deploy.kubernetes.flavours.istio_traffic import (
+    destination_rule,
+    lost_requests,
+    virtual_service,
+)
 from infermesh.deploy.kubernetes.objects import Object, made
 from infermesh.description.place import Duty
 from infermesh.description.read import Description
@@ -74,6 +79,8 @@ class Istio:
             if workload.policies is not None:
                 yield destination_rule(workload, workload.policies, namespace, mutual=mutual)
                 yield virtual_service(workload, workload.policies, namespace)
+            elif entrance(workload) is not None:
+                yield lost_requests(workload, namespace)
         if description.mesh.collector is not None:
             telemetry = made("telemetry.istio.io/v1", "Telemetry", "infermesh", namespace)
             yield {**telemetry, "spec": {"tracing": [{"providers": [{"name": PROVIDER}]}]}}

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Set
 from infermesh.deploy.kubernetes.durations import protobuf
 from infermesh.deploy.kubernetes.flavours.instances import instances
 from infermesh.deploy.kubernetes.flavours.not_kept import not_kept
-from infermesh.deploy.kubernetes.flavours.retries import LOST, retried
+from infermesh.deploy.kubernetes.flavours.retries import LOST, UNSENT, retried
 from infermesh.deploy.kubernetes.objects import Object, made_for
 from infermesh.description.workload import Workload
 from infermesh.policies.endpoints import Breaker, Endpoints, Outlier, Pool
@@ -61,6 +61,19 @@ def virtual_service(workload: Workload, policies: Policies, namespace: str) -> O
     if policies.timeout:
         route["timeout"] = protobuf(policies.timeout)
     route["retries"] = _retries(policies.retry)
+    return {**found, "spec": {"hosts": [workload.name], "http": [route]}}
+
+
+def lost_requests(workload: Workload, namespace: str) -> Object:
+    """An app's own sidecar tries again; for callers that leaves what has not come as far as that.
+
+    Said, since Istio would try again after answers of 503, too.
+    """
+    route: Object = {
+        "route": [{"destination": {"host": workload.name}}],
+        "retries": {"attempts": 2, "retryOn": ",".join(UNSENT)},
+    }
+    found = made_for(_API, "VirtualService", workload.name, namespace)
     return {**found, "spec": {"hosts": [workload.name], "http": [route]}}
 
 

@@ -12,6 +12,9 @@ KNOWN: frozenset[GrpcCode] = frozenset(
 #: time of one attempt (which is a reset to Envoy), or has not begun with the request.
 LOST = ("connect-failure", "reset", "refused-stream")
 
+#: Of these, what nobody has begun with.
+UNSENT = ("connect-failure", "refused-stream")
+
 
 def retried(retry: Retry | None) -> Sequence[str]:
     """The codes of a policy that are known, as both write them (`deadline-exceeded`); none: no retries."""
