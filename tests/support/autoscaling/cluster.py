@@ -1,11 +1,12 @@
-"""All of it in simulated time: arrivals by chance, two choices among the servers, scrapes, decisions."""
+"""All of it in simulated time: two choices among the servers for who arrives, scrapes, decisions."""
 
 import heapq
 import itertools
 import math
 import random
+import statistics
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,10 @@ class Course:
 
     #: Milliseconds that 99 of 100 requests waited at most that arrived in that minute.
     p99: Mapping[int, float]
+    #: Milliseconds that they waited on average, those whose callers gave up included.
+    mean: Mapping[int, float]
+    #: Requests that were taken up before their callers gave up.
+    answered: Mapping[int, int]
     #: Servers that were asked for at its end.
     replicas: Mapping[int, int]
 
@@ -32,7 +37,7 @@ class Cluster:
     def __init__(
         self,
         speed: Speed,
-        rate: Callable[[float], float],
+        arrivals: Iterator[float],
         spec: Mapping[str, Any] | None,
         *,
         replicas: int,
@@ -41,7 +46,7 @@ class Cluster:
         seed: int = 1,
     ) -> None:
         self._speed = speed
-        self._rate = rate
+        self._arrivals = arrivals
         self._start = start
         self._patience = patience
         self._chance = random.Random(seed)
@@ -63,17 +68,22 @@ class Cluster:
 
     def run(self, until: float) -> Course:
         """Let requests arrive until a time, in seconds, and all of them be answered."""
-        arrival = self._chance.expovariate(self._rate(0))
-        while arrival < until:
+        for arrival in itertools.takewhile(lambda it: it < until, self._arrivals):
             while self._events and self._events[0][0] <= arrival:
                 now, _, happens = heapq.heappop(self._events)
                 happens(now)
             self._arrive(arrival)
-            arrival += self._chance.expovariate(self._rate(arrival))
         for server in self._servers:
-            self._drain(server, arrival)
-        p99 = {minute: _p99(waits) for minute, waits in sorted(self._waits.items())}
-        return Course(p99, self._replicas)
+            self._drain(server, until)
+        minutes = dict(sorted(self._waits.items()))
+        return Course(
+            p99={minute: _p99(waits) for minute, waits in minutes.items()},
+            mean={minute: statistics.fmean(waits) for minute, waits in minutes.items()},
+            answered={
+                minute: sum(it < self._patience * 1000 for it in waits) for minute, waits in minutes.items()
+            },
+            replicas=self._replicas,
+        )
 
     def _at(self, time: float, happens: Callable[[float], None]) -> None:
         heapq.heappush(self._events, (time, next(self._order), happens))
