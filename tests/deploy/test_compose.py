@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
-from support import onnx_models, podman
-from support.podman import IMAGES, Podman
-from support.repository import Repository
+from support import podman
+from support.container_mesh import infermesh, make_images, make_mesh
+from support.podman import Podman
 
 # Debian's podman-compose is too old to read health checks right.
 pytest.importorskip("podman_compose", reason="not installed: podman-compose, from PyPI")
@@ -27,30 +27,12 @@ pytestmark = [
     pytest.mark.timeout(400),
 ]
 
+NAME = f"infermesh-test-{os.getpid()}"
+
 #: Somebody who is not root.
 USER = 65532
 
-MESH = f"""
-name: infermesh-test-{os.getpid()}
-images: {{server: {IMAGES}, sidecar: {IMAGES}, tag: test}}
-servers:
-  scale:
-    models: models
-    placement: {{replicas: 2, memory: 1GiB, cpu: 500m}}
-apps:
-  shop:
-    image: {IMAGES}-app:test
-    port: 8070
-    health: /healthz
-    environment: {{PRICE: "5$"}}
-    placement: {{replicas: 2}}
-"""
-
 SECONDS = 60
-
-
-def infermesh(folder: Path, *arguments: object) -> None:
-    subprocess.run([sys.executable, "-m", "infermesh", *map(str, arguments)], cwd=folder, check=True)
 
 
 class Project:
@@ -108,9 +90,7 @@ class Project:
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     engine = Podman(tmp_path_factory.mktemp("podman") / "store")
     try:
-        engine.image(f"{IMAGES}:test", ["infermesh"])
-        app = Path(__file__).parents[1] / "support" / "compose_app.py"
-        engine.image(f"{IMAGES}-app:test", ["python", str(app)])
+        make_images(engine)
         yield engine
     finally:
         engine.close()
@@ -120,9 +100,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
 def project(engine: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A mesh that runs: two servers behind one name, and an app with a sidecar, twice."""
     folder = tmp_path_factory.mktemp("mesh")
-    Repository.make(folder / "models").onnx("scale", onnx_models.scale(3.0))
-    (folder / "mesh.yaml").write_text(MESH)
-    infermesh(folder, "identity", "init", "--trust-domain", f"infermesh-test-{os.getpid()}.local")
+    make_mesh(folder, NAME, environment={"PRICE": "5$"}, placement={"replicas": 2})
+    infermesh(folder, "identity", "init", "--trust-domain", f"{NAME}.local")
     for name in ("scale", "shop"):
         infermesh(folder, "identity", "issue", name)
         for place, folders, files in os.walk(folder / ".infermesh/identity" / name):

@@ -8,7 +8,6 @@ import os
 import socket
 import ssl
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,12 +20,12 @@ import pytest
 import yaml
 from infermesh.deploy.kubernetes.pod_container import USER
 from infermesh.identity.layout import OWN
-from support import onnx_models, podman
+from support import podman
+from support.container_mesh import infermesh, make_images, make_mesh, make_models
 from support.kube_play import Node, Object, config_maps
 from support.kubernetes_render import Manifests
-from support.podman import IMAGES, Podman
+from support.podman import Podman
 from support.process import Process
-from support.repository import Repository
 
 TOOLS = ("runc", "aardvark-dns", "catatonit", "ip")
 
@@ -39,20 +38,6 @@ NETWORK = f"infermesh-play-{os.getpid()}"
 
 #: Somebody whom only the image of the app knows.
 APP_USER = 12345
-
-MESH = f"""
-name: {NETWORK}
-images: {{server: {IMAGES}, sidecar: {IMAGES}, tag: test}}
-servers:
-  scale:
-    models: models
-    placement: {{replicas: 2, memory: 1GiB, cpu: 500m}}
-apps:
-  shop:
-    image: {IMAGES}-app:test
-    port: 8070
-    health: /healthz
-"""
 
 SERVERS, SIDECAR, APP = ("scale-0-server", "scale-1-server"), "shop-0-sidecar", "shop-0-app"
 OURS = (*SERVERS, SIDECAR)
@@ -73,10 +58,6 @@ def keep_address(engine: Podman) -> None:
     bridge = engine("network", "inspect", NETWORK, "--format", "{{.NetworkInterface}}")
     address = Path(f"/sys/class/net/{bridge}/address").read_text(encoding="ascii").strip()
     subprocess.run(["ip", "link", "set", "dev", bridge, "address", address], check=True)
-
-
-def infermesh(folder: Path, *arguments: object) -> None:
-    subprocess.run([sys.executable, "-m", "infermesh", *map(str, arguments)], cwd=folder, check=True)
 
 
 @dataclass(frozen=True)
@@ -121,9 +102,7 @@ class Cluster:
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     engine = Podman(tmp_path_factory.mktemp("podman") / "store")
     try:
-        engine.image(f"{IMAGES}:test", ["infermesh"])
-        app = Path(__file__).parents[1] / "support" / "compose_app.py"
-        engine.image(f"{IMAGES}-app:test", ["python", str(app)], APP_USER)
+        make_images(engine, APP_USER)
         engine("network", "create", NETWORK)
         yield engine
     finally:
@@ -135,12 +114,11 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
 def cluster(engine: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A mesh that runs: a server twice, and an app with its sidecar."""
     folder = tmp_path_factory.mktemp("mesh")
-    Repository.make(folder / "models").onnx("scale", onnx_models.scale(3.0))
-    (folder / "mesh.yaml").write_text(MESH)
+    make_mesh(folder, NETWORK)
     infermesh(folder, "render", "kubernetes", "--output", "out")
     manifests = Manifests(folder / "out")
     # What operators are told to do, and cert-manager does.
-    Repository.make(folder / "claims/data-models/models").onnx("scale", onnx_models.scale(3.0))
+    make_models(folder / "claims/data-models/models")
     infermesh(folder, "identity", "init", "--trust-domain", f"{NETWORK}.local")
     for name in ("scale", "shop", "customer"):
         infermesh(folder, "identity", "issue", name, "--output", folder / f"secrets/{name}-identity")
