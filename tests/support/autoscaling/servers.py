@@ -16,11 +16,6 @@ class Speed:
         """Of a batch."""
         return self.always + self.each * requests
 
-    @property
-    def full(self) -> float:
-        """Requests per second of a server that never waits."""
-        return self.most / self.seconds(self.most)
-
 
 @dataclass
 class Server:
