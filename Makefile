@@ -47,7 +47,7 @@ checkout: setup ## Place orders with a shop, and show what a fraud model would b
 	@$(BIN)/python -m checkout
 
 .PHONY: test
-test: setup test-rust test-python ## All tests, Rust and Python
+test: setup test-rust test-python ## All tests, Rust and Python, WORKERS=2 files at a time
 
 .PHONY: test-rust
 test-rust: $(VENV)/.tools
@@ -74,7 +74,7 @@ test-python: setup
 	$(step) "a real Envoy, for the tests that speak with one"
 	@$(BIN)/infermesh perf peers setup envoy
 	$(step) "Python tests"
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses=$(or $(WORKERS),2) --dist=loadfile
 
 .PHONY: check
 check: setup ## Format, lint, types, protos, generated stubs; warnings are errors

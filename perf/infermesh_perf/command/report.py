@@ -55,15 +55,15 @@ def report(
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
     for path, document in documents:
         if len(results) > 1:
-            console.print(str(path), style="bold", markup=False)
+            console.print(str(path), style="bold", markup=False, soft_wrap=True)
         terminal.show(document, console)
         page_path = report or (report_dir / f"{path.stem}.html" if report_dir else None)
         if page_path:
             page.write(document, page_path)
-            errors.print(f"Written: {page_path}", markup=False)
+            errors.print(f"Written: {page_path}", markup=False, soft_wrap=True)
         if csv:
             csv_file.save(document, csv)
-            errors.print(f"Written: {csv}", markup=False)
+            errors.print(f"Written: {csv}", markup=False, soft_wrap=True)
 
 
 def _refuse_one_name(results: list[Path]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,8 @@ class Run:
 
 
 @contextmanager
-def a_worker() -> Iterator[Worker]:
+def a_worker(readers: Sequence[threading.Thread] = ()) -> Iterator[Worker]:
+    """`readers` are waited for between the end of the worker and that of the channel."""
     said: queue.SimpleQueue[str] = queue.SimpleQueue()
     worker = None
     try:
@@ -88,6 +89,8 @@ def a_worker() -> Iterator[Worker]:
     finally:
         # After the worker's end, of which coordinators are told.
         if worker is not None:
+            for reader in readers:
+                reader.join(SECONDS)
             worker.channel.close()
 
 
@@ -187,8 +190,14 @@ def test_a_coordinator_that_goes_away_ends_the_load(worker: Worker) -> None:
 
 def threads_named(prefix: str) -> int:
     """Of this process, the native ones as well."""
-    names = [(task / "comm").read_text() for task in Path("/proc/self/task").iterdir()]
-    return sum(name.startswith(prefix) for name in names)
+    return sum(_name(task).startswith(prefix) for task in Path("/proc/self/task").iterdir())
+
+
+def _name(task: Path) -> str:
+    """Empty of one that has ended while others were looked at."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return (task / "comm").read_text()
+    return ""
 
 
 def test_half_a_run_is_none(run: Run, null: str) -> None:
@@ -261,14 +270,14 @@ def test_a_drain_that_is_too_long(run: Run, null: str) -> None:
 
 
 def test_a_worker_that_is_told_to_end_says_so(null: str) -> None:
-    with a_worker() as worker:
+    readers: list[threading.Thread] = []
+    with a_worker(readers) as worker:
         run = worker.run()
         run.begin(closed_plan(null))
         run.slice()
         ended: list[load_pb2.GenerateResponse] = []
-        reader = threading.Thread(target=lambda: ended.extend(run.call))
-        reader.start()
-    reader.join(SECONDS)
+        readers.append(threading.Thread(target=lambda: ended.extend(run.call)))
+        readers[0].start()
     assert ended[-1].failure.message == "the worker was told to end"
     assert "the worker was told to end" in worker.said.get(timeout=SECONDS)
     run.close()
