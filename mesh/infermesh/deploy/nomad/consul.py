@@ -1,4 +1,4 @@
-"""What Consul is told: what is spoken, who may call, and who is left alone after failures."""
+"""What Consul is told: what is spoken, who may call, who takes which share, and who is left alone."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from infermesh.deploy.nomad.intentions import Entry, intentions
 from infermesh.deploy.output import File
+from infermesh.deploy.weights import percents
 from infermesh.description.read import Description
 from infermesh.description.workload import GRPC, Workload
 from infermesh.policies.endpoints import Breaker, Endpoints, Outlier
@@ -21,6 +22,8 @@ def files(description: Description) -> Iterator[File]:
         entries = [_defaults(workload, workloads), intentions(workload, description)]
         if workload.has_port(GRPC):
             entries.append(_resolver(workload))
+        if workload.split:
+            entries.append(_splitter(workload))
         for entry in entries:
             text = json.dumps(entry, indent=2, ensure_ascii=False) + "\n"
             yield File(f"consul/{workload.name}.{entry['Kind']}.json", text)
@@ -64,6 +67,11 @@ def _resolver(workload: Workload) -> Entry:
         "RequestTimeout": _time(_LONGEST),
         "LoadBalancer": {"Policy": "least_request"},
     }
+
+
+def _splitter(workload: Workload) -> Entry:
+    splits = [{"Weight": weight, "Service": name} for name, weight in percents(workload).items()]
+    return {"Kind": "service-splitter", "Name": workload.name, "Splits": splits}
 
 
 def _time(time: timedelta) -> str:
