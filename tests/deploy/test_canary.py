@@ -185,6 +185,9 @@ def test_consul_splits_for_nomad(tmp_path: Path) -> None:
         "Splits": [{"Weight": 90, "Service": "fraud"}, {"Weight": 10, "Service": "fraud-canary"}],
     }
     assert "consul/fraud-canary.service-splitter.json" not in found
+    # Without it Envoy would cut at 15 s: a resolver's timeout holds where the chain begins with it.
+    (route,) = json.loads(found["consul/fraud.service-router.json"])["Routes"]
+    assert route == {"Destination": {"Service": "fraud", "RequestTimeout": "86400s"}}
     assert "consul/fraud-canary.service-resolver.json" in found
     shop = yaml.safe_load(found["shop/sidecar.yaml"])["services"]
     assert "split" not in shop["fraud"]

@@ -98,7 +98,7 @@ def test_what_fails_at_the_canary_is_tried_again(servers: Sequence[Server], tmp_
             f"127.0.0.1:{istio_.outbound}", [("grpc.default_authority", "fraud")]
         ) as channel,
     ):
-        call = channel.unary_unary(
+        call: grpc.UnaryUnaryMultiCallable[object, bytes] = channel.unary_unary(
             "/inference.GRPCInferenceService/ModelInfer",
             request_serializer=type(REQUEST).SerializeToString,
         )

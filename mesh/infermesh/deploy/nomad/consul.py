@@ -23,7 +23,7 @@ def files(description: Description) -> Iterator[File]:
         if workload.has_port(GRPC):
             entries.append(_resolver(workload))
         if workload.split:
-            entries.append(_splitter(workload))
+            entries += [_splitter(workload), _router(workload)]
         for entry in entries:
             text = json.dumps(entry, indent=2, ensure_ascii=False) + "\n"
             yield File(f"consul/{workload.name}.{entry['Kind']}.json", text)
@@ -72,6 +72,12 @@ def _resolver(workload: Workload) -> Entry:
 def _splitter(workload: Workload) -> Entry:
     splits = [{"Weight": weight, "Service": name} for name, weight in percents(workload).items()]
     return {"Kind": "service-splitter", "Name": workload.name, "Splits": splits}
+
+
+def _router(workload: Workload) -> Entry:
+    """All requests to the splitter: behind one, the timeout of a resolver is not heeded any more."""
+    destination = {"Service": workload.name, "RequestTimeout": _time(_LONGEST)}
+    return {"Kind": "service-router", "Name": workload.name, "Routes": [{"Destination": destination}]}
 
 
 def _time(time: timedelta) -> str:
