@@ -64,15 +64,28 @@ def test_nobody_meets_a_canary_of_no_share_who_does_not_name_it(up: Up, tmp_path
 
 def test_the_picture_has_both(up: Up, tmp_path: Path) -> None:
     page = int(up.wait_for("Live picture on http").rstrip("/").rpartition(":")[2])
-    answer(tmp_path, host="fraud-canary")
 
     def edges() -> dict[str, Any]:
+        # What came before somebody looked for the first time is not seen.
+        answer(tmp_path, host="fraud-canary")
         _, said = ask(page, "/api/overview", method="GET")
         return {it["target"]: it["traffic"] for it in said["edges"] if it["source"] == "shop"}
 
     until(lambda: bool(edges().get("fraud-canary", {}).get("rate")))
     assert edges().keys() == {"fraud", "fraud-canary"}
     assert not edges()["fraud"]["rate"]
+
+
+def test_what_would_run_is_said(tmp_path: Path) -> None:
+    Repository.make(tmp_path / "models").onnx("scale", onnx_models.scale(3.0, ("n", 1)))
+    (tmp_path / "mesh.yaml").write_text(MESH.replace("0%, models: models-next", "2.5%"))
+    with Up(tmp_path / "mesh.yaml", "--check") as up:
+        assert up.wait() == 0
+    assert up.lines[1:] == [
+        "  fraud: server, models scale, 2.5% of its requests to fraud-canary",
+        "  fraud-canary: server, models scale",
+        "  shop: app, calls fraud, fraud-canary",
+    ]
 
 
 def answer(folder: Path, host: str | None = None) -> float:
