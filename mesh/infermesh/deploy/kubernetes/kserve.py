@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from infermesh.deploy.images import image
-from infermesh.deploy.kubernetes.objects import Object, labels, made
+from infermesh.deploy.kubernetes.objects import NOT_KEPT, Object, labels, made
 from infermesh.deploy.kubernetes.resources import resources
 from infermesh.description.place import Duty, Reach
 from infermesh.description.read import Description
@@ -100,12 +100,14 @@ def _runtime(workload: Workload, container: Container, description: Description,
 
 def _service(workload: Workload, repository: str, namespace: str) -> Object:
     scale, replicas = workload.placement.autoscale, workload.placement.replicas
+    # It splits between revisions of one service, and not between two.
+    not_kept = {NOT_KEPT: "split"} if workload.split else {}
     service = made(
         "serving.kserve.io/v1beta1",
         "InferenceService",
         workload.name,
         namespace,
-        {"labels": labels(workload.name)},
+        {"labels": labels(workload.name), "annotations": not_kept},
     )
     service["spec"] = {
         "predictor": {
