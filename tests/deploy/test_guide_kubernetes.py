@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from infermesh.deploy.kubernetes.flavour import Flavour
 from infermesh.deploy.kubernetes.flavours.known import FLAVOURS
 from infermesh.deploy.kubernetes.render import render
 from infermesh.deploy.output import write
@@ -43,6 +44,16 @@ def test_the_environment_is_laid_over(folder: Path) -> None:
     text = (folder / "k8s/production/workloads/fraud.yaml").read_text(encoding="utf-8")
     assert "image: registry.example.com/infermesh/server:" in text
     assert "replicas: 6" in text
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS.values(), ids=FLAVOURS)
+def test_the_canary_is_rendered(tmp_path: Path, flavour: Flavour) -> None:
+    for folder in ("models", "models-next"):
+        (tmp_path / folder / "fraud/1").mkdir(parents=True)
+    (mesh,) = blocks("    canary: ")
+    (tmp_path / "mesh.yaml").write_text(mesh, encoding="utf-8")
+    rendered = render(read(tmp_path / "mesh.yaml"), flavour, "checkout", "monitoring")
+    assert set(rendered.claims) == {"data-models", "data-models-next"}
 
 
 def manifests() -> list[dict[str, Any]]:

@@ -13,10 +13,14 @@ from support.kubernetes_schemas import core_mistakes, custom_mistakes, missing_c
 
 PLAINTEXT = MESH + "\ntls: off\n"
 
+CANARY = MESH.replace(
+    "    timeout: 90s\n", "    timeout: 90s\n    canary: {share: 2.5%, models: s3://next}\n"
+)
+
 KUBECTL = shutil.which("kubectl")
 
 
-@pytest.fixture(params=[(flavour, text) for flavour in FLAVOURS for text in (MESH, PLAINTEXT)])
+@pytest.fixture(params=[(flavour, text) for flavour in FLAVOURS for text in (MESH, PLAINTEXT, CANARY)])
 def manifests(request: pytest.FixtureRequest, tmp_path: Path) -> Manifests:
     flavour, text = request.param
     return rendered(tmp_path, flavour, text)

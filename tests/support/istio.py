@@ -5,7 +5,7 @@ import json
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -61,7 +61,7 @@ def envoy(side: Side, upstream: int, identity: Path, peers: str, folder: Path) -
 
 
 @contextmanager
-def running(name: str, resources: dict[str, Any], folder: Path) -> Iterator[int]:
+def running(name: str, resources: Mapping[str, Any], folder: Path) -> Iterator[int]:
     """Run Envoy with these listeners and clusters; yields the port of its admin endpoint once it is live."""
     (admin,) = free_ports(1)
     config = folder / f"envoy-{name}.json"

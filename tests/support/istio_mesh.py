@@ -1,7 +1,7 @@
-"""Pods of one rendered server with Istio's proxies before them, and the proxy of somebody who calls them."""
+"""Pods of a rendered server with Istio's proxies before them, and the proxy of somebody who calls them."""
 
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,10 @@ apps:
 
 _FRAUD = "fraud"
 
+CANARY = "fraud-canary"
+
+_Resources = dict[str, list[dict[str, object]]]
+
 #: The Service's own port.
 _GRPC = 8001
 
@@ -40,6 +44,8 @@ class IstioMesh:
     manifests: Manifests
     #: The ports of the Pods' proxies.
     pods: Sequence[int]
+    #: And of the canary's.
+    canary_pods: Sequence[int]
     #: The identities of the app that calls.
     identity: Path
     #: The port where its proxy takes what it calls.
@@ -50,9 +56,9 @@ class IstioMesh:
         """What the proxies of one side have counted."""
         return istio.counters(self._admins[side])
 
-    def client(self) -> Client:
-        """Calls the server by the name of its Service."""
-        return Client(f"127.0.0.1:{self.outbound}", ("grpc.default_authority", _FRAUD))
+    def client(self, name: str = _FRAUD) -> Client:
+        """Calls a server by the name of its Service."""
+        return Client(f"127.0.0.1:{self.outbound}", ("grpc.default_authority", name))
 
 
 @contextmanager
@@ -64,27 +70,40 @@ def istio_mesh(
     caller: str = "shop",
     servers: str = _FRAUD,
     gone: int = 0,
+    canary: Sequence[int] = (),
 ) -> Iterator[IstioMesh]:
     """The mesh for as long as the block lasts; `upstreams` are in its Pods, whose account is `servers`.
 
-    So many more Pods are `gone`: nobody listens there.
+    So many more Pods are `gone`: nobody listens there. `canary` are in the Pods of the server's canary.
     """
     manifests = rendered(folder / "rendered", "istio", mesh)
     authority = Authority.create(DOMAIN, datetime.datetime.now(datetime.UTC))
-    ours, theirs = (identities.issue(authority, folder, _account(name)) for name in (caller, servers))
-    outbound, *pods = free_ports(1 + len(upstreams) + gone)
-    there = dict(zip(pods, upstreams, strict=False))
+    ours = identities.issue(authority, folder, _account(caller))
+    outbound, *free = free_ports(1 + len(upstreams) + gone + len(canary))
+    pods, canary_pods = free[: len(upstreams) + gone], free[len(upstreams) + gone :]
+    called = {_FRAUD: pods, **({CANARY: canary_pods} if canary else {})}
+    near = _joined(
+        _inbound(
+            manifests,
+            name,
+            identities.issue(authority, folder, _account(account)),
+            dict(zip(called[name], there, strict=False)),
+        )
+        for name, account, there in ((_FRAUD, servers, upstreams), (CANARY, CANARY, canary))
+        if name in called
+    )
     with (
-        istio.running("inbound", _inbound(manifests, theirs, there), folder) as near,
-        istio.running("outbound", _outbound(manifests, ours, outbound, pods), folder) as far,
+        istio.running("inbound", near, folder) as inbound,
+        istio.running("outbound", _outbound(manifests, ours, outbound, called), folder) as far,
     ):
-        yield IstioMesh(manifests, pods, ours, outbound, {"inbound": near, "outbound": far})
+        admins = {"inbound": inbound, "outbound": far}
+        yield IstioMesh(manifests, pods, canary_pods, ours, outbound, admins)
 
 
-def _inbound(manifests: Manifests, identity: Path, pods: Mapping[int, int]) -> dict[str, object]:
+def _inbound(manifests: Manifests, name: str, identity: Path, pods: Mapping[int, int]) -> _Resources:
     assert istio_objects.wants_identities(manifests.one("PeerAuthentication", "default"))
     tls = istio.accepts(identity, {"prefix": f"spiffe://{DOMAIN}/"})
-    policy = manifests.one("AuthorizationPolicy", _FRAUD)
+    policy = manifests.one("AuthorizationPolicy", name)
     return {
         "listeners": [
             istio.listener(
@@ -100,6 +119,13 @@ def _inbound(manifests: Manifests, identity: Path, pods: Mapping[int, int]) -> d
     }
 
 
+def _joined(several: Iterable[_Resources]) -> _Resources:
+    found: _Resources = {"listeners": [], "clusters": []}
+    for it in several:
+        found = {kind: [*there, *it[kind]] for kind, there in found.items()}
+    return found
+
+
 def _to_the_app(cluster: str) -> dict[str, object]:
     # By itself it tries again what has not been sent.
     retry = {"retry_on": "reset-before-request", "num_retries": 2}
@@ -107,14 +133,20 @@ def _to_the_app(cluster: str) -> dict[str, object]:
     return {"name": cluster, "domains": ["*"], "routes": [route]}
 
 
-def _outbound(manifests: Manifests, identity: Path, port: int, pods: Sequence[int]) -> dict[str, object]:
-    called = {"exact": f"spiffe://{DOMAIN}/{_account(_FRAUD)}"}
-    rule = manifests.one("DestinationRule", _FRAUD)
-    host = istio_objects.virtual_host(manifests.one("VirtualService", _FRAUD), NAMESPACE)
+def _outbound(
+    manifests: Manifests, identity: Path, port: int, called: Mapping[str, Sequence[int]]
+) -> _Resources:
+    hosts = [istio_objects.virtual_host(manifests.one("VirtualService", name), NAMESPACE) for name in called]
     return {
-        "listeners": [istio.listener("outbound", port, [host])],
-        "clusters": [istio_objects.cluster(rule, pods, istio.presents(identity, called))],
+        "listeners": [istio.listener("outbound", port, hosts)],
+        "clusters": [_cluster(manifests, name, identity, pods) for name, pods in called.items()],
     }
+
+
+def _cluster(manifests: Manifests, name: str, identity: Path, pods: Sequence[int]) -> dict[str, object]:
+    servers = {"exact": f"spiffe://{DOMAIN}/{_account(name)}"}
+    rule = manifests.one("DestinationRule", name)
+    return istio_objects.cluster(rule, pods, istio.presents(identity, servers))
 
 
 def _account(name: str) -> str:

@@ -33,18 +33,27 @@ def virtual_host(virtual_service: Object, namespace: str) -> Object:
     Istio knows requests by their authority, and by nothing else.
     """
     hosts, (http,) = _fields(virtual_service["spec"], "hosts", "http")
-    timeout, retries, (destination,) = _fields(http, "timeout", "retries", "route")
-    (named,) = _fields(destination, "destination")
-    (cluster,) = _fields(named, "host")
+    timeout, retries, destinations = _fields(http, "timeout", "retries", "route")
     whole = timeout or "0s"
     # A caller's shorter deadline holds.
-    route = {"cluster": cluster, "timeout": whole, "max_grpc_timeout": whole}
+    route = {**_destinations(destinations), "timeout": whole, "max_grpc_timeout": whole}
     policy = retry_policy(retries)
     return {
-        "name": cluster,
+        "name": hosts[0],
         "domains": [f"{host}{rest}" for host in hosts for rest in _endings(namespace)],
         "routes": [istio.everything({**route, **({"retry_policy": policy} if policy else {})})],
     }
+
+
+def _destinations(given: Sequence[Object]) -> Object:
+    weighted = []
+    for it in given:
+        destination, weight = _fields(it, "destination", "weight")
+        (host,) = _fields(destination, "host")
+        weighted.append({"name": host, "weight": weight})
+    if len(weighted) == 1:
+        return {"cluster": weighted[0]["name"]}
+    return {"weighted_clusters": {"clusters": weighted}}
 
 
 def cluster(destination_rule: Object, ports: Sequence[int], mutual: Object) -> Object:

@@ -11,9 +11,15 @@ def callers(description: Description, called: Workload) -> Sequence[str]:
     return [it.name for it in description.workloads.values() if called.name in it.calls]
 
 
-def is_open(workload: Workload) -> bool:
-    """Whether anybody may call it: what is exposed, and apps, as `calls` names servers alone."""
-    return workload.exposed is not None or not workload.has_port(GRPC)
+def is_open(workload: Workload, description: Description) -> bool:
+    """Whether anybody may call it: what is called from outside, and apps, as `calls` names servers alone."""
+    return is_outside(workload, description) or not workload.has_port(GRPC)
+
+
+def is_outside(workload: Workload, description: Description) -> bool:
+    """Whether it is called from outside the mesh: it is exposed, or takes a share of one that is."""
+    shared = (it for it in description.workloads.values() if workload.name in it.split)
+    return any(it.exposed is not None for it in (workload, *shared))
 
 
 def entrance(workload: Workload) -> str | None:

@@ -22,7 +22,7 @@ def sources(workload: Workload, description: Description) -> list[Source]:
 
 def _callers(workload: Workload, description: Description) -> Iterator[Source]:
     """An app is called by anybody who has an identity, unless it says otherwise."""
-    if is_open(workload):
+    if is_open(workload, description):
         yield {"name": _EVERYBODY, "action": "allow"}
         return
     for name in callers(description, workload):

@@ -14,7 +14,7 @@ def image(container: Container, mesh: Mesh) -> str:
     if not container.is_ours:
         return container.image
     name: str = getattr(mesh.images, container.image)
-    return f"{name}:{mesh.images.tag or _version()}"
+    return f"{name}:{container.tag or mesh.images.tag or _version()}"
 
 
 def required_image(container: Container, workload: Workload, description: Description) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 #: What a mesh around may do for a caller, so that a sidecar must not do it again.
-Duty = Literal["tls", "authorize", "retry", "timeout", "breaker", "balance"]
+Duty = Literal["tls", "authorize", "retry", "timeout", "breaker", "balance", "split"]
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,8 @@ class Description:
         """What is wrong with a workload for somebody who runs it elsewhere; `text` goes on after its name."""
         document = YamlDocument.read(self.file)
         said = (path for path in document.lines if len(path) == 2 and path[1] == workload)
-        return broken(document, [BrokenRule(next(said, ()), text)])
+        where = self.workloads[workload].written or next(said, ())
+        return broken(document, [BrokenRule(where, text)])
 
 
 @cache
@@ -68,11 +69,16 @@ def _workloads(mesh: Mesh, parts: Sequence[Part]) -> tuple[dict[str, Workload], 
     rules = []
     for part in parts:
         for workload in list(part.workloads(getattr(mesh, part.field), mesh, found)):
+            where = workload.written or (part.field, workload.name)
             if workload.name in found:
-                there = found[workload.name].kind
-                text = f"found a second workload of this name, expected another: there is a {there} of it"
-                rules.append(BrokenRule((part.field, workload.name), text))
+                there = found[workload.name]
+                text = (
+                    f"found a second workload of this name, expected another: there is a {there.kind} of it"
+                )
+                rules.append(BrokenRule(where, text))
             found[workload.name] = workload
-            where = (part.field, workload.name, "placement")
-            rules.extend(BrokenRule((*where, *it.path), it.text) for it in broken_rules(workload.placement))
+            placement = (*where, "placement")
+            rules.extend(
+                BrokenRule((*placement, *it.path), it.text) for it in broken_rules(workload.placement)
+            )
     return found, rules

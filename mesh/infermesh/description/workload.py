@@ -10,6 +10,7 @@ from infermesh.description.objective import Objective
 from infermesh.description.place import Place
 from infermesh.description.placement import Placement
 from infermesh.policies.requests import Policies
+from infermesh.remarks import Path
 
 #: Names of ports that every target knows the meaning of.
 GRPC, HTTP, METRICS, ADMIN, INBOUND, OUTBOUND = "grpc", "http", "metrics", "admin", "inbound", "outbound"
@@ -75,6 +76,8 @@ class Container:
     directory: str = "."
     #: Time that it takes to end at most.
     grace: timedelta = timedelta(seconds=30)
+    #: Of its image, if infermesh brings that; None: as mesh.yaml says of all.
+    tag: str | None = None
     #: Memory that it takes at most, in bytes, where it bounds that itself.
     memory: int | None = None
     #: Folders that it writes to, as `Place.path` gives them.
@@ -102,6 +105,11 @@ class Workload(ABC):
     allow: Sequence[Allowance] = ()
     #: The host by which it is called from outside the mesh, if it is.
     exposed: str | None = None
+    #: Shares of the requests to it that other workloads take, by their names; the rest is its own. Who may
+    #: call it may call these, too.
+    split: Mapping[str, float] = field(default_factory=dict)
+    #: Where mesh.yaml says it; empty: in the part's field, by its name.
+    written: Path = ()
 
     @abstractmethod
     def containers(self, place: Place) -> Sequence[Container]:

@@ -13,6 +13,7 @@ from infermesh.description.workload import Workload
 from infermesh.launch import lines
 from infermesh.launch.up import Page, run
 from infermesh.settings.json_schema import json_schema
+from infermesh.settings.values import format_share
 
 
 def begin(
@@ -57,6 +58,7 @@ def _summary(workload: Workload) -> str:
     said = [workload.kind if count == 1 else f"{count} x {workload.kind}"]
     if workload.models:
         said.append(f"models {', '.join(workload.models)}")
+    said += [f"{format_share(share)} of its requests to {name}" for name, share in workload.split.items()]
     if workload.calls:
         said.append(f"calls {', '.join(workload.calls)}")
     return ", ".join(said)

@@ -1,9 +1,11 @@
 """What the objects of Kubernetes are made of."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from infermesh.deploy.kubernetes.exposure import exposure
 from infermesh.deploy.kubernetes.flavours.none import NoMesh
 from infermesh.deploy.kubernetes.pod import grace
 from infermesh.deploy.kubernetes.probes import probes
@@ -123,3 +125,13 @@ def test_nobody_asks_where_nobody_comes(make: Make) -> None:
     workload = make(ports=[Port("app", 5000, "http", "itself")])
     container = Container("it", "it", (), is_ours=False, ready=Probe("app", "/"))
     assert probes(container, workload) == {}
+
+
+def test_an_ingress_says_that_it_does_not_split(make: Make) -> None:
+    port = Port("inbound", 15106, "http")
+    workload = replace(make(ports=[port]), exposed="shop.example.com")
+    (whole,) = exposure(workload, "ns")
+    (split,) = exposure(replace(workload, split={"it-canary": 0.1}), "ns")
+    assert "annotations" not in whole["metadata"]
+    assert split["metadata"]["annotations"] == {"infermesh/not-kept": "split"}
+    assert split["spec"] == whole["spec"]

@@ -1,11 +1,12 @@
-from infermesh.deploy.kubernetes.flavours.not_kept import ANNOTATION, not_kept
+from infermesh.deploy.kubernetes.flavours.not_kept import not_kept
+from infermesh.deploy.kubernetes.objects import NOT_KEPT
 from infermesh.policies.requests import Policies
 
 UNKNOWN = {"retry": {"budget_ratio", "backoff_max"}, "hedge": set[str]()}
 
 
 def said(**policies: object) -> str | None:
-    return not_kept(Policies.model_validate(policies), UNKNOWN).get(ANNOTATION)
+    return not_kept(Policies.model_validate(policies), UNKNOWN).get(NOT_KEPT)
 
 
 def test_what_is_asked_for_is_named() -> None:

@@ -7,7 +7,7 @@ from infermesh.description.objective import Objective
 from infermesh.description.placement import Placement
 from infermesh.policies.endpoints import Breaker, Endpoints
 from infermesh.policies.requests import Policies, Retry
-from infermesh.settings.forms import OneOrMany, OnOrOff
+from infermesh.settings.forms import OneOrMany, OnOrOff, ShareOrNone
 from infermesh.settings.names import Name
 from infermesh.settings.section import Section
 from pydantic import Field
@@ -22,6 +22,35 @@ class FixedPorts(Section):
     http: PortNumber | None = Field(default=None, description="For REST. Without it, any that is free.")
     metrics: PortNumber | None = Field(
         default=None, description="For Prometheus. Without it, any that is free."
+    )
+
+
+class Canary(Section):
+    """A second server that takes a share of the requests. What is not said is as of the first one."""
+
+    share: ShareOrNone = Field(
+        description="Share of the requests that it takes, to the hundredth of a percent. 0%: none but those "
+        "that name it."
+    )
+    models: Annotated[list[Name], OneOrMany()] | None = Field(
+        default=None, min_length=1, description="Model repositories, in place of the first one's."
+    )
+    load: Annotated[list[Name], OneOrMany()] | None = Field(
+        default=None, description="The models to load, in place of the first one's."
+    )
+    arguments: list[str] | None = Field(
+        default=None, description="Further options of `infermesh serve`, in place of the first one's."
+    )
+    environment: dict[str, str] = Field(
+        default={}, description="Environment variables, laid over the first one's."
+    )
+    placement: Placement = Field(
+        default=Placement(),
+        description="How many of it run, and on what, laid over what the first one says. With `replicas` it "
+        "is not scaled unless that is said here.",
+    )
+    tag: Name | None = Field(
+        default=None, description="Of its image, where it runs from one. Without it, that of `images`."
     )
 
 
@@ -44,6 +73,11 @@ class Server(Endpoints, Policies):
         default=None, description="The host by which it is called from outside the mesh, if it is."
     )
     placement: Placement = Field(default=Placement(), description="How many of it run, and on what.")
+    canary: Annotated[Canary | None, OnOrOff()] = Field(
+        default=None,
+        description="A second server, NAME-canary, that takes a share of the requests to this one. `false`: "
+        "none, also where another environment has one.",
+    )
     objective: Objective = Field(default=Objective(), description="What callers are promised.")
     retry: Annotated[Retry | None, OnOrOff()] = Field(
         default=Retry(), description="Whether to try again. On unless it is `false`."

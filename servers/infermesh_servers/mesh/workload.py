@@ -25,6 +25,8 @@ class ServerWorkload(Workload):
     """A model server."""
 
     server: Server
+    #: Of its image, if that is said of it alone.
+    tag: str | None = None
     #: Where traces go, if anywhere.
     collector: str | None = None
 
@@ -50,6 +52,7 @@ class ServerWorkload(Workload):
                 image="server_gpu" if self.placement.gpu else "server",
                 command=(*command, *self.server.arguments),
                 is_ours=True,
+                tag=self.tag,
                 environment={**self._telemetry(), **self.server.environment},
                 ports=[port.name for port in self.ports],
                 ready=Probe(HTTP, "/v2/health/ready"),

@@ -30,16 +30,20 @@ def configuration(
 ) -> dict[str, Any]:
     """As `sidecar.yaml` says it; times and sizes are text."""
     said = app.model_dump(by_alias=True, exclude_unset=True)
+    shared = {name for it in called for name in it.split}
+    # Where those stand beside it, it would not be the only one any more.
+    main = [it.name for it in called if it.name not in shared]
+    only = main[0] if shared and len(main) == 1 else None
     found: dict[str, Any] = {
         "name": name,
         "admin": place.listen(ADMIN),
         **_who(place),
-        "services": {it.name: _service(it, mesh, place) for it in called},
+        "services": {it.name: _service(it, mesh, place, names=it.name not in shared) for it in called},
         "inbound": {
             "listen": place.listen(INBOUND),
             "app": f"127.0.0.1:{place.number('app')}",
             "wait_for_app": _app_starts(app, place),
-            **{field: said[field] for field in _INBOUND if field in said},
+            **_asking({field: said[field] for field in _INBOUND if field in said}, only),
         },
         **{field: said[field] for field in _WHOLE if field in said},
     }
@@ -49,7 +53,7 @@ def configuration(
     if place.identity is not None:
         found["inbound"]["tls"] = app.tls or ("permissive" if place.is_private else "mutual")
     if called:
-        found["outbound"] = {"listen": place.listen(OUTBOUND)}
+        found["outbound"] = {"listen": place.listen(OUTBOUND), **({"service": only} if only else {})}
     if "copies" in said:
         found["capture"] = {**said["copies"], "directory": place.path(said["copies"]["directory"])}
     if mesh.collector is not None:
@@ -74,13 +78,29 @@ def _who(place: Place) -> dict[str, Any]:
     return {"tls": "mesh" if "tls" in place.duties else "off"}
 
 
-def _service(called: Workload, mesh: Mesh, place: Place) -> dict[str, Any]:
+def _asking(said: Mapping[str, Any], only: str | None) -> dict[str, Any]:
+    """A listener or a route, whose enrichments say whom they ask."""
+    if only is None:
+        return dict(said)
+    enrich = {"enrich": [{"service": only, **it} for it in said["enrich"]]} if "enrich" in said else {}
+    routes = {"routes": [_asking(it, only) for it in said["routes"]]} if "routes" in said else {}
+    return {**said, **enrich, **routes}
+
+
+def _service(called: Workload, mesh: Mesh, place: Place, *, names: bool) -> dict[str, Any]:
+    """Whom to call; `names` says whether names of models lead there."""
     reach = place.reach(called.name, GRPC)
     where = {"dns": reach.dns} if reach.dns is not None else {"endpoints": list(reach.endpoints)}
     identities = (
         {"identities": [f"spiffe://{mesh.domain}/{called.name}"]} if place.identity is not None else {}
     )
-    return {**where, **identities, "models": list(called.models) or [called.name], **_policies(called, place)}
+    models = (list(called.models) or [called.name]) if names else []
+    return {**where, **identities, "models": models, **_split(called, place), **_policies(called, place)}
+
+
+def _split(called: Workload, place: Place) -> dict[str, Any]:
+    taken = {name: share for name, share in called.split.items() if share}
+    return {"split": taken} if taken and "split" not in place.duties else {}
 
 
 def _policies(called: Workload, place: Place) -> dict[str, Any]:

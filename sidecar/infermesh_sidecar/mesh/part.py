@@ -1,6 +1,6 @@
 """The field `apps`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from infermesh.description.mesh import Label, Mesh
@@ -32,14 +32,14 @@ class Apps:
     ) -> Iterator[Workload]:
         """One for each."""
         for name, app in section.items():
-            callable_ = _servers(others)
+            calls = _servers(others) if app.calls is None else app.calls
             yield AppWorkload(
                 name=name,
                 kind="app",
                 placement=app.placement,
                 objective=app.objective,
                 ports=ports(app),
-                calls=callable_ if app.calls is None else app.calls,
+                calls=_with_shares(calls, others),
                 allow=[Allowance(it.identities, it.paths, it.methods) for it in app.allow or []],
                 exposed=app.expose,
                 app=app,
@@ -68,8 +68,21 @@ class Apps:
 
 
 def _servers(workloads: Mapping[str, Workload]) -> list[str]:
-    """Who can be called. What models they have is not known of all: it may be said in a repository on S3."""
-    return [it.name for it in workloads.values() if it.has_port(GRPC)]
+    """Who can be called. What models they have is not known of all: it may be said in a repository on S3.
+
+    Who takes a share of the requests to others is called with them.
+    """
+    shared = {name for it in workloads.values() for name in it.split}
+    return [it.name for it in workloads.values() if it.has_port(GRPC) and it.name not in shared]
+
+
+def _with_shares(calls: Sequence[str], workloads: Mapping[str, Workload]) -> list[str]:
+    """Those that are called, each with those that take a share of the requests to it."""
+    return [
+        name
+        for called in calls
+        for name in (called, *(workloads[called].split if called in workloads else ()))
+    ]
 
 
 class _Anywhere:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from infermesh.policies.endpoints import Breaker, Endpoints
 from infermesh.policies.requests import Policies, Retry, Transcode
-from infermesh.settings.forms import Duration, Endpoint, HostAndPort, OneOrMany, OnOrOff, Short
+from infermesh.settings.forms import Duration, Endpoint, HostAndPort, OneOrMany, OnOrOff, Share, Short
 from infermesh.settings.names import Name
 from infermesh.settings.section import Section
 from pydantic import Field
@@ -50,6 +50,9 @@ class Service(Endpoints, Policies):
     )
     server_name: Name | None = Field(
         default=None, description="The name for SNI. Without it, the endpoint's host."
+    )
+    split: dict[Name, Share] = Field(
+        default={}, description="Shares of its requests that go to other services, by their names."
     )
     retry: Annotated[Retry | None, OnOrOff()] = Field(
         default=Retry(), description="Whether to try again. On unless it is `false`."

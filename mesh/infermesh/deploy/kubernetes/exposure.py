@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from infermesh.deploy.kubernetes.objects import Object, made_for
+from infermesh.deploy.kubernetes.backends import backends
+from infermesh.deploy.kubernetes.objects import NOT_KEPT, Object, made_for
 from infermesh.deploy.kubernetes.services import port_name
 from infermesh.description.workload import Port, Workload
 
@@ -16,12 +17,16 @@ def exposure(workload: Workload, namespace: str) -> Iterator[Object]:
         return
     for port in workload.ports:
         if port.audience == "mesh":
-            make = _grpc_route if port.protocol == "grpc" else _ingress
-            yield make(workload, port, workload.exposed, namespace)
+            if port.protocol == "grpc":
+                yield _grpc_route(workload, workload.exposed, namespace)
+            else:
+                yield _ingress(workload, port, workload.exposed, namespace)
 
 
 def _ingress(workload: Workload, port: Port, host: str, namespace: str) -> Object:
-    found = made_for("networking.k8s.io/v1", "Ingress", workload.name, namespace)
+    # An Ingress has no weights: all that comes by it goes to the main one.
+    not_kept = {NOT_KEPT: "split"} if workload.split else {}
+    found = made_for("networking.k8s.io/v1", "Ingress", workload.name, namespace, not_kept)
     backend = {"service": {"name": workload.name, "port": {"name": port_name(port)}}}
     paths = [{"path": "/", "pathType": "Prefix", "backend": backend}]
     found["spec"] = {
@@ -31,12 +36,12 @@ def _ingress(workload: Workload, port: Port, host: str, namespace: str) -> Objec
     return found
 
 
-def _grpc_route(workload: Workload, port: Port, host: str, namespace: str) -> Object:
+def _grpc_route(workload: Workload, host: str, namespace: str) -> Object:
     name = f"{workload.name}-outside"
     found = made_for("gateway.networking.k8s.io/v1", "GRPCRoute", workload.name, namespace, name=name)
     found["spec"] = {
         "parentRefs": [{"name": GATEWAY}],
         "hostnames": [host],
-        "rules": [{"backendRefs": [{"name": workload.name, "port": port.number}]}],
+        "rules": [{"backendRefs": backends(workload)}],
     }
     return found

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from infermesh.deploy.images import image
-from infermesh.deploy.kubernetes.objects import Object, made_for
+from infermesh.deploy.kubernetes.objects import NOT_KEPT, Object, made_for
 from infermesh.deploy.kubernetes.resources import resources
 from infermesh.description.place import Duty, Reach
 from infermesh.description.read import Description
@@ -94,7 +94,9 @@ def _runtime(workload: Workload, container: Container, description: Description,
 
 def _service(workload: Workload, repository: str, namespace: str) -> Object:
     scale, replicas = workload.placement.autoscale, workload.placement.replicas
-    service = made_for("serving.kserve.io/v1beta1", "InferenceService", workload.name, namespace)
+    # It splits between revisions of one service, and not between two.
+    not_kept = {NOT_KEPT: "split"} if workload.split else {}
+    service = made_for("serving.kserve.io/v1beta1", "InferenceService", workload.name, namespace, not_kept)
     service["spec"] = {
         "predictor": {
             "minReplicas": scale.min if scale else replicas,

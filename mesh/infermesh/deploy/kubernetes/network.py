@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from infermesh.deploy.callers import callers, is_open
+from infermesh.deploy.callers import callers, is_open, is_outside
 from infermesh.deploy.kubernetes.flavour import Flavour
 from infermesh.deploy.kubernetes.objects import Object, labels, made, made_for
 from infermesh.description.read import Description
@@ -46,10 +46,10 @@ def _rules(
 
 
 def _peers(workload: Workload, description: Description) -> list[Object]:
-    if workload.exposed is not None:
+    if is_outside(workload, description):
         # Where gateways run is not known here, and nobody else's business than the cluster's.
         return [{"namespaceSelector": {}}]
-    if is_open(workload):
+    if is_open(workload, description):
         # Everybody of the mesh, as far as `allow` allows it.
         return [{"podSelector": {}}]
     return [{"podSelector": {"matchLabels": labels(it)}} for it in callers(description, workload)]

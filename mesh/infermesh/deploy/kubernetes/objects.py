@@ -5,6 +5,9 @@ from typing import Any
 
 Object = dict[str, Any]
 
+#: An annotation that names what mesh.yaml asks for and the object cannot say.
+NOT_KEPT = "infermesh/not-kept"
+
 
 def labels(name: str) -> dict[str, str]:
     """What all objects of one workload carry, and its Pods are chosen by."""

@@ -1,4 +1,4 @@
-"""What Consul is told: what is spoken, who may call, and who is left alone after failures."""
+"""What Consul is told: what is spoken, who may call, who takes which share, and who is left alone."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from infermesh.deploy.nomad.intentions import Entry, intentions
 from infermesh.deploy.output import File
+from infermesh.deploy.weights import percents
 from infermesh.description.read import Description
 from infermesh.description.workload import Workload
 from infermesh.policies.endpoints import Breaker, Endpoints, Outlier
@@ -19,6 +20,8 @@ def files(description: Description) -> Iterator[File]:
     workloads = description.workloads
     for workload in workloads.values():
         entries = [_defaults(workload, workloads), intentions(workload, description), _resolver(workload)]
+        if workload.split:
+            entries += [_splitter(workload), _router(workload)]
         for entry in entries:
             text = json.dumps(entry, indent=2, ensure_ascii=False) + "\n"
             yield File(f"consul/{workload.name}.{entry['Kind']}.json", text)
@@ -62,6 +65,17 @@ def _resolver(workload: Workload) -> Entry:
         "RequestTimeout": _time(_LONGEST),
         "LoadBalancer": {"Policy": "least_request"},
     }
+
+
+def _splitter(workload: Workload) -> Entry:
+    splits = [{"Weight": weight, "Service": name} for name, weight in percents(workload).items()]
+    return {"Kind": "service-splitter", "Name": workload.name, "Splits": splits}
+
+
+def _router(workload: Workload) -> Entry:
+    """All requests to the splitter: behind one, the timeout of a resolver is not heeded any more."""
+    destination = {"Service": workload.name, "RequestTimeout": _time(_LONGEST)}
+    return {"Kind": "service-router", "Name": workload.name, "Routes": [{"Destination": destination}]}
 
 
 def _time(time: timedelta) -> str:

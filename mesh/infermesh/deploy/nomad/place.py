@@ -26,7 +26,9 @@ class NomadPlace:
     identity: None = field(default=None, init=False)
     is_private: bool = field(default=False, init=False)
     #: Consul's proxy alone sees who calls, and who of those behind its address failed.
-    duties: frozenset[Duty] = field(default=frozenset({"tls", "authorize", "balance", "breaker"}), init=False)
+    duties: frozenset[Duty] = field(
+        default=frozenset({"tls", "authorize", "balance", "breaker", "split"}), init=False
+    )
     mounts: Mounts = field(default_factory=Mounts, init=False)
 
     def listen(self, port: str) -> str:

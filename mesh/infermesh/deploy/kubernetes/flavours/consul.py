@@ -15,6 +15,7 @@ from infermesh.deploy.kubernetes.flavours.not_kept import not_kept
 from infermesh.deploy.kubernetes.flavours.retries import LOST, UNSENT, retried
 from infermesh.deploy.kubernetes.objects import Object, made_for
 from infermesh.deploy.kubernetes.unplaced_containers import grace_seconds
+from infermesh.deploy.weights import percents
 from infermesh.description.place import Duty
 from infermesh.description.read import Description
 from infermesh.description.workload import GRPC, Workload
@@ -41,7 +42,9 @@ class Consul:
     """With a proxy in each Pod, by which all connections go."""
 
     name = "consul"
-    duties: frozenset[Duty] = frozenset({"tls", "authorize", "retry", "timeout", "breaker", "balance"})
+    duties: frozenset[Duty] = frozenset(
+        {"tls", "authorize", "retry", "timeout", "breaker", "balance", "split"}
+    )
     #: Proxies of callers connect to this port, whatever the Service's: a NetworkPolicy has to let them.
     peer_ports: Sequence[int] = (20000,)
 
@@ -95,6 +98,7 @@ class Consul:
             if workload.policies is not None and workload.has_port(GRPC):
                 yield _resolver(workload, workload.policies, namespace)
                 yield _router(workload, workload.policies, namespace)
+                yield from _splitter(workload, namespace)
             else:
                 yield _plain_router(workload, namespace)
             if description.mesh.tls == "mutual":
@@ -177,6 +181,12 @@ def _plain_router(workload: Workload, namespace: str) -> Object:
         "retryOn": list(UNSENT),
     }
     return _made("ServiceRouter", workload.name, namespace, {"routes": [{"destination": destination}]})
+
+
+def _splitter(workload: Workload, namespace: str) -> Iterator[Object]:
+    """Of requests that its router has let through; each goes on to the resolver of whom it is for."""
+    if splits := [{"weight": weight, "service": name} for name, weight in percents(workload).items()]:
+        yield _made("ServiceSplitter", workload.name, namespace, {"splits": splits})
 
 
 def _retry(retry: Retry | None) -> Object:

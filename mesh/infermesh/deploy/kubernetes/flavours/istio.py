@@ -28,7 +28,9 @@ class Istio:
     """With a proxy in each Pod."""
 
     name = "istio"
-    duties: frozenset[Duty] = frozenset({"tls", "authorize", "retry", "timeout", "breaker", "balance"})
+    duties: frozenset[Duty] = frozenset(
+        {"tls", "authorize", "retry", "timeout", "breaker", "balance", "split"}
+    )
     peer_ports: Sequence[int] = ()
 
     def namespace(self) -> Mapping[str, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from infermesh.deploy.callers import callers, is_open
+from infermesh.deploy.callers import callers, is_open, is_outside
 from infermesh.deploy.kubernetes.objects import Object, labels, made, made_for
 from infermesh.description.read import Description
 from infermesh.description.workload import Port, Workload
@@ -47,10 +47,10 @@ def _rules(workload: Workload, description: Description, namespace: str) -> Iter
 
 def _callers(workload: Workload, description: Description, namespace: str) -> Object:
     """Nothing: nobody, as a policy without a rule has it."""
-    if workload.exposed is not None:
+    if is_outside(workload, description):
         # Whichever gateway the cluster has, if it is of the mesh.
         return {"principals": ["*"]}
-    if is_open(workload):
+    if is_open(workload, description):
         return {"namespaces": [namespace]}
     names = callers(description, workload)
     return {"principals": [_account(name, namespace) for name in names]} if names else {}

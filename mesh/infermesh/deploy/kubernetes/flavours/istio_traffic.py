@@ -7,6 +7,7 @@ from infermesh.deploy.kubernetes.flavours.instances import instances
 from infermesh.deploy.kubernetes.flavours.not_kept import not_kept
 from infermesh.deploy.kubernetes.flavours.retries import LOST, UNSENT, retried
 from infermesh.deploy.kubernetes.objects import Object, made_for
+from infermesh.deploy.weights import weights
 from infermesh.description.workload import Workload
 from infermesh.policies.endpoints import Breaker, Endpoints, Outlier, Pool
 from infermesh.policies.requests import Policies, Retry
@@ -54,14 +55,20 @@ def destination_rule(workload: Workload, policies: Policies, namespace: str, *, 
 
 
 def virtual_service(workload: Workload, policies: Policies, namespace: str) -> Object:
-    """How long it may take, and whether to try again."""
+    """Who answers, how long it may take, and whether to try again."""
     annotations = not_kept(policies, _UNKNOWN)
     found = made_for(_API, "VirtualService", workload.name, namespace, annotations)
-    route: Object = {"route": [{"destination": {"host": workload.name}}]}
+    route: Object = {"route": _destinations(workload)}
     if policies.timeout:
         route["timeout"] = protobuf(policies.timeout)
     route["retries"] = _retries(policies.retry)
     return {**found, "spec": {"hosts": [workload.name], "http": [route]}}
+
+
+def _destinations(workload: Workload) -> list[Object]:
+    if not (found := weights(workload)):
+        return [{"destination": {"host": workload.name}}]
+    return [{"destination": {"host": name}, "weight": weight} for name, weight in found.items()]
 
 
 def lost_requests(workload: Workload, namespace: str) -> Object:

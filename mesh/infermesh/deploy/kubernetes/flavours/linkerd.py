@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 
+from infermesh.deploy.kubernetes.backends import backends
 from infermesh.deploy.kubernetes.durations import short
 from infermesh.deploy.kubernetes.flavours.instances import instances
 from infermesh.deploy.kubernetes.flavours.linkerd_access import access
@@ -33,7 +34,9 @@ class Linkerd:
     """With a proxy in each Pod; of a release whose routes retry, which 2.16 was the first to do."""
 
     name = "linkerd"
-    duties: frozenset[Duty] = frozenset({"tls", "authorize", "retry", "timeout", "breaker", "balance"})
+    duties: frozenset[Duty] = frozenset(
+        {"tls", "authorize", "retry", "timeout", "breaker", "balance", "split"}
+    )
     #: Proxies of callers connect to this port, whatever the Service's: a NetworkPolicy has to let them.
     peer_ports: Sequence[int] = (4143,)
 
@@ -90,13 +93,13 @@ def _accrual(breaker: Breaker) -> dict[str, str]:
 
 
 def _route(workload: Workload, policies: Policies, namespace: str) -> Object:
-    """All requests to a server, under the server's own Service."""
+    """All requests to a server's Service, whoever answers them."""
     said = {**_timeout(policies), **_retry(policies.retry), **not_kept(policies, _UNKNOWN)}
     route = made_for("gateway.networking.k8s.io/v1", "GRPCRoute", workload.name, namespace, said)
-    backend = {"name": workload.name, "port": workload.port(GRPC).number}
+    parent = {"group": "", "kind": "Service", "name": workload.name, "port": workload.port(GRPC).number}
     route["spec"] = {
-        "parentRefs": [{"group": "", "kind": "Service", **backend}],
-        "rules": [{"backendRefs": [backend]}],
+        "parentRefs": [parent],
+        "rules": [{"backendRefs": backends(workload)}],
     }
     return route
 

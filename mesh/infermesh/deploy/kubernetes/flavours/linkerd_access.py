@@ -55,7 +55,7 @@ def _who(workload: Workload, description: Description, namespace: str) -> Object
     """None: nobody. An app is called by anybody, unless it says otherwise."""
     if workload.allow:
         return _allowed(workload, description, namespace)
-    if is_open(workload):
+    if is_open(workload, description):
         return _ANYBODY
     names = callers(description, workload)
     return {"identityRefs": [_account(name) for name in names]} if names else None

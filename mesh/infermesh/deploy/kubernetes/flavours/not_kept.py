@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Mapping, Set
 
 from infermesh.deploy.kubernetes.flavours.retries import KNOWN
+from infermesh.deploy.kubernetes.objects import NOT_KEPT
 from infermesh.policies.requests import Policies
 from infermesh.settings.section import Section
-
-ANNOTATION = "infermesh/not-kept"
 
 
 def not_kept(policies: Policies, unknown: Mapping[str, Set[str]]) -> dict[str, str]:
@@ -15,7 +14,7 @@ def not_kept(policies: Policies, unknown: Mapping[str, Set[str]]) -> dict[str, s
     What was not said in mesh.yaml is not missed.
     """
     found = [*_fields(policies, unknown), *_codes(policies)]
-    return {ANNOTATION: ", ".join(found)} if found else {}
+    return {NOT_KEPT: ", ".join(found)} if found else {}
 
 
 def _fields(policies: Policies, unknown: Mapping[str, Set[str]]) -> Iterator[str]:
