@@ -39,7 +39,7 @@ def fallback(outbound: Outbound, sidecar: Sidecar) -> str | None:
 def models(name: str, service: Service, sidecar: Sidecar) -> list[str]:
     """Names of models by which a service is found.
 
-    A service that gets a share of another one's requests does not take the names of that one's models from it.
+    One that gets a share of another one's requests does not take the names of that one's models from it.
     """
     others = [(other, it) for other, it in sidecar.services.items() if name in it.split]
     taken = {model for other, it in others for model in _own_models(other, it)}

@@ -42,8 +42,9 @@ class Service(Endpoints, Policies):
     )
     split: dict[ServiceName, Share] = Field(
         default={},
-        description="Of its requests, the shares that go to other services: a canary's. Policies for requests "
-        "stay this service's; endpoints, breakers, TLS and connections are those of the service that is asked.",
+        description="Of its requests, the shares that go to other services: a canary's. Policies for "
+        "requests stay this service's; endpoints, breakers, TLS and connections are those of the service "
+        "that is asked.",
     )
     tls: Literal["mutual", "off"] | None = Field(
         default=None, description="Without it, mutual TLS where the sidecar has an identity."
