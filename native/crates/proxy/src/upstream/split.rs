@@ -14,7 +14,7 @@ use std::{
 const ALL: u64 = 1_000_000;
 
 /// Its multiples, without whole `ALL`s, are spread evenly from the first on: no partial quotient of `STEP / ALL` is above 3, and
-/// so a share is never off by 4 requests. They meet each number below `ALL` once before one comes again, since the two have
+/// so the first share is never off by 4 requests. They meet each number below `ALL` once before one comes again, since the two have
 /// no common divisor: of a million requests a share is exact.
 const STEP: u64 = 579_799;
 
