@@ -36,6 +36,38 @@ INBOUND = 'inbound: {listen: "h:1", app: "h:2"}\n'
             'services: {a: {endpoints: "h:1"}, b: {endpoints: "h:1"}}\noutbound: {listen: "h:2", routes: {}}',
             "outbound.routes.service: is missing, expected one of a, b",
         ),
+        # Splits.
+        (
+            SERVICE.replace("}}", ", split: {b: 1%}}}") + 'outbound: {listen: "h:2"}',
+            "sidecar.yaml:1: services.a.split.b: found 'b', which is no service, expected",
+        ),
+        (
+            SERVICE.replace("}}", ", split: {a: 1%}}}") + 'outbound: {listen: "h:2"}',
+            "services.a.split.a: found 'a' itself, expected another service",
+        ),
+        (
+            'services:\n  a: {endpoints: "h:1", split: {b: 1%}}\n  b: {endpoints: "h:1", split: {c: 1%}}\n'
+            '  c: {endpoints: "h:1"}\n' + INBOUND,
+            "sidecar.yaml:2: services.a.split.b: found 'b', whose requests are split too, expected a service",
+        ),
+        (
+            'services:\n  a:\n    endpoints: "h:1"\n    split:\n      b: 70%\n      c: 0.4\n'
+            '  b: {endpoints: "h:1"}\n  c: {endpoints: "h:1"}\n' + INBOUND,
+            "sidecar.yaml:6: services.a.split.c: found 40%, expected no more than the 30% left",
+        ),
+        (
+            'services: {a: {endpoints: "h:1", split: {b: 0.00015%}}, b: {endpoints: "h:1"}}\n' + INBOUND,
+            "services.a.split.b: found 0.00015%, expected 0.0001% or a multiple of it",
+        ),
+        (
+            'services: {a: {endpoints: "h:1", split: {b: 0%}}, b: {endpoints: "h:1"}}\n' + INBOUND,
+            "services.a.split.b: found '0%', expected a share above 0%",
+        ),
+        (
+            'services: {a: {endpoints: "h:1", split: {b: 1%}}, b: {endpoints: "h:1", protocol: http1}}\n'
+            + INBOUND,
+            "services.a.split.b: found 'b', whose protocol is http1, expected one that takes gRPC",
+        ),
         # Policies.
         (
             SERVICE.replace("}}", ", retry: {backoff_base: 1s}}}") + 'outbound: {listen: "h:2"}',
@@ -211,6 +243,9 @@ inbound:
         SERVICE + 'outbound: {listen: "h:2"}',
         INBOUND,
         'inbound: {listen: "h:0", app: "h:2"}\nadmin: "h:0"',
+        # Shares whose binary fractions add up to more than all.
+        'services: {a: {endpoints: "h:1", split: {b: 0.7, c: 0.2, d: 0.1}}, b: {endpoints: "h:1"}, '
+        'c: {endpoints: "h:1"}, d: {endpoints: "h:1"}}\n' + INBOUND,
         INBOUND + 'tls: mesh\nservices: {a: {endpoints: "h:1"}}',
         'identity: {directory: d}\ninbound: {listen: "h:1", app: "h:2", allow: {identities: "spiffe://a/*"}}',
     ],

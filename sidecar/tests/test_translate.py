@@ -242,6 +242,23 @@ outbound: {listen: "h:2", service: fraud}
     assert not routes[1].match.ListFields()
 
 
+@pytest.mark.parametrize("rest", ["", ", service: fraud"])
+def test_a_canary_does_not_take_the_models_of_its_service(rest: str) -> None:
+    config = translated(f"""\
+services:
+  canary: {{endpoints: "h:1", models: [fraud, next]}}
+  fraud: {{endpoints: "h:2", split: {{canary: 10%}}}}
+outbound: {{listen: "h:3"{rest}}}
+""")
+    routes = {route.cluster: route.match for route in config.listeners[0].routes}
+    assert [it.path for it in routes["canary"].any if it.path] == ["/v2/models/next", "/models/next"]
+    assert list(routes["canary"].any[0].authorities) == ["canary", "canary.localhost"]
+    if not rest:
+        assert [it.path for it in routes["fraud"].any if it.path] == ["/v2/models/fraud", "/models/fraud"]
+    shares = {it.name: [(to.cluster, to.millionths) for to in it.split] for it in config.clusters}
+    assert shares == {"canary": [], "fraud": [("canary", 100_000)]}
+
+
 def test_without_a_service_for_the_rest_there_is_no_route_for_it() -> None:
     routes = listener("""
 services: {a: {endpoints: "h:1"}, b: {endpoints: "h:1"}}

@@ -119,6 +119,8 @@ def _care(cluster: pb.Cluster) -> Iterator[str]:
     for name in ("breaker", "outlier", "health_check"):
         if cluster.HasField(name):
             yield name.replace("_", " ")
+    for split in cluster.split:
+        yield f"{format_share(split.millionths / 1_000_000)} of its requests to {split.cluster}"
 
 
 def _nanoseconds(value: int) -> str:

@@ -36,6 +36,20 @@ def fallback(outbound: Outbound, sidecar: Sidecar) -> str | None:
     return outbound.service or only_service(sidecar)
 
 
+def models(name: str, service: Service, sidecar: Sidecar) -> list[str]:
+    """Names of models by which a service is found.
+
+    One that gets a share of another one's requests does not take the names of that one's models from it.
+    """
+    others = [(other, it) for other, it in sidecar.services.items() if name in it.split]
+    taken = {model for other, it in others for model in _own_models(other, it)}
+    return [model for model in _own_models(name, service) if model not in taken]
+
+
+def _own_models(name: str, service: Service) -> list[str]:
+    return [name] if service.models is None else service.models
+
+
 def has_tls(service: Service, sidecar: Sidecar) -> bool:
     """Whether a service is spoken to by mutual TLS."""
     return sidecar.identity is not None and service.tls != "off"

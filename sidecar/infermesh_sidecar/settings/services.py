@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from infermesh.policies.endpoints import Breaker, Endpoints
 from infermesh.policies.requests import Policies, Retry, Transcode
 from infermesh.settings.forms import Duration, Endpoint, HostAndPort, OneOrMany, OnOrOff, Share, Short
-from infermesh.settings.names import Name
+from infermesh.settings.names import Name, ServiceName
 from infermesh.settings.section import Section
 from pydantic import Field
 
@@ -39,6 +39,12 @@ class Service(Endpoints, Policies):
         default=None,
         description="Its models: REST requests for them find the service. Without it, one of the service's "
         "own name.",
+    )
+    split: dict[ServiceName, Share] = Field(
+        default={},
+        description="Of its requests, the shares that go to other services: a canary's. Policies for "
+        "requests stay this service's; endpoints, breakers, TLS and connections are those of the service "
+        "that is asked.",
     )
     tls: Literal["mutual", "off"] | None = Field(
         default=None, description="Without it, mutual TLS where the sidecar has an identity."

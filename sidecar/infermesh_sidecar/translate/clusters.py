@@ -10,7 +10,7 @@ from infermesh_sidecar.settings.listeners import App
 from infermesh_sidecar.settings.resolve import has_tls
 from infermesh_sidecar.settings.services import Dns, Service
 from infermesh_sidecar.settings.sidecar import Sidecar
-from infermesh_sidecar.translate.units import nanoseconds
+from infermesh_sidecar.translate.units import millionths, nanoseconds
 
 _PROTOCOLS = {
     "auto": pb.UPSTREAM_PROTOCOL_UNSPECIFIED,
@@ -32,6 +32,8 @@ def service_cluster(
     if has_tls(service, sidecar):
         tls = pb.UpstreamTls(identities=service.identities, server_name=service.server_name or "")
         cluster.tls.CopyFrom(tls)
+    shares = service.split.items()
+    cluster.split.extend(pb.Split(cluster=other, millionths=millionths(share)) for other, share in shares)
     return cluster
 
 

@@ -9,8 +9,7 @@ from infermesh.proto.infermesh_proxy_v1 import proxy_pb2 as pb
 from infermesh_sidecar.settings.enrichment import Enrichment
 from infermesh_sidecar.settings.listeners import Inbound, Outbound, Route
 from infermesh_sidecar.settings.matches import Fit, Match
-from infermesh_sidecar.settings.resolve import fallback, policy
-from infermesh_sidecar.settings.services import Service
+from infermesh_sidecar.settings.resolve import fallback, models, policy
 from infermesh_sidecar.settings.sidecar import Sidecar
 from infermesh_sidecar.translate.enrichments import enrichment
 from infermesh_sidecar.translate.matches import match
@@ -44,14 +43,15 @@ def outbound_routes(outbound: Outbound, sidecar: Sidecar) -> list[pb.Route]:
     named = [to(route.service or rest or "", route) for route in outbound.routes]
     # What has the name of the rest's service is part of the rest.
     known = [
-        to(name, Route(match=_by_name(name, it))) for name, it in sidecar.services.items() if name != rest
+        to(name, Route(match=_by_name(name, models(name, it, sidecar))))
+        for name, it in sidecar.services.items()
+        if name != rest
     ]
     return [*named, *known, *([] if rest is None else [to(rest, Route())])]
 
 
-def _by_name(name: str, service: Service) -> Match:
+def _by_name(name: str, models: Sequence[str]) -> Match:
     """All in one, since limits and budgets belong to a route."""
-    models = [name] if service.models is None else service.models
     paths = [f"{root}/{model}" for root in _ROOTS for model in models]
     return Match(
         any=[

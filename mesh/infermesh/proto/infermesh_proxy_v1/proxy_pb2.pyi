@@ -1082,6 +1082,7 @@ class Cluster(_message.Message):
     OUTLIER_FIELD_NUMBER: _builtins.int
     HEALTH_CHECK_FIELD_NUMBER: _builtins.int
     POOL_FIELD_NUMBER: _builtins.int
+    SPLIT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """In routes, logs and metrics."""
     protocol: Global___UpstreamProtocol.ValueType
@@ -1118,6 +1119,12 @@ class Cluster(_message.Message):
     def pool(self) -> Global___Pool:
         """Connections to them."""
 
+    @_builtins.property
+    def split(self) -> _containers.RepeatedCompositeFieldContainer[Global___Split]:
+        """Of the requests for it, those that go to other clusters. All attempts of a request go to one cluster. Empty: it gets
+        them all.
+        """
+
     def __init__(
         self,
         *,
@@ -1131,16 +1138,43 @@ class Cluster(_message.Message):
         outlier: Global___Outlier | None = ...,
         health_check: Global___HealthCheck | None = ...,
         pool: Global___Pool | None = ...,
+        split: _abc.Iterable[Global___Split] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "breaker", b"breaker", "discovery", b"discovery", "dns", b"dns", "health_check", b"health_check", "outlier", b"outlier", "pool", b"pool", "static", b"static", "tls", b"tls"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "breaker", b"breaker", "discovery", b"discovery", "dns", b"dns", "health_check", b"health_check", "name", b"name", "outlier", b"outlier", "pool", b"pool", "protocol", b"protocol", "static", b"static", "tls", b"tls"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "breaker", b"breaker", "discovery", b"discovery", "dns", b"dns", "health_check", b"health_check", "name", b"name", "outlier", b"outlier", "pool", b"pool", "protocol", b"protocol", "split", b"split", "static", b"static", "tls", b"tls"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_discovery: _TypeAlias = _typing.Literal["static", "dns"]  # noqa: Y015
     _WhichOneofArgType_discovery: _TypeAlias = _typing.Literal["discovery", b"discovery"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_discovery) -> _WhichOneofReturnType_discovery | None: ...
 
 Global___Cluster: _TypeAlias = Cluster  # noqa: Y015
+
+@_typing.final
+class Split(_message.Message):
+    """A share of a cluster's requests."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    MILLIONTHS_FIELD_NUMBER: _builtins.int
+    cluster: _builtins.str
+    """The name of another cluster, whose requests are not split."""
+    millionths: _builtins.int
+    """Millionths, 1 at least; with those of the cluster's other splits 1,000,000 at most."""
+    def __init__(
+        self,
+        *,
+        cluster: _builtins.str = ...,
+        millionths: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "millionths", b"millionths"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Split: _TypeAlias = Split  # noqa: Y015
 
 @_typing.final
 class Static(_message.Message):

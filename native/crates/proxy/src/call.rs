@@ -100,7 +100,7 @@ async fn serve(
     if call.grpc && infer::looks_at(call, head.uri.path()) {
         return Box::pin(infer::serve(call, head, body)).await;
     }
-    forward::send(call, head, body, watch).await
+    forward::send(call, call.route.cluster.next(), head, body, watch).await
 }
 
 /// Finds out what the request asks for, and whether it may.

@@ -10,6 +10,7 @@ use crate::{
     shared::{Local, Shared},
     upstream::{
         address::Address,
+        cluster::Cluster,
         endpoint::{Endpoint, Ticket},
     },
 };
@@ -31,6 +32,8 @@ pub struct Origin {
     path: Option<PathAndQuery>,
     context: RefCell<Context>,
     route: OnceCell<Arc<Route>>,
+    /// Of its route's requests it is one of those that go to another cluster.
+    split: OnceCell<Arc<Cluster>>,
     /// Whether its end will be told whatever it is; and its number for those who look at live requests.
     is_told: bool,
     pub number: Option<u64>,
@@ -64,6 +67,7 @@ impl Origin {
             is_told: is_told || context.trace.is_some(),
             context: RefCell::new(context),
             route: OnceCell::new(),
+            split: OnceCell::new(),
             number,
             received: Cell::default(),
             attempts: Cell::default(),
@@ -74,6 +78,18 @@ impl Origin {
     /// It is known where it goes.
     pub fn routed(&self, route: &Arc<Route>) {
         let _ = self.route.set(route.clone());
+    }
+
+    /// A cluster is asked by a route; if that is its own, and the cluster is another one than the route names, it is said to
+    /// be there from now on.
+    pub fn goes_to(&self, route: &Arc<Route>, cluster: &Arc<Cluster>) {
+        if !Arc::ptr_eq(&route.cluster, cluster) && self.is_of(route) {
+            let _ = self.split.set(cluster.clone());
+        }
+    }
+
+    fn is_of(&self, route: &Arc<Route>) -> bool {
+        self.route().is_some_and(|own| Arc::ptr_eq(own, route))
     }
 
     pub fn route(&self) -> Option<&Arc<Route>> {
@@ -112,7 +128,7 @@ impl Origin {
             let server = server(&ticket.endpoint.address);
             ticket.span = Some(Box::new(trace.attempt(head, grpc, server, made as u32, now)));
         }
-        if self.route().is_some_and(|own| Arc::ptr_eq(own, route)) {
+        if self.is_of(route) {
             self.attempts.set(self.attempts.get() + 1);
             if self.is_told {
                 *self.endpoint.borrow_mut() = Some(ticket.endpoint.clone());
@@ -144,13 +160,14 @@ impl Origin {
     /// For those who are told of it.
     pub fn begun(&self) -> Begun<'_> {
         let (context, route) = (self.context.borrow(), self.route());
+        let cluster = self.split.get().or(route.map(|route| &route.cluster));
         Begun {
             grpc: self.grpc,
             method: self.method.as_str(),
             path: self.path.as_ref().map_or("", PathAndQuery::path),
             listener: &self.door.listener.name,
             route: route.map_or("", |route| &route.name),
-            cluster: route.map_or("", |route| &route.cluster.name),
+            cluster: cluster.map_or("", |cluster| &cluster.name),
             peer: &self.door.peer.name,
             identity: self.door.peer.identity.as_deref().map(SpiffeId::as_str),
             trace: context.id,

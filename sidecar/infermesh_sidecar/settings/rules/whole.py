@@ -12,7 +12,7 @@ def broken_rules(sidecar: Sidecar) -> Broken:
     """Every mistake, each with its place in the document."""
     yield from _process(sidecar)
     for name, service in sidecar.services.items():
-        yield from below(("services", name), service_rules(service, sidecar))
+        yield from below(("services", name), service_rules(name, service, sidecar))
     for index, outbound in enumerate(sidecar.outbound):
         yield from below(("outbound", index), outbound_rules(outbound, sidecar))
     for index, inbound in enumerate(sidecar.inbound):

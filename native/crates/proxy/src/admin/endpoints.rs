@@ -1,20 +1,29 @@
 //! Who is asked, and how they do.
 
-use crate::{plan::Plan, upstream::endpoint::Endpoint};
+use crate::{
+    plan::Plan,
+    upstream::{cluster::Cluster, endpoint::Endpoint, split::Split},
+};
 use infermesh_policy::breaker::State;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::time::Instant;
 
 /// One object for each endpoint of each cluster.
 pub fn of(plan: &Plan, now: Instant) -> Value {
     let all = plan.clusters.iter().flat_map(|cluster| {
         let endpoints = cluster.endpoints();
-        endpoints.iter().map(|endpoint| one(&cluster.name, endpoint, now)).collect::<Vec<_>>()
+        endpoints.iter().map(|endpoint| one(cluster, endpoint, now)).collect::<Vec<_>>()
     });
     Value::Array(all.collect())
 }
 
-fn one(cluster: &str, endpoint: &Endpoint, now: Instant) -> Value {
+/// Clusters, and the share of this one's requests that goes to each.
+pub fn split(cluster: &Cluster) -> Map<String, Value> {
+    let shares = cluster.split.iter().flat_map(Split::shares);
+    shares.map(|(name, share)| (name.to_owned(), share.into())).collect()
+}
+
+fn one(cluster: &Cluster, endpoint: &Endpoint, now: Instant) -> Value {
     let is_available = endpoint.is_available(now);
     let counts = &endpoint.counts;
     let (attempts, failures) = counts.totals();
@@ -36,7 +45,8 @@ fn one(cluster: &str, endpoint: &Endpoint, now: Instant) -> Value {
         (breaker, ejected, state.load.cost(now), state.load.pending())
     };
     json!({
-        "cluster": cluster,
+        "cluster": cluster.name,
+        "split": split(cluster),
         "endpoint": endpoint.address.to_string(),
         "available": is_available,
         "unavailable_because": (!is_available).then(|| endpoint.describe(now)),

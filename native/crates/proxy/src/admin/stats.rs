@@ -35,6 +35,7 @@ fn of_listener(listener: &Listener, uptime: f64, now: Instant) -> Vec<Value> {
             "listener": listener.name,
             "route": name,
             "cluster": route.map(|route| &route.cluster.name),
+            "split": route.map(|route| endpoints::split(&route.cluster)),
             "requests": requests,
             "failures": failures,
             "requests_per_second": requests as f64 / uptime.max(f64::MIN_POSITIVE),

@@ -101,7 +101,7 @@ enum Told {
 
 /// Asks for one inference together with others, if there are any.
 pub async fn ask(call: &Call<'_>, headers: HeaderMap, message: Pieces, share: Share) -> Result<Reply, Error> {
-    let alone = |headers, message| unary::ask(call, INFER, headers, message);
+    let alone = |headers, message| unary::ask(call, call.route.cluster.next(), INFER, headers, message);
     let Some(settings) = call.route.coalesce.as_ref().filter(|settings| settings.takes(&share)) else {
         return alone(headers, message).await;
     };
@@ -262,7 +262,7 @@ impl Runner {
             members.into_iter().map(|member| (member.share, member.answer)).unzip();
         let answers = match merge(&shares) {
             Ok((message, division)) => {
-                let asked = unary::ask(&call, INFER, headers, message);
+                let asked = unary::ask(&call, call.route.cluster.next(), INFER, headers, message);
                 let all_gave_up = async {
                     for member in &mut waiting {
                         member.closed().await;

@@ -50,12 +50,12 @@ pub async fn ask(call: &Call<'_>, headers: HeaderMap, message: Pieces) -> Result
     let route = &call.route;
     let size: usize = message.iter().map(Bytes::len).sum();
     if route.coalesce.is_none() && route.cache.is_none() || size > MOST_BYTES {
-        return unary::ask(call, INFER, headers, message).await;
+        return unary::ask(call, route.cluster.next(), INFER, headers, message).await;
     }
     let share = match unframed(&message).map(|message| Share::of(&message)) {
         Some(Ok(share)) => share,
         // It is wrong, or of a kind that stands alone: the server knows what to say.
-        _ => return unary::ask(call, INFER, headers, message).await,
+        _ => return unary::ask(call, route.cluster.next(), INFER, headers, message).await,
     };
     let Some(cache) = route.cache.as_ref().filter(|cache| cache.takes(&share)) else {
         return coalesce::ask(call, headers, message, share).await;

@@ -89,19 +89,8 @@ impl Plan {
         log: &Arc<Log>,
         now: Instant,
     ) -> Result<Self, String> {
-        let mut clusters: HashMap<&str, Arc<Cluster>> = HashMap::new();
-        let mut ordered = Vec::new();
-        for (index, given) in config.clusters.iter().enumerate() {
-            let within = |why: String| format!("clusters[{index}].{why}");
-            if given.name.is_empty() {
-                return Err(within("name: it is empty; a route names it".into()));
-            }
-            let cluster = Arc::new(Cluster::new(given, identity, log, now).map_err(within)?);
-            if clusters.insert(&given.name, cluster.clone()).is_some() {
-                return Err(within(format!("name: there are two clusters called '{}'", given.name)));
-            }
-            ordered.push(cluster);
-        }
+        let clusters = clusters(&config.clusters, identity, log, now)?;
+        let ordered = config.clusters.iter().map(|given| clusters[&given.name[..]].clone()).collect();
         let routes = config.listeners.iter().flat_map(|listener| &listener.routes);
         let captures = Arc::new(Queue::new(routes.filter_map(|route| route.capture.as_ref())));
         let listeners = config.listeners.iter().enumerate().map(|(index, given)| {
@@ -112,6 +101,37 @@ impl Plan {
         distinct("listeners", listeners.iter().map(|listener| &listener.name[..]))?;
         Ok(Self { listeners, clusters: ordered, captures })
     }
+}
+
+/// By name. Those that are split come last, since they know those that the rest goes to.
+fn clusters<'a>(
+    given: &'a [proto::Cluster],
+    identity: Option<&Arc<Identity>>,
+    log: &Arc<Log>,
+    now: Instant,
+) -> Result<HashMap<&'a str, Arc<Cluster>>, String> {
+    let mut names = HashSet::new();
+    for (index, given) in given.iter().enumerate() {
+        if given.name.is_empty() {
+            return Err(format!("clusters[{index}].name: it is empty; a route names it"));
+        }
+        if !names.insert(&given.name) {
+            return Err(format!("clusters[{index}].name: there are two clusters called '{}'", given.name));
+        }
+    }
+    let made = |split: bool, whole: &HashMap<&str, Arc<Cluster>>| {
+        let these = given.iter().enumerate().filter(|(_, given)| given.split.is_empty() != split);
+        let made = these.map(|(index, given)| {
+            let cluster = Cluster::new(given, whole, identity, log, now);
+            let cluster = cluster.map_err(|why| format!("clusters[{index}].{why}"))?;
+            Ok((&given.name[..], Arc::new(cluster)))
+        });
+        made.collect::<Result<HashMap<_, _>, String>>()
+    };
+    let mut whole = made(false, &HashMap::new())?;
+    let split = made(true, &whole)?;
+    whole.extend(split);
+    Ok(whole)
 }
 
 impl Listener {

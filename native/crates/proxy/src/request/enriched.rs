@@ -68,7 +68,7 @@ pub async fn exchange(
     let enrichments = &call.route.on_response;
     let rules: Vec<&Enrichment> = enrichments.rules.iter().filter(|rule| rule.matching.fits(&head)).collect();
     let (method, uri) = (head.method.clone(), head.uri.clone());
-    let response = forward::send(call, head, body, watch).await?;
+    let response = forward::send(call, call.route.cluster.next(), head, body, watch).await?;
     if rules.is_empty() {
         return Ok(response);
     }
@@ -170,7 +170,9 @@ async fn ask(call: &Call<'_>, rule: &Enrichment, values: &Values<'_>) -> Result<
                 rule.rule.transformed(&ports, &reply, "", limit)?
             }
         };
-        match unary::ask(&inner, INFER, HeaderMap::new(), framed(request)?).await? {
+        match unary::ask(&inner, inner.route.cluster.next(), INFER, HeaderMap::new(), framed(request)?)
+            .await?
+        {
             Reply::Message(message) => ModelInferResponse::decode(message)
                 .map_err(|error| Error::internal(format!("the model's answer cannot be read: {error}"))),
             Reply::Refused { code, message } => Err(refused(code, message)),

@@ -7,7 +7,7 @@ use crate::{
     headers::{GRPC_PUSHBACK, Upgrade, grpc_status},
     plan::Route,
     proto::UpstreamProtocol,
-    upstream::{Failure, endpoint::Ticket, pool::Kept},
+    upstream::{Failure, cluster::Cluster, endpoint::Ticket, pool::Kept},
     watch::Watch,
 };
 use http::{Response, request::Parts};
@@ -21,13 +21,15 @@ use infermesh_wire::{Code, Error};
 use smallvec::SmallVec;
 use std::{
     pin::{Pin, pin},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::time::{sleep, timeout_at};
 
-/// Sends a request on and waits for the head of its answer.
+/// Sends a request on to a cluster and waits for the head of its answer.
 pub async fn send(
     call: &Call<'_>,
+    cluster: &Arc<Cluster>,
     head: Box<Parts>,
     body: Body,
     watch: &mut Watch,
@@ -35,9 +37,10 @@ pub async fn send(
     let retry = call.route.retry.as_ref();
     let repeats = retry.is_some() || call.route.hedge.is_some();
     let share = repeats.then(|| call.local.shared.replay.share());
-    let head = Head::new(call, head)?;
+    call.origin.goes_to(&call.route, cluster);
+    let head = Head::new(call, cluster, head)?;
     let source = Source::new(body, share, call.origin.clone());
-    let mut attempts = Attempts { call, head, source, tried: SmallVec::new() };
+    let mut attempts = Attempts { call, cluster, head, source, tried: SmallVec::new() };
     let mut response = attempts.run(watch).await?;
     if let Some(turn) = &call.turn {
         turn.answered(response.headers_mut());
@@ -47,6 +50,8 @@ pub async fn send(
 
 pub struct Attempts<'a> {
     call: &'a Call<'a>,
+    /// Who is asked, by the policies of the call's route.
+    cluster: &'a Cluster,
     head: Head,
     source: Source,
     /// Endpoints that were asked already.
@@ -69,7 +74,6 @@ impl Outcome {
 
 impl Attempts<'_> {
     async fn run(&mut self, watch: &mut Watch) -> Result<Response<Body>, Error> {
-        let cluster = &self.call.route.cluster;
         if let Some(retry) = &self.call.route.retry {
             retry.budget().deposit(Instant::now());
         }
@@ -78,7 +82,7 @@ impl Attempts<'_> {
             let begun = Instant::now();
             let picked = {
                 let chance = &mut self.call.local.chance.borrow_mut();
-                cluster.pick(&self.tried, self.call.deadline, chance, begun)
+                self.cluster.pick(&self.tried, self.call.deadline, chance, begun)
             };
             let mut ticket = picked.map_err(|error| match &last {
                 // What the caller sees is why it failed, not only that there is nobody left.
@@ -156,7 +160,7 @@ impl Attempts<'_> {
             return None;
         }
         let chance = &mut call.local.chance.borrow_mut();
-        let mut ticket = call.route.cluster.pick(&[first], call.deadline, chance, now).ok()?;
+        let mut ticket = self.cluster.pick(&[first], call.deadline, chance, now).ok()?;
         // There is no other; or this one would be one too many.
         if ticket.endpoint.id == first || !hedges.with(|hedge| hedge.may_send(now, 0)) {
             ticket.withdraw(now);
@@ -219,7 +223,7 @@ impl Attempts<'_> {
         let pool = self.call.local.pool(&ticket.endpoint);
         let span = ticket.span.as_deref();
         let message = Message { head: &self.head, source: &self.source, patience, span };
-        let over_http2 = match self.call.route.cluster.protocol {
+        let over_http2 = match self.cluster.protocol {
             _ if self.head.request().extensions().get::<Upgrade>().is_some() => false,
             UpstreamProtocol::Http2 => true,
             UpstreamProtocol::Http1 => false,
@@ -291,7 +295,7 @@ impl Attempts<'_> {
             (_, 0 | 1) => String::new(),
             (_, count) => format!(" (after {count} attempts)"),
         };
-        let name = &self.call.route.cluster.name;
+        let name = &self.cluster.name;
         let said = format!("'{name}' did not answer: {}: {failure}{attempts}", ticket.endpoint.address);
         match failure {
             Failure::Lost(lost) if lost.cause == Cause::Ours => {

@@ -4,6 +4,7 @@ use crate::{
     call::Call,
     headers::{GRPC_TIMEOUT, leave_http1},
     plan::matching::authority,
+    upstream::cluster::Cluster,
 };
 use http::{
     HeaderValue, Method, Request, Uri, Version,
@@ -23,7 +24,7 @@ pub struct Head {
 
 impl Head {
     /// Fails with INVALID_ARGUMENT for a head that cannot be sent on.
-    pub fn new(call: &Call<'_>, mut head: Box<Parts>) -> Result<Self, Error> {
+    pub fn new(call: &Call<'_>, cluster: &Cluster, mut head: Box<Parts>) -> Result<Self, Error> {
         let wrong = |what: &str| Error::invalid(format!("the request's {what} cannot be sent on"));
         if head.method == Method::CONNECT {
             return Err(Error::new(
@@ -34,7 +35,6 @@ impl Head {
         if head.version < Version::HTTP_2 {
             leave_http1(&mut head.headers);
         }
-        let cluster = &call.route.cluster;
         // Whoever is found by a name is called by it: proxies of a mesh know their routes by nothing else. The app has
         // called this proxy.
         let said = if cluster.discovered.is_some() { &*cluster.authority } else { authority(&head) };

@@ -6,6 +6,7 @@ use crate::{
     body::{Body, Piece},
     call::{Call, within},
     headers::{GRPC_ENCODING, GRPC_MESSAGE, grpc_status},
+    upstream::cluster::Cluster,
     watch::Watch,
 };
 use bytes::{Buf, Bytes, BytesMut};
@@ -19,7 +20,7 @@ use infermesh_wire::{
     framing::{Encoding, PREFIX, decode_message, too_large},
     response::Pieces,
 };
-use std::{future::poll_fn, pin::pin};
+use std::{future::poll_fn, pin::pin, sync::Arc};
 
 /// What a server says.
 pub enum Reply {
@@ -29,22 +30,23 @@ pub enum Reply {
     Refused { code: u32, message: String },
 }
 
-/// Calls a method of the service behind the call's route, with its policies and until its deadline. `headers` go with it;
+/// Calls a method of a cluster, with the policies of the call's route and until its deadline. `headers` go with it;
 /// `message` is length-prefixed.
 ///
 /// Fails if there was no answer, or none that gRPC knows.
 pub async fn ask(
     call: &Call<'_>,
+    cluster: &Arc<Cluster>,
     path: &'static str,
     headers: HeaderMap,
     message: Pieces,
 ) -> Result<Reply, Error> {
     let call = Call { grpc: true, route: call.route.clone(), turn: call.turn.clone(), ..*call };
     let mut watch = Box::new(Watch::aside(call.origin, &call.route));
-    let head = Box::new(head(&call, path, headers));
+    let head = Box::new(head(cluster, path, headers));
     let body = Body::Own(message.into_iter().collect());
     let response = {
-        let sent = pin!(forward::send(&call, head, body, &mut watch));
+        let sent = pin!(forward::send(&call, cluster, head, body, &mut watch));
         within(call.deadline, sent).await?
     };
     watch.answered(&response);
@@ -83,7 +85,7 @@ pub async fn ask(
     )
 }
 
-fn head(call: &Call<'_>, path: &'static str, headers: HeaderMap) -> Parts {
+fn head(cluster: &Cluster, path: &'static str, headers: HeaderMap) -> Parts {
     let (mut head, ()) = Request::new(()).into_parts();
     head.method = Method::POST;
     head.version = Version::HTTP_2;
@@ -91,7 +93,7 @@ fn head(call: &Call<'_>, path: &'static str, headers: HeaderMap) -> Parts {
     head.headers = headers;
     head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     head.headers.insert(TE, HeaderValue::from_static("trailers"));
-    if let Ok(authority) = HeaderValue::from_str(&call.route.cluster.authority) {
+    if let Ok(authority) = HeaderValue::from_str(&cluster.authority) {
         head.headers.insert(HOST, authority);
     }
     head

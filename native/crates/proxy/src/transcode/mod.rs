@@ -53,7 +53,7 @@ pub async fn serve(call: &Call<'_>, head: Box<Parts>, body: Body) -> Result<Resp
         Step::Call(made) => {
             let reply = match made.path {
                 INFER => infer::ask(call, headers, made.message).await?,
-                path => unary::ask(call, path, headers, made.message).await?,
+                path => unary::ask(call, call.route.cluster.next(), path, headers, made.message).await?,
             };
             match reply {
                 Reply::Message(message) => made.back.answer(message),

@@ -1,4 +1,4 @@
-//! What models take and give, asked for once in a while.
+//! What models take and give, asked for once in a while: of a route's own cluster, whatever share of its requests goes to others.
 
 use crate::{
     call::Call,
@@ -85,7 +85,7 @@ pub async fn of(
         return Ok(Ok(known));
     }
     let message = Pieces::from_iter([request(model, version)]);
-    match unary::ask(call, METADATA, headers.clone(), message).await? {
+    match unary::ask(call, &call.route.cluster, METADATA, headers.clone(), message).await? {
         Reply::Message(message) => {
             let metadata = ModelMetadataResponse::decode(message)
                 .map_err(|error| Error::internal(format!("a model's metadata cannot be read: {error}")))?;
@@ -106,7 +106,7 @@ pub async fn max_batch(call: &Call<'_>, model: &str, version: &str, headers: &He
     }
     let request = ModelConfigRequest { name: model.to_owned(), version: version.to_owned() };
     let message = Pieces::from_iter([frame(&request)]);
-    let rows = match unary::ask(call, CONFIG, headers.clone(), message).await {
+    let rows = match unary::ask(call, &call.route.cluster, CONFIG, headers.clone(), message).await {
         Ok(Reply::Message(message)) => {
             let config = ModelConfigResponse::decode(message).ok().and_then(|answer| answer.config);
             config.map_or(1, |config| usize::try_from(config.max_batch_size).unwrap_or(0).max(1))

@@ -7,6 +7,7 @@ use super::{
     health::Check,
     peers::Peers,
     settings::Settings,
+    split::Split,
 };
 use crate::{plan::duration_or, proto};
 use infermesh_policy::{
@@ -17,7 +18,7 @@ use infermesh_telemetry::Log;
 use infermesh_transport::tls::Identity;
 use infermesh_wire::{Code, Error};
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::{Duration, Instant},
 };
@@ -36,6 +37,8 @@ pub struct Cluster {
     pub protocol: proto::UpstreamProtocol,
     /// Under which its endpoints are looked up, if they are.
     pub discovered: Option<Name>,
+    /// Whose requests go to others in part.
+    pub split: Option<Split>,
     settings: Settings,
     log: Arc<Log>,
     /// Where they are compared.
@@ -47,9 +50,10 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Fails with the field that is wrong.
+    /// Fails with the field that is wrong. `whole` are the clusters that a part of its requests may go to.
     pub fn new(
         given: &proto::Cluster,
+        whole: &HashMap<&str, Arc<Self>>,
         identity: Option<&Arc<Identity>>,
         log: &Arc<Log>,
         now: Instant,
@@ -70,6 +74,7 @@ impl Cluster {
             authority: authority(given),
             protocol: given.protocol(),
             discovered: discovered(given)?,
+            split: Split::new(given, whole)?,
             peers: settings.outlier.clone().map(|settings| Peers::new(settings, now)),
             settings,
             log: log.clone(),
@@ -127,6 +132,11 @@ impl Cluster {
 
     pub fn endpoints(&self) -> Arc<[Arc<Endpoint>]> {
         self.endpoints.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The cluster that one request for this one goes to, with all of its attempts.
+    pub fn next(self: &Arc<Self>) -> &Arc<Self> {
+        self.split.as_ref().and_then(Split::next).unwrap_or(self)
     }
 
     /// Begins an attempt at the better of two endpoints that may be asked, rather at one that has not been `tried`. Fails with

@@ -1,7 +1,8 @@
 //! Towards those who do the work: which of them, over which connection.
 //!
 //! A `cluster` is a set of `endpoint`s that do the same, treated as its `settings` say, and picks one; `discover` finds out
-//! which there are, `health` how they are, `peers` who does worse than the others. Each network thread has a `pool` of
+//! which there are, `health` how they are, `peers` who does worse than the others. A `split` sends a share of a cluster's
+//! requests to others. Each network thread has a `pool` of
 //! connections to each, made by `connect` and spoken on by `http1` or `http2`; a `pulse` tells whether one lives,
 //! a `burden` whether it costs too much.
 
@@ -19,6 +20,7 @@ mod peers;
 pub mod pool;
 pub mod pulse;
 pub mod settings;
+pub mod split;
 pub mod term;
 
 use crate::body::Lost;

@@ -21,6 +21,7 @@ mod health;
 mod hedges;
 mod http1;
 mod retries;
+mod splits;
 mod streams;
 mod unary;
 mod websockets;

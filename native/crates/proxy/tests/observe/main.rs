@@ -25,5 +25,6 @@ mod counted;
 mod identified;
 mod logged;
 mod operated;
+mod split;
 mod tapped;
 mod traced;
