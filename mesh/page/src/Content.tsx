@@ -63,7 +63,7 @@ function noteOf(workload: Workload): string {
 function noteOfCalled(endpoints: Endpoint[]): string {
   if (endpoints.length === 0) return "seen from here, no endpoint";
   const available = endpoints.filter((it) => it.is_available).length;
-  return `seen from here, ${of(available, endpoints.length)} available`;
+  return `seen from here, ${of(available, endpoints.length)} up`;
 }
 
 /** An endpoint that is left alone is what its callers think of it. */

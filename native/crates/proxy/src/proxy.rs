@@ -208,7 +208,8 @@ impl Proxy {
         common: Vec<(String, String)>,
         files: Vec<(String, PathBuf, Vec<(String, String)>)>,
     ) -> Result<(), String> {
-        let files = files.into_iter().map(|(url, path, given)| Ok((url, File { path, headers: headers(given)? })));
+        let files =
+            files.into_iter().map(|(url, path, given)| Ok((url, File { path, headers: headers(given)? })));
         let page = Page { headers: headers(common)?, files: files.collect::<Result<_, String>>()? };
         let _ = self.shared.page.set(page);
         Ok(())

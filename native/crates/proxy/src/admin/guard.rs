@@ -59,7 +59,9 @@ mod tests {
         for path in OPEN {
             assert!(asked("10.0.0.7:1", "10.0.0.8:15000", path).is_ok(), "{path}");
         }
-        for path in ["/", "/stats", "/tap", "/drain", "/quit", "/config", "/api/stream", "/metrics/", "/other"] {
+        for path in
+            ["/", "/stats", "/tap", "/drain", "/quit", "/config", "/api/stream", "/metrics/", "/other"]
+        {
             let refusal = asked("10.0.0.7:1", "127.0.0.1:15000", path).unwrap_err();
             assert_eq!(refusal.status(), 403, "{path}");
             let said = String::from_utf8(refusal.into_body().concat()).unwrap();
@@ -73,7 +75,8 @@ mod tests {
         for host in ["localhost", "LocalHost:15000", "127.0.0.1:15000", "[::1]", "[::1]:15000", "127.1.2.3"] {
             assert!(asked("127.0.0.1:1", host, "/").is_ok(), "{host}");
         }
-        for host in ["evil.example", "localhost.evil.example:1", "10.0.0.7:15000", "[fd00::1]:1", "[::1", ""] {
+        for host in ["evil.example", "localhost.evil.example:1", "10.0.0.7:15000", "[fd00::1]:1", "[::1", ""]
+        {
             assert!(asked("127.0.0.1:1", host, "/stats").is_err(), "{host}");
         }
     }

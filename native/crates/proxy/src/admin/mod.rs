@@ -101,7 +101,9 @@ impl Serve<()> for Speaker {
     async fn serve(self, (): (), peer: Peer, io: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
         http1::serve(&self.connections, &self.connections.rules, io, |request, mark| {
             let (shared, peer) = (&self.shared, &peer);
-            async move { route::answer(shared, peer, &request.into_parts().0).await.map(|body| Held::new(body, mark)) }
+            async move {
+                route::answer(shared, peer, &request.into_parts().0).await.map(|body| Held::new(body, mark))
+            }
         })
         .await
         .map(drop)

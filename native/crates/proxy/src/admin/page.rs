@@ -50,7 +50,9 @@ async fn overview(shared: &Shared) -> Answer {
     let Some(mut view) = shared.picture.look(Instant::now()) else { return crowded() };
     match timeout(PATIENCE, view.recv()).await {
         Ok(Some(json)) => fleeting(answer::json(json)),
-        _ => answer::error(&Error::new(Code::Unavailable, "nobody made a picture in time, or the proxy ends")),
+        _ => {
+            answer::error(&Error::new(Code::Unavailable, "nobody made a picture in time, or the proxy ends"))
+        }
     }
 }
 
