@@ -25,9 +25,9 @@ def sidecar(tmp_path: Path) -> Iterator[Sidecar]:
             "name": "checkout",
             "tls": "off",
             "admin": "0.0.0.0:0",
-            "services": {"payments": {"endpoints": f"127.0.0.1:{app}", "breaker": True}},
+            "services": {"payments": {"endpoints": f"127.0.0.1:{app}", "protocol": "http1", "breaker": True}},
             "inbound": {"listen": "127.0.0.1:0", "app": f"127.0.0.1:{app}"},
-            "outbound": {"listen": "127.0.0.1:0", "routes": {"name": "all", "service": "payments"}},
+            "outbound": {"listen": "127.0.0.1:0"},
         }
         sidecar = Sidecar("--config", write_config(tmp_path, **settings))
         try:

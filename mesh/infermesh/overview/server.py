@@ -57,7 +57,9 @@ class _Pages:
 
     async def _json(self, _request: web.Request) -> web.StreamResponse:
         return web.Response(
-            text=text(self._overview()), content_type="application/json", headers={"Cache-Control": "no-store"}
+            text=text(self._overview()),
+            content_type="application/json",
+            headers={"Cache-Control": "no-store"},
         )
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:

@@ -381,9 +381,9 @@ class Proxy:
     def listen_admin(self, host: str = "127.0.0.1", port: int = 0) -> tuple[str, int]:
         """Serve those who operate the proxy, over HTTP/1.1: ``GET /`` says what there is.
 
-        Whoever comes there by loopback sees everything but secrets, and can end the process; from elsewhere only
-        ``/live``, ``/ready`` and ``/metrics`` are answered. Returns the bound address. Raises OSError that names
-        the address if it cannot be bound.
+        Whoever comes there by loopback sees everything but secrets, and can end the process; from elsewhere
+        only ``/live``, ``/ready`` and ``/metrics`` are answered. Returns the bound address. Raises OSError that
+        names the address if it cannot be bound.
         """
 
     def set_page(
@@ -391,13 +391,13 @@ class Proxy:
     ) -> None:
         """From now on browsers find these files at the admin endpoint: URL path, file, headers of each.
 
-        Beside them there are ``/api/overview`` and ``/api/stream`` with what ``show_picture`` shows; ``headers``
-        are those of all that belongs to the page. A second page is ignored. Raises ValueError that names the
-        header that is none.
+        Beside them there are ``/api/overview`` and ``/api/stream`` with what ``show_picture`` shows;
+        ``headers`` are those of all that belongs to the page. A second page is ignored. Raises ValueError
+        that names the header that is none.
         """
 
     def picture_wanted(self) -> bool:
-        """Whether it is time for ``show_picture``: once a second, while somebody looks and ten seconds more."""
+        """Whether it is time for ``show_picture``: once a second, while somebody looks and 10 s more."""
 
     def show_picture(self, json: bytes) -> None:
         """Show JSON of one line to all who look."""
