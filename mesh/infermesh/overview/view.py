@@ -12,8 +12,8 @@ from typing import Literal
 #: answer; or the state of its processes.
 State = Literal["ready", "unready", "silent", "waiting", "starting", "restarting", "ending", "ended"]
 
-#: What there is a picture of: all of a mesh, or what one sidecar sees, which of those that it calls knows only
-#: endpoints.
+#: What there is a picture of: all of a mesh, or what one sidecar sees. Of those that it calls that knows
+#: endpoints only.
 Scope = Literal["mesh", "sidecar"]
 
 #: In the order of how bad they are.

@@ -6,7 +6,7 @@ use crate::{
     hooks::{Hook, Hooks},
     observe::{
         access::Access,
-        page::{File, Page, headers},
+        page::{File, Headers, Page, headers},
         picture::Picture,
         trace::Tracing,
     },
@@ -203,11 +203,7 @@ impl Proxy {
 
     /// From now on browsers are shown these files at the admin endpoint, and the picture. `files` are a path and the headers of
     /// each, by the path of its URL; `common` are the headers of all. Fails with the header that is none; later calls do nothing.
-    pub fn set_page(
-        &self,
-        common: Vec<(String, String)>,
-        files: Vec<(String, PathBuf, Vec<(String, String)>)>,
-    ) -> Result<(), String> {
+    pub fn set_page(&self, common: Headers, files: Vec<(String, PathBuf, Headers)>) -> Result<(), String> {
         let files =
             files.into_iter().map(|(url, path, given)| Ok((url, File { path, headers: headers(given)? })));
         let page = Page { headers: headers(common)?, files: files.collect::<Result<_, String>>()? };

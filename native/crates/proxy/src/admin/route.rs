@@ -36,7 +36,7 @@ GET  /api/stream    the same again and again, as server-sent events
 
 /// Answers a request.
 pub async fn answer(shared: &Shared, peer: &Peer, head: &Parts) -> Response<Said> {
-    if let Err(refusal) = guard::check(peer, head) {
+    if let Some(refusal) = guard::refusal(peer, head) {
         return refusal.map(Said::from);
     }
     if let Some(page) = shared.page.get()

@@ -18,8 +18,11 @@ pub struct File {
     pub headers: HeaderMap,
 }
 
+/// Names and values.
+pub type Headers = Vec<(String, String)>;
+
 /// Fails with the name of the header that is none.
-pub fn headers(given: Vec<(String, String)>) -> Result<HeaderMap, String> {
+pub fn headers(given: Headers) -> Result<HeaderMap, String> {
     let parsed = given.into_iter().map(|(name, value)| {
         let header = (HeaderName::try_from(&name).ok()).zip(HeaderValue::try_from(value).ok());
         header.ok_or_else(|| format!("header '{name}' or its value is none"))
