@@ -381,9 +381,9 @@ class Proxy:
     def listen_admin(self, host: str = "127.0.0.1", port: int = 0) -> tuple[str, int]:
         """Serve those who operate the proxy, over HTTP/1.1: ``GET /`` says what there is.
 
-        Whoever comes there by loopback sees everything but secrets, and can end the process;
-        from elsewhere only ``/live``, ``/ready`` and ``/metrics`` are answered. Returns the bound address. Raises OSError that
-        names the address if it cannot be bound.
+        Whoever comes there by loopback sees everything but secrets, and can end the process; from elsewhere
+        only ``/live``, ``/ready`` and ``/metrics`` are answered. Returns the bound address. Raises OSError
+        that names the address if it cannot be bound.
         """
 
     def set_page(
