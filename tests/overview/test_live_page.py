@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from infermesh.overview.server import STATIC, serving
+from infermesh.overview.page import STATIC
+from infermesh.overview.server import serving
 from infermesh.overview.view import Overview, Traffic
 from support import overviews
 from support.devtools import Page, opened

@@ -76,6 +76,14 @@ class FakeProxy:
         self.ready = ready
         self.calls.append(["set_ready", ready])
 
+    def set_page(
+        self, headers: list[tuple[str, str]], files: list[tuple[str, str, list[tuple[str, str]]]]
+    ) -> None:
+        self.calls.append(["set_page", len(headers), len(files)])
+
+    def picture_wanted(self) -> bool:
+        return False
+
     def drain_requested(self) -> bool:
         return self._drain_requested
 

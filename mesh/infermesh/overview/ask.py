@@ -1,38 +1,21 @@
-"""Asks one instance how it does. Whatever goes wrong is a part of what is told."""
+"""Asks instances how they do. Whatever goes wrong is a part of what is told."""
 
 import asyncio
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
 import aiohttp
 
-from infermesh.overview import servers, sidecars
-from infermesh.overview.exposition import Samples, read
+from infermesh.overview import servers
+from infermesh.overview.answer import Answer
+from infermesh.overview.exposition import read
 from infermesh.overview.targets import Target
 
 #: For all that one instance is asked.
 DEADLINE_SECONDS = 0.9
 #: An answer beyond this is not read: whoever gives it is none of ours.
 MAX_BYTES = 32 << 20
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What an instance told."""
-
-    #: Why it told nothing; None: it has answered.
-    silence: str | None = None
-    #: Why it wants no requests; None: it does.
-    unready: str | None = None
-    samples: Samples = field(default_factory=dict)
-    #: Of a sidecar.
-    endpoints: Sequence[sidecars.EndpointSeen] = ()
-    routes: Sequence[sidecars.RouteSeen] = ()
-    #: Of a server.
-    models: Sequence[servers.ModelSeen] = ()
 
 
 async def ask(session: aiohttp.ClientSession, target: Target) -> Answer:
@@ -50,15 +33,15 @@ async def ask(session: aiohttp.ClientSession, target: Target) -> Answer:
         return Answer(silence=f"an answer that cannot be read: {error!r}")
 
 
+async def ask_all(targets: Sequence[Target]) -> Sequence[Answer]:
+    """What each of them tells, asked at the same time."""
+    async with aiohttp.ClientSession(trust_env=False) as session:
+        return await asyncio.gather(*(ask(session, target) for target in targets))
+
+
 async def _sidecar(session: aiohttp.ClientSession, admin: str) -> Answer:
     stats, metrics = await asyncio.gather(_get(session, f"{admin}/stats"), _get(session, f"{admin}/metrics"))
-    told: Mapping[str, Any] = json.loads(stats)
-    return Answer(
-        unready=None if told["ready"] else str(told["unready_because"]),
-        samples=read(metrics, sidecars.NAMES),
-        endpoints=[sidecars.EndpointSeen.of(it) for it in told["endpoints"]],
-        routes=[sidecars.RouteSeen.of(it) for it in told["routes"]],
-    )
+    return Answer.of_sidecar(stats, metrics)
 
 
 async def _server(session: aiohttp.ClientSession, target: Target) -> Answer:

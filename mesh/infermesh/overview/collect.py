@@ -1,16 +1,16 @@
-"""Asks everybody once a second, and has the picture of it ready."""
+"""Asks everybody once a second, and has the picture of it ready.
 
-import asyncio
+Who has answers of his own, as a sidecar of itself, `take`s them, and needs nothing of a client of HTTP.
+"""
+
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
-
 from infermesh.overview import servers, sidecars
-from infermesh.overview.ask import Answer, ask
+from infermesh.overview.answer import Answer
 from infermesh.overview.increases import Grown, Increases
 from infermesh.overview.targets import InstanceState, Target
 from infermesh.overview.traffic import Part, traffic
@@ -21,6 +21,7 @@ from infermesh.overview.view import (
     Instance,
     Model,
     Overview,
+    Scope,
     State,
     Totals,
     Traffic,
@@ -51,6 +52,7 @@ class Collector:
         *,
         name: str = "mesh",
         environment: str | None = None,
+        scope: Scope = "mesh",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`states` is by instance, and need not know all of them."""
@@ -58,15 +60,16 @@ class Collector:
         self._states = states
         self._name = name
         self._environment = environment
+        self._scope = scope
         self._clock = clock
         self._known: dict[str, _Known] = {}
         self._past: dict[Any, deque[Traffic]] = {}
-        self.overview = Overview(
-            name, environment, None, (), (), Totals(Traffic(), 0, 0, 0, 0, 0, 0, History())
-        )
+        self.overview = self._overview(None, (), (), Totals(Traffic(), 0, 0, 0, 0, 0, 0, History()))
 
     async def run(self) -> None:
         """Keep the overview new until this is cancelled."""
+        import asyncio
+
         while True:
             began = self._clock()
             await self.once()
@@ -74,10 +77,10 @@ class Collector:
 
     async def once(self) -> Overview:
         """Ask everybody at the same time, and return the new overview, within a second."""
+        from infermesh.overview.ask import ask_all
+
         targets = self._targets()
-        async with aiohttp.ClientSession(trust_env=False) as session:
-            answers = await asyncio.gather(*(ask(session, target) for target in targets))
-        return self.take(targets, answers)
+        return self.take(targets, await ask_all(targets))
 
     def take(self, targets: Sequence[Target], answers: Sequence[Answer]) -> Overview:
         """Make the overview of what was answered, one answer for each target."""
@@ -111,7 +114,12 @@ class Collector:
             edge for name, of_workload in groups.items() for edge in self._edges(name, of_workload, past)
         ]
         totals = self._totals(workloads, edges, targets, past)
-        return Overview(self._name, self._environment, time.time(), workloads, edges, totals)
+        return self._overview(time.time(), workloads, edges, totals)
+
+    def _overview(
+        self, at: float | None, workloads: Sequence[Workload], edges: Sequence[Edge], totals: Totals
+    ) -> Overview:
+        return Overview(self._name, self._environment, at, workloads, edges, totals, self._scope)
 
     def _instance(self, target: Target, process: InstanceState | None) -> Instance:
         answer = self._known[target.instance].answer

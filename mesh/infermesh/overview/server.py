@@ -2,10 +2,8 @@
 
 import asyncio
 import ipaddress
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,25 +11,8 @@ from aiohttp import web
 
 from infermesh.errors import InfermeshError
 from infermesh.overview.collect import EVERY_SECONDS
-from infermesh.overview.view import Overview
-
-#: What `mesh/page` is built into.
-STATIC = Path(__file__).with_name("static")
-
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-
-_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
+from infermesh.overview.page import HEADERS, STATIC, files
+from infermesh.overview.view import Overview, text
 
 _UNBUILT = "The page has not been built: run `make page`. /api/overview and /api/stream are there."
 
@@ -64,7 +45,7 @@ class _Pages:
     def __init__(self, overview: Callable[[], Overview], static: Path) -> None:
         self._overview = overview
         # Read once: what is there is known, and no path of a request comes near the file system.
-        self._files = {f"/{it.relative_to(static)}": it for it in static.rglob("*") if it.suffix in _TYPES}
+        self._files = {it.url_path: it for it in files(static)}
         self.closing = asyncio.Event()
 
     def app(self) -> web.Application:
@@ -76,36 +57,30 @@ class _Pages:
 
     async def _json(self, _request: web.Request) -> web.StreamResponse:
         return web.Response(
-            text=self._text(), content_type="application/json", headers={"Cache-Control": "no-store"}
+            text=text(self._overview()),
+            content_type="application/json",
+            headers={"Cache-Control": "no-store"},
         )
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         stream = web.StreamResponse(
-            headers={**_HEADERS, "Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+            headers={**HEADERS, "Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
         await stream.prepare(request)
         # Who went away is no news.
         with suppress(ConnectionResetError):
             while not self.closing.is_set():
-                await stream.write(f"data: {self._text()}\n\n".encode())
+                await stream.write(f"data: {text(self._overview())}\n\n".encode())
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.closing.wait(), EVERY_SECONDS)
         return stream
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
-        path = "/index.html" if request.path == "/" else request.path
         if not self._files:
             return web.Response(status=503, text=_UNBUILT)
-        if (file := self._files.get(path)) is None:
+        if (file := self._files.get(request.path)) is None:
             return web.Response(status=404, text=f"There is nothing at {request.path}.")
-        # Names of assets change with what is in them.
-        keep = "no-cache" if file.suffix == ".html" else "max-age=31536000, immutable"
-        return web.Response(
-            body=file.read_bytes(), headers={"Content-Type": _TYPES[file.suffix], "Cache-Control": keep}
-        )
-
-    def _text(self) -> str:
-        return json.dumps(asdict(self._overview()), separators=(",", ":"))
+        return web.Response(body=file.path.read_bytes(), headers=file.headers)
 
 
 @web.middleware
@@ -118,7 +93,7 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     else:
         response = await handler(request)
     if not response.prepared:
-        response.headers.update(_HEADERS)
+        response.headers.update(HEADERS)
     return response
 
 

@@ -1,15 +1,20 @@
-"""What the picture shows, as plain data: `dataclasses.asdict` makes JSON of it.
+"""What the picture shows, as plain data, of which `text` makes JSON.
 
 Rates are per second, and all of the last ten seconds. None: there was nothing to tell it from.
 """
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 #: Of an instance: `ready`; `unready`, it answers and wants no requests; `silent`, it runs and does not
 #: answer; or the state of its processes.
 State = Literal["ready", "unready", "silent", "waiting", "starting", "restarting", "ending", "ended"]
+
+#: What there is a picture of: all of a mesh, or what one sidecar sees. Of those that it calls that knows
+#: endpoints only.
+Scope = Literal["mesh", "sidecar"]
 
 #: In the order of how bad they are.
 Breaker = Literal["closed", "half_open", "open"]
@@ -152,3 +157,9 @@ class Overview:
     workloads: Sequence[Workload]
     edges: Sequence[Edge]
     totals: Totals
+    scope: Scope = "mesh"
+
+
+def text(overview: Overview) -> str:
+    """An overview as JSON of one line."""
+    return json.dumps(asdict(overview), separators=(",", ":"))

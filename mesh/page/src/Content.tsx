@@ -3,7 +3,7 @@
 import { Sparkline } from "./Sparkline";
 import { duration, of, plural, rate, share, spoken, tone, toneOf, toneOfModel, type Tone } from "./format";
 import type { Call, Item } from "./graph";
-import { CALLERS, isReady, shown, type Model, type Workload } from "./overview";
+import { CALLERS, isReady, shown, type Endpoint, type Model, type Workload } from "./overview";
 
 export function ItemContent({ item }: { item: Item }) {
   const { name, note, tone: how } = described(item);
@@ -22,7 +22,7 @@ export function ItemContent({ item }: { item: Item }) {
 
 export function itemLabel(item: Item): string {
   const { name, note } = described(item);
-  const kind = item.kind === "workload" ? item.workload.kind : item.kind === "model" ? "model" : "";
+  const kind = item.kind === "workload" ? item.workload.kind : item.kind === "model" ? "model" : item.kind === "called" ? "service" : "";
   const requests = item.kind === "model" ? `, ${spoken(item.model.traffic)}` : "";
   return `${kind} ${name}: ${note}${requests}`.trim();
 }
@@ -36,7 +36,9 @@ interface Described {
 export function described(item: Item): Described {
   switch (item.kind) {
     case "callers":
-      return { name: shown(CALLERS), note: "from outside the mesh", tone: "idle" };
+      return { name: shown(CALLERS), note: item.note, tone: "idle" };
+    case "called":
+      return { name: item.id, note: noteOfCalled(item.endpoints), tone: toneOfCalled(item.endpoints) };
     case "workload":
       return { name: item.workload.name, note: noteOf(item.workload), tone: toneOfWorkload(item.workload) };
     case "model":
@@ -56,6 +58,18 @@ function noteOf(workload: Workload): string {
   const what = workload.kind === "app" ? "app and sidecar" : workload.kind;
   const ready = workload.instances.filter((it) => it.state === "ready").length;
   return `${what}, ${of(ready, workload.instances.length)} ready`;
+}
+
+function noteOfCalled(endpoints: Endpoint[]): string {
+  if (endpoints.length === 0) return "seen from here, no endpoint";
+  const available = endpoints.filter((it) => it.is_available).length;
+  return `seen from here, ${of(available, endpoints.length)} up`;
+}
+
+/** An endpoint that is left alone is what its callers think of it. */
+function toneOfCalled(endpoints: Endpoint[]): Tone {
+  if (endpoints.length === 0) return "idle";
+  return endpoints.every((it) => it.is_available) ? "good" : endpoints.some((it) => it.is_available) ? "warn" : "bad";
 }
 
 function noteOfModel(model: Model): string {

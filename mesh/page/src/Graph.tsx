@@ -1,4 +1,4 @@
-/** The mesh as a picture. Everything in it is a button: Tab goes through them, arrow keys from one to the next. */
+/** Who calls whom, as a picture. Everything in it is a button: Tab goes through them, arrow keys from one to the next. */
 
 import {
   BaseEdge,
@@ -72,7 +72,7 @@ function Flow({ graph }: { graph: Of }) {
     <section
       ref={frame}
       className="graph card"
-      aria-label="The mesh as a picture; arrow keys go from one to the next"
+      aria-label="Who calls whom, as a picture; arrow keys go from one to the next"
       style={{ height: Math.min(Math.max(layout.height + 2 * MARGIN, LEAST), MOST) }}
       onKeyDown={(event) => moveFocus(event, event.currentTarget)}
     >

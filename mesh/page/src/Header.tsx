@@ -29,10 +29,10 @@ export function Header({ overview, theme, setTheme }: Props) {
   );
 }
 
-function Figures({ overview: { totals } }: { overview: Overview }) {
+function Figures({ overview: { totals, scope } }: { overview: Overview }) {
   const { traffic } = totals;
   return (
-    <dl className="figures" aria-label="The mesh as a whole, in the last ten seconds">
+    <dl className="figures" aria-label={`The ${scope === "mesh" ? "mesh as a whole" : "app"}, in the last ten seconds`}>
       <Figure name="Requests" value={rate(traffic.rate)}>
         <Sparkline values={totals.history.rate} unit="requests a second" />
       </Figure>
@@ -43,17 +43,21 @@ function Figures({ overview: { totals } }: { overview: Overview }) {
         value={of(totals.ready, totals.instances)}
         tone={totals.ready < totals.instances ? "bad" : "good"}
       />
-      <Figure
-        name="Models ready"
-        value={totals.models === 0 ? NOTHING : of(totals.models_ready, totals.models)}
-        tone={totals.models_ready < totals.models ? "bad" : "good"}
-      />
+      {scope === "mesh" && (
+        <Figure
+          name="Models ready"
+          value={totals.models === 0 ? NOTHING : of(totals.models_ready, totals.models)}
+          tone={totals.models_ready < totals.models ? "bad" : "good"}
+        />
+      )}
       <Figure
         name="Breakers open"
         value={`${totals.breakers_open}`}
         tone={totals.breakers_open > 0 ? "bad" : "good"}
       />
-      <Figure name="Restarts" value={`${totals.restarts}`} tone={totals.restarts > 0 ? "warn" : "good"} />
+      {scope === "mesh" && (
+        <Figure name="Restarts" value={`${totals.restarts}`} tone={totals.restarts > 0 ? "warn" : "good"} />
+      )}
     </dl>
   );
 }

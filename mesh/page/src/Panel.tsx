@@ -37,7 +37,7 @@ export function Panel({ overview, graph, id, open, close }: Props) {
       ) : call ? (
         <CallDetails call={call} />
       ) : (
-        <p>What was chosen is no longer in the mesh.</p>
+        <p>What was chosen is no longer there.</p>
       )}
     </aside>
   );
@@ -59,6 +59,15 @@ function ItemDetails({ item, open }: { item: Item; open: (id: string) => void })
   switch (item.kind) {
     case "callers":
       return <Minute history={item.history} />;
+    case "called":
+      return (
+        <>
+          <p className="soft">{described(item).note}</p>
+          <Minute history={item.history} />
+          <h3>Endpoints</h3>
+          <Endpoints rows={item.endpoints} />
+        </>
+      );
     case "model":
       return <ModelDetails model={item.model} server={item.server} />;
     case "more":

@@ -10,9 +10,9 @@ const LISTED = 5;
 export function Status({ live: { overview, isConnected, staleFor } }: { live: Live }) {
   if (overview === null) {
     return isConnected || staleFor === null ? (
-      <Banner tone="idle" title="Waiting for the first look at the mesh" />
+      <Banner tone="idle" title="Waiting for the first look" />
     ) : (
-      <Banner tone="bad" title="The mesh cannot be reached" isQuiet>
+      <Banner tone="bad" title="Nobody answers" isQuiet>
         <p>Nothing has come for {staleFor} s. It is looked for again and again.</p>
       </Banner>
     );
@@ -24,7 +24,7 @@ export function Status({ live: { overview, isConnected, staleFor } }: { live: Li
           <p>
             No news for {staleFor} s.{" "}
             {isConnected
-              ? "The mesh is not being looked at."
+              ? "Nobody looks at what goes on."
               : "The connection is gone, and is tried again and again."}{" "}
             {overview.at !== null && `It was so at ${clock(overview.at)}.`}
           </p>
@@ -36,7 +36,7 @@ export function Status({ live: { overview, isConnected, staleFor } }: { live: Li
 }
 
 function State({ overview }: { overview: Overview }) {
-  if (overview.at === null) return <Banner tone="idle" title="Waiting for the first look at the mesh" />;
+  if (overview.at === null) return <Banner tone="idle" title="Waiting for the first look" />;
   if (overview.workloads.length === 0) {
     return (
       <Banner tone="idle" title="Nothing runs in this mesh">

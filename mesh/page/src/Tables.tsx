@@ -47,7 +47,7 @@ export function Tables({ overview, open }: Props) {
         </section>
       )}
       <p className="soft">
-        Rates, success and percentiles are of the last ten seconds. Between an app and a server each attempt counts,
+        Rates, success and percentiles are of the last ten seconds. Between an app and whom it calls each attempt counts,
         also one that was tried again.
       </p>
     </div>

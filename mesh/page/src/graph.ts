@@ -1,6 +1,6 @@
 /** An overview as nodes and edges: callers, apps, servers, and the models of each server. */
 
-import type { Breaker, Edge, History, Model, Overview, Traffic, Workload } from "./overview";
+import type { Breaker, Edge, Endpoint, History, Model, Overview, Traffic, Workload } from "./overview";
 import { CALLERS } from "./overview";
 
 /** Models of a server that have a node; the others share one. */
@@ -8,7 +8,9 @@ const MODELS_SHOWN = 6;
 
 /** What somebody looks at. */
 export type Item =
-  | { kind: "callers"; id: string; history: History }
+  | { kind: "callers"; id: string; note: string; history: History }
+  /** Who is called, and tells nothing himself: only his callers know anything of him. */
+  | { kind: "called"; id: string; endpoints: Endpoint[]; history: History }
   | { kind: "workload"; id: string; workload: Workload; history: History }
   | { kind: "model"; id: string; server: string; model: Model }
   | { kind: "more"; id: string; server: string; models: Model[] };
@@ -35,7 +37,9 @@ const NEVER: History = { rate: [], p99_ms: [] };
 
 export function graphOf(overview: Overview): Graph {
   const into = new Map(overview.edges.filter((it) => it.source === CALLERS).map((it) => [it.target, it]));
-  const items: Item[] = into.size > 0 ? [{ kind: "callers", id: CALLERS, history: overview.totals.history }] : [];
+  const note = overview.scope === "mesh" ? "from outside the mesh" : "of this app";
+  const callers: Item = { kind: "callers", id: CALLERS, note, history: overview.totals.history };
+  const items: Item[] = into.size > 0 ? [callers] : [];
   const calls: Call[] = overview.edges.map((edge) => ({
     id: callId(edge.source, edge.target),
     source: edge.source,
@@ -54,8 +58,19 @@ export function graphOf(overview: Overview): Graph {
       calls.push({ id, source: workload.name, target: item.id, traffic, breaker: null, edge: null });
     }
   }
+  items.push(...calledOf(overview));
   const known = new Set(items.map((it) => it.id));
   return { items, calls: calls.filter((it) => known.has(it.source) && known.has(it.target)) };
+}
+
+function calledOf(overview: Overview): Item[] {
+  const told = new Set(overview.workloads.map((it) => it.name));
+  const names = new Set(overview.edges.map((it) => it.target).filter((it) => !told.has(it)));
+  return [...names].map((name) => {
+    const edges = overview.edges.filter((it) => it.target === name);
+    const endpoints = edges.flatMap((it) => it.endpoints);
+    return { kind: "called", id: name, endpoints, history: together(edges.map((it) => it.history)) };
+  });
 }
 
 type OfModels = Extract<Item, { kind: "model" | "more" }>;

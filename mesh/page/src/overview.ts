@@ -77,6 +77,9 @@ export interface Totals {
   history: History;
 }
 
+/** All of a mesh, or what one sidecar sees. */
+export type Scope = "mesh" | "sidecar";
+
 export interface Overview {
   name: string;
   environment: string | null;
@@ -84,6 +87,7 @@ export interface Overview {
   workloads: Workload[];
   edges: Edge[];
   totals: Totals;
+  scope: Scope;
 }
 
 /** The source of an edge from outside the mesh. */

@@ -381,9 +381,32 @@ class Proxy:
     def listen_admin(self, host: str = "127.0.0.1", port: int = 0) -> tuple[str, int]:
         """Serve those who operate the proxy, over HTTP/1.1: ``GET /`` says what there is.
 
-        Whoever comes there sees everything but secrets, and can end the process. Returns the bound address.
-        Raises OSError that names the address if it cannot be bound.
+        Whoever comes there by loopback sees everything but secrets, and can end the process; from elsewhere
+        only ``/live``, ``/ready`` and ``/metrics`` are answered. Returns the bound address. Raises OSError
+        that names the address if it cannot be bound.
         """
+
+    def set_page(
+        self, headers: list[tuple[str, str]], files: list[tuple[str, str, list[tuple[str, str]]]]
+    ) -> None:
+        """From now on browsers find these files at the admin endpoint: URL path, file, headers of each.
+
+        Beside them there are ``/api/overview`` and ``/api/stream`` with what ``show_picture`` shows;
+        ``headers`` are those of all that belongs to the page. A second page is ignored. Raises ValueError
+        that names the header that is none.
+        """
+
+    def picture_wanted(self) -> bool:
+        """Whether it is time for ``show_picture``: once a second, while somebody looks and 10 s more."""
+
+    def show_picture(self, json: bytes) -> None:
+        """Show JSON of one line to all who look."""
+
+    def stats(self) -> str:
+        """What ``GET /stats`` answers, as JSON."""
+
+    def metrics(self) -> str:
+        """What ``GET /metrics`` answers."""
 
     def drain_requested(self) -> bool:
         """Whether somebody has asked at the admin endpoint for the end of this process."""

@@ -57,6 +57,7 @@ def launch(
         log_requests=sidecar.log.requests,
         admin=sidecar.admin,
         ending=_ending(sidecar),
+        calls=list(sidecar.services),
         warnings=list(_warnings(sidecar)),
         apps=[
             App(it.app.address, it.wait_for_app.path or "", it.wait_for_app.timeout.total_seconds())

@@ -13,11 +13,12 @@ from infermesh.shutdown import Shutdown
 from infermesh_sidecar.process.app import wait_for_answer
 from infermesh_sidecar.process.launch import Launch, Traces
 from infermesh_sidecar.process.native import Proxy
+from infermesh_sidecar.process.picture import Picture, set_page
 from infermesh_sidecar.process.worker import Worker
 
 _log = logging.getLogger("infermesh.sidecar")
 
-#: Between two looks at whether somebody asked for the end at the admin endpoint.
+#: Between two looks at whether somebody wants something at the admin endpoint: the end, or a picture.
 _LOOK_SECONDS = 0.25
 
 #: How long the end of the process waits for a collector.
@@ -49,9 +50,10 @@ def begin(proxy: Proxy, launch: Launch, shutdown: Shutdown, stack: ExitStack) ->
         _write_captures(proxy, launch, stack)
     if launch.traces is not None:
         _send_traces(proxy, launch.traces, launch.resource, stack)
-    _listen(proxy, launch)
+    bound = _listen(proxy, launch)
     if launch.admin is not None:
-        stack.enter_context(Worker("admin-requests", lambda: _heed(proxy, shutdown), _LOOK_SECONDS))
+        picture = Picture(proxy, launch.calls, bound.get("inbound"))
+        stack.enter_context(Worker("admin-requests", lambda: _heed(proxy, shutdown, picture), _LOOK_SECONDS))
     if launch.endpoint_files:
         _follow_files(proxy, launch, stack)
 
@@ -110,15 +112,19 @@ def _follow_files(proxy: Proxy, launch: Launch, stack: ExitStack) -> None:
     stack.enter_context(Worker("endpoint-files", discovery.look, LOOK_SECONDS))
 
 
-def _listen(proxy: Proxy, launch: Launch) -> None:
+def _listen(proxy: Proxy, launch: Launch) -> Mapping[str, str]:
+    """The addresses of listeners by their names."""
     try:
-        for name, address in proxy.listen().items():
+        bound = proxy.listen()
+        for name, address in bound.items():
             _log.info("Listening for %s on %s", name, address, extra=_listening(name, address))
         if launch.admin is not None:
+            set_page(proxy)
             host, _, port = launch.admin.rpartition(":")
             bound_host, bound_port = proxy.listen_admin(host.strip("[]"), int(port))
             address = f"[{bound_host}]:{bound_port}" if ":" in bound_host else f"{bound_host}:{bound_port}"
             _log.info("Listening for admin on %s", address, extra=_listening("admin", address))
+        return bound
     except OSError as error:
         raise InfermeshError(str(error), hint="port 0 picks a free one, admin: false does without") from error
 
@@ -134,6 +140,7 @@ def _listening(name: str, address: str) -> dict[str, object]:
     )
 
 
-def _heed(proxy: Proxy, shutdown: Shutdown) -> None:
+def _heed(proxy: Proxy, shutdown: Shutdown, picture: Picture) -> None:
+    picture.look()
     if proxy.drain_requested():
         shutdown.request("somebody asked for the end at the admin endpoint")

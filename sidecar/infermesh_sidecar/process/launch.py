@@ -70,6 +70,8 @@ class Launch:
     #: HOST:PORT; None: nowhere.
     admin: str | None
     ending: Ending
+    #: The services that the app may call.
+    calls: Sequence[str] = ()
     #: What the log is to say at the beginning.
     warnings: Sequence[str] = ()
     apps: Sequence[App] = ()

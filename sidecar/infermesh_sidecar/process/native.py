@@ -33,6 +33,23 @@ class Proxy(Protocol):
     def set_ready(self, ready: bool) -> None:
         """Say whether requests should come."""
 
+    def set_page(
+        self, headers: list[tuple[str, str]], files: list[tuple[str, str, list[tuple[str, str]]]]
+    ) -> None:
+        """What browsers find at the admin endpoint."""
+
+    def picture_wanted(self) -> bool:
+        """Whether it is time for ``show_picture``."""
+
+    def show_picture(self, json: bytes) -> None:
+        """Show it to all who look."""
+
+    def stats(self) -> str:
+        """What ``GET /stats`` answers."""
+
+    def metrics(self) -> str:
+        """What ``GET /metrics`` answers."""
+
     def drain_requested(self) -> bool:
         """Whether somebody asked for the end at the admin endpoint."""
 

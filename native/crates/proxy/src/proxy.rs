@@ -1,10 +1,15 @@
 //! A proxy as its owner sees it: threads, listeners, the end.
 
 use crate::{
-    admin::Admin,
+    admin::{self, Admin},
     connection::serving,
     hooks::{Hook, Hooks},
-    observe::{access::Access, trace::Tracing},
+    observe::{
+        access::Access,
+        page::{File, Headers, Page, headers},
+        picture::Picture,
+        trace::Tracing,
+    },
     plan::{Listener, Plan},
     proto,
     shared::Shared,
@@ -27,7 +32,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread,
@@ -93,6 +98,8 @@ impl Proxy {
             log,
             access: Access::default(),
             tap: Arc::default(),
+            picture: Picture::default(),
+            page: OnceLock::new(),
             traces,
             max_message: or(limits.message_bytes, MESSAGE).unwrap_or(usize::MAX),
             signatures: Signatures::default(),
@@ -192,6 +199,36 @@ impl Proxy {
         };
         self.control.spawn(listener.run(admin.endpoint()));
         Ok(address)
+    }
+
+    /// From now on browsers are shown these files at the admin endpoint, and the picture. `files` are a path and the headers of
+    /// each, by the path of its URL; `common` are the headers of all. Fails with the header that is none; later calls do nothing.
+    pub fn set_page(&self, common: Headers, files: Vec<(String, PathBuf, Headers)>) -> Result<(), String> {
+        let files =
+            files.into_iter().map(|(url, path, given)| Ok((url, File { path, headers: headers(given)? })));
+        let page = Page { headers: headers(common)?, files: files.collect::<Result<_, String>>()? };
+        let _ = self.shared.page.set(page);
+        Ok(())
+    }
+
+    /// Whether the owner should `show_picture` now: once a second, while somebody looks or did so lately.
+    pub fn is_picture_wanted(&self) -> bool {
+        self.shared.picture.is_wanted(Instant::now())
+    }
+
+    /// For all who look at this moment.
+    pub fn show_picture(&self, json: Vec<u8>) {
+        self.shared.picture.show(json.into(), Instant::now());
+    }
+
+    /// What `GET /stats` answers.
+    pub fn stats(&self) -> String {
+        admin::stats(&self.shared)
+    }
+
+    /// What `GET /metrics` answers.
+    pub fn metrics(&self) -> String {
+        admin::metrics(&self.shared)
     }
 
     /// Whether somebody has asked at the admin endpoint for the end of this process.

@@ -4,7 +4,7 @@ use crate::{
     edge::stalled::Stalled,
     hooks::Hooks,
     infer::coalesce::Groups,
-    observe::{access::Access, tap::Tap, trace::Tracing},
+    observe::{access::Access, page::Page, picture::Picture, tap::Tap, trace::Tracing},
     plan::Plan,
     proto,
     transcode::signatures::Signatures,
@@ -22,7 +22,7 @@ use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
     rc::Rc,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
     time::Instant,
 };
 
@@ -43,6 +43,9 @@ pub struct Shared {
     pub log: Arc<Log>,
     pub access: Access,
     pub tap: Arc<Tap>,
+    pub picture: Picture,
+    /// None: there is nothing for browsers.
+    pub page: OnceLock<Page>,
     /// Keeps what is said of failures short.
     pub complaints: Throttle,
     pub traces: Arc<Traces>,

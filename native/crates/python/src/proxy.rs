@@ -10,8 +10,12 @@ use pyo3::{
 };
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Mutex, PoisonError},
 };
+
+/// Names and values.
+type Headers = Vec<(String, String)>;
 
 #[pyclass(frozen, module = "infermesh_native")]
 pub struct Proxy(infermesh_proxy::Proxy);
@@ -37,6 +41,26 @@ impl Proxy {
         let address =
             self.0.listen_admin(host, port).map_err(|error| PyOSError::new_err(error.to_string()))?;
         Ok((address.ip().to_string(), address.port()))
+    }
+
+    fn set_page(&self, headers: Headers, files: Vec<(String, PathBuf, Headers)>) -> PyResult<()> {
+        self.0.set_page(headers, files).map_err(PyValueError::new_err)
+    }
+
+    fn picture_wanted(&self) -> bool {
+        self.0.is_picture_wanted()
+    }
+
+    fn show_picture(&self, json: Vec<u8>) {
+        self.0.show_picture(json);
+    }
+
+    fn stats(&self, py: Python<'_>) -> String {
+        py.detach(|| self.0.stats())
+    }
+
+    fn metrics(&self, py: Python<'_>) -> String {
+        py.detach(|| self.0.metrics())
     }
 
     fn drain_requested(&self) -> bool {

@@ -1,6 +1,6 @@
 //! What is answered: at once, or as it happens.
 
-use crate::observe::tap::View;
+use crate::observe::{picture, tap};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use infermesh_transport::http1::Mark;
@@ -13,7 +13,8 @@ use std::{
 
 pub enum Said {
     Whole(VecDeque<Bytes>),
-    Live(View),
+    Requests(tap::View),
+    Pictures(picture::View),
 }
 
 impl From<Vec<Bytes>> for Said {
@@ -44,7 +45,8 @@ impl Body for Held {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let next = match &mut self.said {
             Said::Whole(pieces) => Poll::Ready(pieces.pop_front()),
-            Said::Live(view) => view.poll(context),
+            Said::Requests(view) => view.poll(context),
+            Said::Pictures(view) => view.poll_recv(context).map(|next| next.map(|json| event(&json))),
         };
         next.map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
     }
@@ -52,14 +54,19 @@ impl Body for Held {
     fn is_end_stream(&self) -> bool {
         match &self.said {
             Said::Whole(pieces) => pieces.is_empty(),
-            Said::Live(_) => false,
+            Said::Requests(_) | Said::Pictures(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.said {
             Said::Whole(pieces) => SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum()),
-            Said::Live(_) => SizeHint::default(),
+            Said::Requests(_) | Said::Pictures(_) => SizeHint::default(),
         }
     }
+}
+
+/// One of server-sent events; JSON of one line is its data.
+fn event(json: &[u8]) -> Bytes {
+    [b"data: ", json, b"\n\n"].concat().into()
 }

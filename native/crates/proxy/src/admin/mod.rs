@@ -1,13 +1,16 @@
 //! What whoever operates a proxy asks it, over HTTP/1.1 on a listener and a thread of its own: a look costs requests nothing,
 //! and is answered until the end.
 //!
-//! `route` answers paths: `metrics`, `endpoints`, `stats`, `config`, `certificates` and `tap` each write one of the answers.
+//! `guard` says who may ask; `route` answers paths: `metrics`, `endpoints`, `stats`, `config`, `certificates`, `tap` and `page` each
+//! write some of the answers.
 
 mod body;
 mod certificates;
 mod config;
 mod endpoints;
+mod guard;
 mod metrics;
+mod page;
 mod policies;
 mod route;
 mod stats;
@@ -23,7 +26,11 @@ use infermesh_transport::{
     thread::NetworkThread,
 };
 use infermesh_wire::Error;
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Connections at a time.
@@ -31,6 +38,16 @@ const MAX_CONNECTIONS: usize = 64;
 
 /// Time for what is under way when the proxy has ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What `GET /stats` answers.
+pub fn stats(shared: &Shared) -> String {
+    stats::of(shared, Instant::now()).to_string()
+}
+
+/// What `GET /metrics` answers.
+pub fn metrics(shared: &Shared) -> String {
+    metrics::expose(shared, Instant::now())
+}
 
 pub struct Admin {
     thread: NetworkThread<()>,
@@ -64,6 +81,7 @@ impl Admin {
     /// Closes everything.
     pub async fn drain(&self) {
         self.shared.tap.close();
+        self.shared.picture.close();
         self.connections.drain();
         self.connections.ended(LAST_WORDS).await;
     }
@@ -80,10 +98,12 @@ struct Speaker {
 }
 
 impl Serve<()> for Speaker {
-    async fn serve(self, (): (), _: Peer, io: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    async fn serve(self, (): (), peer: Peer, io: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
         http1::serve(&self.connections, &self.connections.rules, io, |request, mark| {
-            let answer = route::answer(&self.shared, &request.into_parts().0);
-            async { answer.map(|body| Held::new(body, mark)) }
+            let (shared, peer) = (&self.shared, &peer);
+            async move {
+                route::answer(shared, peer, &request.into_parts().0).await.map(|body| Held::new(body, mark))
+            }
         })
         .await
         .map(drop)

@@ -1,6 +1,6 @@
 //! From a path to what is answered there.
 
-use super::{body::Said, certificates, config, endpoints, stats, tap};
+use super::{body::Said, certificates, config, endpoints, guard, page, stats, tap};
 use crate::shared::Shared;
 use http::{
     HeaderValue, Method, Response, StatusCode,
@@ -9,6 +9,7 @@ use http::{
 };
 use infermesh_rest::answer::{self, Answer};
 use infermesh_telemetry::metrics;
+use infermesh_transport::peer::address::Peer;
 use rustls::pki_types::UnixTime;
 use serde_json::{Value, json};
 use std::{sync::atomic::Ordering::Relaxed, time::Instant};
@@ -26,20 +27,36 @@ POST /drain         finish what is under way, and end
 POST /quit          the same
 ";
 
+/// For browsers, where there is a page.
+const OF_PAGE: &str = "\
+GET  /              in a browser: a page that shows who calls whom, how often and how well
+GET  /api/overview  the same as JSON
+GET  /api/stream    the same again and again, as server-sent events
+";
+
 /// Answers a request.
-pub fn answer(shared: &Shared, head: &Parts) -> Response<Said> {
+pub async fn answer(shared: &Shared, peer: &Peer, head: &Parts) -> Response<Said> {
+    if let Some(refusal) = guard::refusal(peer, head) {
+        return refusal.map(Said::from);
+    }
+    if let Some(page) = shared.page.get()
+        && let Some(answer) = page::answer(shared, page, head).await
+    {
+        return answer;
+    }
     if head.uri.path() == "/tap" && head.method == Method::GET {
         return match tap::look(&shared.tap, head.uri.query().unwrap_or_default()) {
-            Ok(view) => live(Said::Live(view)),
+            Ok(view) => live(Said::Requests(view), "application/x-ndjson"),
             Err(error) => answer::error(&error).map(Said::from),
         };
     }
     whole(shared, head).map(Said::from)
 }
 
-fn live(said: Said) -> Response<Said> {
+/// What has no end yet.
+pub fn live(said: Said, content_type: &'static str) -> Response<Said> {
     let mut response = Response::new(said);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
@@ -73,7 +90,8 @@ const KNOWN: [&str; 9] =
     ["/", "/tap", "/live", "/ready", "/metrics", "/stats", "/endpoints", "/certificates", "/config"];
 
 fn index(shared: &Shared) -> String {
-    format!("infermesh proxy '{}', version {}\n\n{INDEX}", shared.name, shared.version)
+    let of_page = if shared.page.get().is_some() { OF_PAGE } else { "" };
+    format!("infermesh proxy '{}', version {}\n\n{INDEX}{of_page}", shared.name, shared.version)
 }
 
 fn said(value: &Value) -> Answer {

@@ -6,8 +6,9 @@ use crate::{
     h2_upstream::{Upstream, until},
     running::{Running, forward, run},
 };
+use http_body_util::BodyExt;
 use infermesh_proxy::proto;
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 use tokio::net::TcpStream;
 
 #[test]
@@ -39,6 +40,40 @@ fn the_index_names_every_path_and_anything_else_is_refused() {
         assert_eq!(send(&address, request("GET", "/other"), "").await.status(), 404);
         assert_eq!(send(&address, request("POST", "/metrics"), "").await.status(), 405);
         assert_eq!(send(&address, request("GET", "/drain"), "").await.status(), 405);
+    });
+}
+
+#[test]
+fn a_browser_gets_a_page_and_what_its_owner_shows() {
+    run(async {
+        let proxy = Running::start(&forward(&["127.0.0.1:1"]));
+        let owner = proxy.proxy();
+        let address = admin(owner);
+        let browser = || request("GET", "/").header("accept", "text/html,*/*;q=0.8");
+        assert!(text(send(&address, browser(), "").await).await.contains("GET  /live"));
+        assert_eq!(send(&address, request("GET", "/api/overview"), "").await.status(), 404);
+
+        let header = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+        let file = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+        let files = vec![("/".to_owned(), file, header("content-type", "text/html"))];
+        assert!(owner.set_page(header("a b", "c"), Vec::new()).unwrap_err().contains("'a b'"));
+        owner.set_page(header("x-content-type-options", "nosniff"), files).unwrap();
+        let answer = send(&address, browser(), "").await;
+        assert_eq!(answer.headers()["content-type"], "text/html");
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+        assert_eq!(text(answer).await, include_str!("../../Cargo.toml"));
+        assert!(get(&address, "/").await.contains("GET  /api/stream"));
+
+        // Nobody has looked at a picture yet.
+        assert!(!owner.is_picture_wanted());
+        let mut stream = send(&address, request("GET", "/api/stream"), "").await.into_body();
+        until("a picture is wanted", || owner.is_picture_wanted()).await;
+        owner.show_picture(b"{}".to_vec());
+        let event = stream.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(event, "data: {}\n\n");
+        assert_eq!(get(&address, "/api/overview").await, "{}");
+        assert!(proxy.drain(Duration::from_secs(30)).join().unwrap());
+        assert!(stream.frame().await.is_none());
     });
 }
 

@@ -16,7 +16,7 @@ pub fn admin(proxy: &Proxy) -> String {
 
 /// A head for `send`.
 pub fn request(method: &str, path: &str) -> Builder {
-    Request::builder().method(method).uri(path).header("host", "test")
+    Request::builder().method(method).uri(path).header("host", "localhost")
 }
 
 /// Sends one request on a connection of its own, and waits for the head of its answer.
