@@ -57,9 +57,6 @@ class Service(Endpoints, Policies):
     server_name: Name | None = Field(
         default=None, description="The name for SNI. Without it, the endpoint's host."
     )
-    split: dict[Name, Share] = Field(
-        default={}, description="Shares of its requests that go to other services, by their names."
-    )
     retry: Annotated[Retry | None, OnOrOff()] = Field(
         default=Retry(), description="Whether to try again. On unless it is `false`."
     )
