@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,25 +39,50 @@ apps:
 TENSORS = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [2.0]}]}
 
 
-@pytest.fixture
-def up(tmp_path: Path) -> Iterator[Up]:
+@contextmanager
+def running(tmp_path: Path, share: str) -> Iterator[Up]:
     """The mesh, with a model that answers 6 and a next one that answers 10."""
     for folder, factor in (("models", 3.0), ("models-next", 5.0)):
         Repository.make(tmp_path / folder).onnx("scale", onnx_models.scale(factor, ("n", 1)))
     (tmp_path / "app.py").write_text(APP)
-    (tmp_path / "mesh.yaml").write_text(MESH)
+    (tmp_path / "mesh.yaml").write_text(MESH.replace("0%", share))
     with Up(tmp_path / "mesh.yaml") as found:
         found.wait_for("test is ready after")
         yield found
 
 
-def test_nobody_meets_a_canary_of_no_share_who_does_not_name_it(up: Up, tmp_path: Path) -> None:
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    """With a canary that takes nothing."""
+    with running(tmp_path, "0%") as found:
+        yield found
+
+
+def scores(up: Up, count: int) -> list[float]:
+    """What the app gets for orders of 2."""
     line = up.wait_for("  shop ")
     found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
     assert found is not None, line
-    for _ in range(20):
-        status, said = ask(int(found[1]), "/orders", {"amount": 2.0})
-        assert (status, json.loads(said["body"])["score"]) == (200, 6.0)
+    answers = [ask(int(found[1]), "/orders", {"amount": 2.0}) for _ in range(count)]
+    assert {status for status, _ in answers} == {200}
+    return [json.loads(said["body"])["score"] for _, said in answers]
+
+
+def test_the_canary_takes_its_share(tmp_path: Path) -> None:
+    with running(tmp_path, "30%") as up:
+        found = scores(up, 200)
+    assert set(found) == {6.0, 10.0}
+    # Drawn by a sequence that is never off by four.
+    assert abs(found.count(10.0) - 60) < 4
+
+
+def test_all_of_it_is_possible(tmp_path: Path) -> None:
+    with running(tmp_path, "100%") as up:
+        assert set(scores(up, 20)) == {10.0}
+
+
+def test_nobody_meets_a_canary_of_no_share_who_does_not_name_it(up: Up, tmp_path: Path) -> None:
+    assert set(scores(up, 20)) == {6.0}
     assert answer(tmp_path) == 6.0
     assert answer(tmp_path, host="fraud") == 6.0
     assert answer(tmp_path, host="fraud-canary") == 10.0

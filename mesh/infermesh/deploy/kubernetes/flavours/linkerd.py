@@ -54,7 +54,10 @@ class Linkerd:
 
     def pod_annotations(self, workload: Workload) -> Mapping[str, str]:
         """The proxy is there before everybody else in the Pod, and stays until they have ended."""
+        operators = [str(port.number) for port in workload.ports if port.audience == "operators"]
         return {
+            # What it passes on would come from the Pod itself, to whom a sidecar tells and permits more.
+            "config.linkerd.io/skip-inbound-ports": ",".join(operators),
             "config.linkerd.io/proxy-enable-native-sidecar": "true",
             "config.linkerd.io/shutdown-grace-period": f"{grace_seconds(workload)}s",
         }
