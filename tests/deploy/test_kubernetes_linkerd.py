@@ -85,7 +85,7 @@ def test_proxies_are_there_first_and_last(manifests: Manifests) -> None:
     assert int(grace.removesuffix("s")) >= 30 + 22
 
 
-@pytest.mark.parametrize(("name", "ports"), [("shop", "15100"), ("fraud", "8002")])
+@pytest.mark.parametrize(("name", "ports"), [("shop", "15100"), ("fraud", "8000,8002")])
 def test_who_asks_for_metrics_is_seen_as_who_he_is(manifests: Manifests, name: str, ports: str) -> None:
     pod = manifests.one("Deployment", name)["spec"]["template"]
     assert pod["metadata"]["annotations"]["config.linkerd.io/skip-inbound-ports"] == ports
