@@ -7,7 +7,7 @@ import { Sparkline } from "./Sparkline";
 import { duration, rate, share } from "./format";
 import { modelId, type Call, type Graph, type Item } from "./graph";
 import { Endpoints, Instances, Models } from "./Tables";
-import { shown, type History, type Model, type Overview, type Traffic } from "./overview";
+import { shown, type History, type Model, type Overview, type Scope, type Traffic } from "./overview";
 
 interface Props {
   overview: Overview;
@@ -33,7 +33,7 @@ export function Panel({ overview, graph, id, open, close }: Props) {
         </button>
       </div>
       {item ? (
-        <ItemDetails item={item} open={open} />
+        <ItemDetails item={item} scope={overview.scope} open={open} />
       ) : call ? (
         <CallDetails call={call} />
       ) : (
@@ -55,7 +55,7 @@ function hidden(overview: Overview, id: string): Item | undefined {
 const callName = (call: Call): string =>
   `${shown(call.source)} → ${call.edge === null ? call.target.split("/").slice(1, 2).join() : call.target}`;
 
-function ItemDetails({ item, open }: { item: Item; open: (id: string) => void }) {
+function ItemDetails({ item, scope, open }: { item: Item; scope: Scope; open: (id: string) => void }) {
   switch (item.kind) {
     case "callers":
       return <Minute history={item.history} />;
@@ -78,7 +78,7 @@ function ItemDetails({ item, open }: { item: Item; open: (id: string) => void })
           <p className="soft">{described(item).note}</p>
           <Minute history={item.history} />
           <h3>Instances</h3>
-          <Instances rows={item.workload.instances} />
+          <Instances rows={item.workload.instances} scope={scope} />
           {item.workload.models.length > 0 && (
             <>
               <h3>Models</h3>

@@ -3,7 +3,7 @@
 import { Breaker, nameOf } from "./Content";
 import { NOTHING, duration, rate, share, tone, toneOf, toneOfModel } from "./format";
 import { callId, modelId } from "./graph";
-import { shown, type Endpoint, type Instance, type Model, type Overview } from "./overview";
+import { shown, type Endpoint, type Instance, type Model, type Overview, type Scope } from "./overview";
 
 interface Props {
   overview: Overview;
@@ -38,7 +38,7 @@ export function Tables({ overview, open }: Props) {
       </section>
       <section className="card">
         <h2>Instances</h2>
-        <Instances rows={overview.workloads.flatMap((it) => it.instances)} />
+        <Instances rows={overview.workloads.flatMap((it) => it.instances)} scope={overview.scope} />
       </section>
       {models.length > 0 && (
         <section className="card">
@@ -54,9 +54,11 @@ export function Tables({ overview, open }: Props) {
   );
 }
 
-export function Instances({ rows }: { rows: Instance[] }) {
+export function Instances({ rows, scope }: { rows: Instance[]; scope: Scope }) {
+  // Who starts a process again is not known beside it.
+  const restarts = scope === "mesh" ? ["Restarts"] : [];
   return (
-    <Table columns={["Instance", "State", "Restarts", "Address"]}>
+    <Table columns={["Instance", "State", ...restarts, "Address"]}>
       {rows.map((it) => (
         <tr key={it.name}>
           <Cell name="Instance">{it.name}</Cell>
@@ -64,7 +66,11 @@ export function Instances({ rows }: { rows: Instance[] }) {
             {it.state}
             {it.problem && <small>{it.problem}</small>}
           </Cell>
-          <Cell name="Restarts">{it.restarts}</Cell>
+          {restarts.map((name) => (
+            <Cell key={name} name={name}>
+              {it.restarts}
+            </Cell>
+          ))}
           <Cell name="Address">
             <code>{it.address ?? NOTHING}</code>
           </Cell>
