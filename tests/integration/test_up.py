@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import select
 import signal
 from pathlib import Path
@@ -11,19 +10,10 @@ from typing import Any
 
 import pytest
 from support import onnx_models
-from support.echo_app import ask
+from support.echo_app import PROGRAM, ask
 from support.repository import Repository
 from support.sidecar import until
 from support.up import Up
-
-#: Answers with what it was sent.
-APP = f"""
-import os, sys, time
-sys.path.insert(0, {str(Path(__file__).parents[1])!r})
-from http.server import ThreadingHTTPServer
-from support import echo_app
-ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), echo_app._Handler).serve_forever()
-"""
 
 MESH = """
     name: {name}
@@ -43,18 +33,10 @@ MESH = """
 def mesh(folder: Path, name: str = "test", text: str = MESH) -> Path:
     folder.mkdir(exist_ok=True)
     Repository.make(folder / "models").onnx("scale", onnx_models.scale(3.0, ("n", 1)))
-    (folder / "app.py").write_text(APP)
+    (folder / "app.py").write_text(PROGRAM)
     file = folder / "mesh.yaml"
     file.write_text(dedent(text).format(name=name))
     return file
-
-
-def address(up: Up, name: str) -> int:
-    """The port where an instance is called, from what people are told."""
-    line = up.wait_for(f"  {name} ")
-    found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
-    assert found is not None, line
-    return int(found[1])
 
 
 def scored(port: int) -> object:
@@ -66,7 +48,7 @@ def scored(port: int) -> object:
 def test_an_app_gets_its_score_and_everything_drains(tmp_path: Path) -> None:
     with Up(mesh(tmp_path)) as up:
         up.wait_for("test is ready after")
-        assert scored(address(up, "shop")) == {"amount": 2.0, "score": 6.0}
+        assert scored(up.address("shop")) == {"amount": 2.0, "score": 6.0}
         up.signal(signal.SIGINT)
         assert up.wait() == 0, up.lines
     assert not up.errors
@@ -81,7 +63,7 @@ def test_a_page_shows_what_goes_on(tmp_path: Path) -> None:
         up.wait_for("test is ready after")
         until(lambda: states(page) == {"models": "ready", "shop": "ready"})
         for _ in range(20):
-            scored(address(up, "shop"))
+            scored(up.address("shop"))
         until(lambda: all(it["traffic"]["rate"] for it in overview(page)["edges"]))
         found = {(it["source"], it["target"]): it["traffic"] for it in overview(page)["edges"]}
         assert found.keys() == {("*", "shop"), ("shop", "models")}
@@ -113,7 +95,7 @@ def states(page: int) -> dict[str, str]:
 def test_what_is_killed_is_started_again(tmp_path: Path) -> None:
     with Up(mesh(tmp_path)) as up:
         up.wait_for("test is ready after")
-        port = address(up, "shop")
+        port = up.address("shop")
         for pid in up.children():
             os.kill(pid, signal.SIGKILL)
         up.wait_for("ended by itself (SIGKILL)", 3)
@@ -129,14 +111,14 @@ def test_two_meshes_run_side_by_side(tmp_path: Path) -> None:
         for up in (one, other):
             up.wait_for("test is ready after")
         for up in (one, other):
-            assert scored(address(up, "shop")) == {"amount": 2.0, "score": 6.0}
+            assert scored(up.address("shop")) == {"amount": 2.0, "score": 6.0}
 
 
 def test_an_environment_has_more_of_them(tmp_path: Path) -> None:
     with Up(mesh(tmp_path), "--environment", "large") as up:
         up.wait_for("test is ready after")
         for name in ("shop-1", "shop-2"):
-            assert scored(address(up, name)) == {"amount": 2.0, "score": 6.0}
+            assert scored(up.address(name)) == {"amount": 2.0, "score": 6.0}
         assert sum("serve" in command for command in up.children().values()) == 3
 
 

@@ -1,7 +1,6 @@
 """A server and its canary on this machine: real ones, a real app, a real sidecar between them."""
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,19 +9,10 @@ from typing import Any
 import pytest
 import yaml
 from support import onnx_models
-from support.echo_app import ask
+from support.echo_app import PROGRAM, ask
 from support.repository import Repository
 from support.sidecar import until
 from support.up import Up
-
-#: Answers with what it was sent.
-APP = f"""
-import os, sys
-sys.path.insert(0, {str(Path(__file__).parents[1])!r})
-from http.server import ThreadingHTTPServer
-from support import echo_app
-ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), echo_app._Handler).serve_forever()
-"""
 
 MESH = """
 name: test
@@ -44,7 +34,7 @@ def running(tmp_path: Path, share: str) -> Iterator[Up]:
     """The mesh, with a model that answers 6 and a next one that answers 10."""
     for folder, factor in (("models", 3.0), ("models-next", 5.0)):
         Repository.make(tmp_path / folder).onnx("scale", onnx_models.scale(factor, ("n", 1)))
-    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "app.py").write_text(PROGRAM)
     (tmp_path / "mesh.yaml").write_text(MESH.replace("0%", share))
     with Up(tmp_path / "mesh.yaml") as found:
         found.wait_for("test is ready after")
@@ -60,10 +50,8 @@ def up(tmp_path: Path) -> Iterator[Up]:
 
 def scores(up: Up, count: int) -> list[float]:
     """What the app gets for orders of 2."""
-    line = up.wait_for("  shop ")
-    found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
-    assert found is not None, line
-    answers = [ask(int(found[1]), "/orders", {"amount": 2.0}) for _ in range(count)]
+    port = up.address("shop")
+    answers = [ask(port, "/orders", {"amount": 2.0}) for _ in range(count)]
     assert {status for status, _ in answers} == {200}
     return [json.loads(said["body"])["score"] for _, said in answers]
 

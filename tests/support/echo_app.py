@@ -6,9 +6,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 SECONDS = 30
+
+#: It as a program of its own, which listens where PORT in its environment says.
+PROGRAM = f"""
+import os, sys
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+from http.server import ThreadingHTTPServer
+from support import echo_app
+ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), echo_app._Handler).serve_forever()
+"""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,5 +1,6 @@
 """A real ``infermesh up`` process: started, followed through what it writes, stopped."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -68,6 +69,13 @@ class Up:
             )
             assert len(found()) >= count, (text, self.lines, self.errors)
             return found()[count - 1]
+
+    def address(self, name: str) -> int:
+        """The port where an instance is called, from what people are told."""
+        line = self.wait_for(f"  {name} ")
+        found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
+        assert found is not None, line
+        return int(found[1])
 
     def signal(self, number: int) -> None:
         self._process.send_signal(number)

@@ -13,6 +13,22 @@ use tokio::time::sleep;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Asks the cluster `app` for a score, of a header into a header.
+pub fn enrichment() -> proto::Enrichment {
+    proto::Enrichment {
+        cluster: "app".into(),
+        model: "fraud".into(),
+        inputs: vec![proto::InputField {
+            name: "amount".into(),
+            source: "header.amount".into(),
+            datatype: "FP32".into(),
+            default_json: "1".into(),
+        }],
+        outputs: vec![proto::OutputField { name: "score".into(), target: "header.x-score".into(), index: 0 }],
+        ..Default::default()
+    }
+}
+
 const ROUTE: &str = "listener=\"in\",route=\"to-app\"";
 
 async fn metrics(address: &str) -> Exposition {
@@ -193,23 +209,7 @@ fn policies_tell_how_they_stand() {
         let route = &mut config.listeners[0].routes[0];
         route.rate_limit = Some(proto::RateLimit { rate: 0.001, burst: 1, ..Default::default() });
         route.concurrency = Some(proto::Concurrency { limit: 7, ..Default::default() });
-        route.enrichments = vec![proto::Enrichment {
-            name: "score".into(),
-            cluster: "app".into(),
-            model: "fraud".into(),
-            inputs: vec![proto::InputField {
-                name: "amount".into(),
-                source: "header.amount".into(),
-                datatype: "FP32".into(),
-                default_json: "1".into(),
-            }],
-            outputs: vec![proto::OutputField {
-                name: "score".into(),
-                target: "header.x-score".into(),
-                index: 0,
-            }],
-            ..Default::default()
-        }];
+        route.enrichments = vec![proto::Enrichment { name: "score".into(), ..enrichment() }];
         let proxy = Running::start(&config);
         let admin = admin(proxy.proxy());
         let client = Client::connect(&proxy.address).await;

@@ -2,7 +2,7 @@
 
 use crate::{
     admin::{admin, json},
-    counted::when,
+    counted::{enrichment, when},
     h2_client::Client,
     h2_upstream::{Exchange, Upstream},
     logged::{field, record},
@@ -96,23 +96,7 @@ fn questions_of_an_enrichment_are_split() {
         given.clusters.push(cluster("behind", &[&behind.address]));
         let route = &mut given.listeners[0].routes[0];
         route.cluster = "behind".into();
-        route.enrichments = vec![proto::Enrichment {
-            cluster: "app".into(),
-            model: "fraud".into(),
-            inputs: vec![proto::InputField {
-                name: "amount".into(),
-                source: "header.amount".into(),
-                datatype: "FP32".into(),
-                default_json: "1".into(),
-            }],
-            outputs: vec![proto::OutputField {
-                name: "score".into(),
-                target: "header.x-score".into(),
-                index: 0,
-            }],
-            timeout_ns: 10_000_000_000,
-            ..Default::default()
-        }];
+        route.enrichments = vec![proto::Enrichment { timeout_ns: 10_000_000_000, ..enrichment() }];
         let proxy = Running::start(&given);
         let client = Client::connect(&proxy.address).await;
         for _ in 0..3 {
