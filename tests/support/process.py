@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import threading
@@ -101,8 +102,13 @@ class Process:
         return self.wait()
 
     def freeze(self) -> None:
-        """Let it do nothing, without anybody being told."""
+        """Let it do nothing, without anybody being told; returns once none of its threads goes on."""
         self._process.send_signal(signal.SIGSTOP)
+        # Of several threads, one may go on for as long as the one that got the signal has no core to run on.
+        deadline = time.monotonic() + START_SECONDS
+        while os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG) is None:
+            assert time.monotonic() < deadline, f"has not stopped within {START_SECONDS} s"
+            time.sleep(0.001)
 
     def thaw(self) -> None:
         """Let it go on."""
