@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from infermesh.policies.endpoints import Endpoints
+from infermesh.policies.endpoints import Endpoints, Pool
 from infermesh.policies.requests import Policies
 from infermesh.settings.forms import Duration, Endpoint, ListenAddress, OneOrMany, OnOrOff, Short
 from infermesh.settings.names import HttpPath, Method, Name
@@ -78,10 +78,19 @@ class Listener(Section):
     )
 
 
+class AppPool(Pool):
+    """Connections to the app, of each network thread."""
+
+    # An app that is behind with accepting drops what the kernel sends again after 1 s and 3 s. There is no other
+    # instance to ask meanwhile.
+    connect_timeout: Duration = Field(default=timedelta(seconds=5), description="Time to connect.")
+
+
 class App(Endpoints):
     """The app itself."""
 
     address: Endpoint = Field(description="where the app listens, HOST:PORT or unix:PATH.")
+    pool: AppPool = Field(default=AppPool(), description="Connections to it.")
 
 
 class WaitForApp(Section):
