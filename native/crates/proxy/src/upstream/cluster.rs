@@ -134,9 +134,15 @@ impl Cluster {
         self.endpoints.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The cluster that one request for this one goes to, with all of its attempts.
+    /// The cluster that one request for this one goes to, with all of its attempts. A share of which nobody can be asked stays
+    /// here: a canary that has not come up yet, or is all ill, costs no request.
     pub fn next(self: &Arc<Self>) -> &Arc<Self> {
-        self.split.as_ref().and_then(Split::next).unwrap_or(self)
+        let chosen = self.split.as_ref().and_then(Split::next);
+        chosen.filter(|cluster| cluster.is_available(Instant::now())).unwrap_or(self)
+    }
+
+    fn is_available(&self, now: Instant) -> bool {
+        self.endpoints().iter().any(|endpoint| endpoint.is_available(now))
     }
 
     /// Begins an attempt at the better of two endpoints that may be asked, rather at one that has not been `tried`. Fails with

@@ -16,6 +16,9 @@ use tokio::{
 /// A resolver that does not answer is asked again.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// After the first lookup that fails; each further one doubles it, up to the interval.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
 /// A name and how often it is looked up.
 #[derive(Debug, Clone)]
 pub struct Name {
@@ -25,15 +28,19 @@ pub struct Name {
 }
 
 /// Keeps a cluster's endpoints at what a name stands for, until the process drains. While a name cannot be looked up, they
-/// stay as they were; that is told once.
+/// stay as they were, and it is looked up more often, since it may stand for nobody but until the first is there; that is told
+/// once.
 pub async fn follow(cluster: Arc<Cluster>, name: Name, log: Arc<Log>, connections: Arc<Connections>) {
     let mut told = false;
+    let mut pause = FIRST_PAUSE;
     loop {
-        match addresses(&name).await {
+        let wait = match addresses(&name).await {
             Ok(addresses) => {
                 told = false;
+                pause = FIRST_PAUSE;
                 cluster.trouble(None);
                 cluster.set(addresses, Instant::now());
+                name.interval
             }
             Err(error) => {
                 let why = format!("{} cannot be looked up: {error}", name.host);
@@ -47,10 +54,13 @@ pub async fn follow(cluster: Arc<Cluster>, name: Name, log: Arc<Log>, connection
                 }
                 told = true;
                 cluster.trouble(Some(why));
+                let wait = pause.min(name.interval);
+                pause = wait * 2;
+                wait
             }
-        }
+        };
         tokio::select! {
-            () = sleep(name.interval) => {}
+            () = sleep(wait) => {}
             () = connections.drained() => return,
         }
     }

@@ -81,6 +81,30 @@ fn all_attempts_of_a_request_go_to_one_cluster() {
 }
 
 #[test]
+fn what_no_endpoint_may_be_asked_for_stays() {
+    run(async {
+        let (app, canary) = (Upstream::named("app").await, Upstream::failing(14).await);
+        let nobody = split(&[&app.address], &[], 500_000);
+        let mut left_alone = split(&[&app.address], &[&canary.address], 500_000);
+        left_alone.clusters[1].breaker = Some(proto::Breaker {
+            consecutive_failures: 1,
+            backoff_base_ns: nanos(Duration::from_secs(60)),
+            ..Default::default()
+        });
+        for (given, failures) in [(nobody, 0), (left_alone, 1)] {
+            let proxy = Running::start(&given);
+            let client = Client::connect(&proxy.address).await;
+            let mut failed = 0;
+            for _ in 0..20 {
+                failed += usize::from(client.call("x").await.code() == 14);
+            }
+            assert_eq!((failed, canary.requests()), (failures, failures));
+        }
+        assert_eq!(app.requests(), 20 + 19);
+    });
+}
+
+#[test]
 fn a_second_attempt_beside_the_first_stays_too() {
     run(async {
         let slow = |name: &'static str| {
