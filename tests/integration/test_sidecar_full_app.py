@@ -1,4 +1,4 @@
-"""An app that is behind with accepting: the kernel drops whoever connects, and sidecars wait for it to be sent again."""
+"""An app that is behind with accepting: who connects is dropped, and sidecars wait for the next try."""
 
 import socket
 from concurrent.futures import ThreadPoolExecutor

@@ -81,8 +81,8 @@ class Listener(Section):
 class AppPool(Pool):
     """Connections to the app, of each network thread."""
 
-    # An app that is behind with accepting drops what the kernel sends again after 1 s and 3 s. There is no other
-    # instance to ask meanwhile.
+    # What an app that is behind with accepting drops, the kernel sends again after 1 s and 3 s. There is no
+    # other instance to ask meanwhile.
     connect_timeout: Duration = Field(default=timedelta(seconds=5), description="Time to connect.")
 
 
