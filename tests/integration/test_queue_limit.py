@@ -38,6 +38,13 @@ def test_one_more_is_refused(full: tuple[Client, list[Any]], gate: Gate) -> None
     assert [outputs(call.result())["y"].tolist() for call in waiting] == [[[1]], [[2]]]
 
 
+def test_who_is_refused_is_told_that_the_server_lives(full: tuple[Client, list[Any]]) -> None:
+    client, _ = full
+    call = client.start(request("gated", x=ints([3])))
+    assert call.code() is grpc.StatusCode.UNAVAILABLE
+    assert ("infermesh-overload", "1") in call.trailing_metadata()
+
+
 def test_within_a_stream_too(full: tuple[Client, list[Any]]) -> None:
     client, _ = full
     (answer,) = client.stream([request("gated", id_="third", x=ints([3]))])

@@ -12,6 +12,8 @@ const DEADLINE_EXCEEDED: u16 = 4;
 pub enum Event {
     /// The code of `grpc-status`, in headers or trailers.
     Grpc(u16),
+    /// UNAVAILABLE of a server that says why: it has more to do than it can, and has not begun with this.
+    Busy,
     /// An HTTP status where no gRPC was spoken.
     Http(u16),
     /// There was no connection to send it on.
@@ -42,6 +44,15 @@ impl Event {
     /// is over just before we notice: it is the same event.
     pub fn grpc(code: u16, bound: Bound) -> Self {
         if code == DEADLINE_EXCEEDED { Self::TimedOut(bound) } else { Self::Grpc(code) }
+    }
+
+    /// The code of gRPC that it came with, if it is known.
+    pub fn code(self) -> Option<u16> {
+        match self {
+            Self::Grpc(code) => Some(code),
+            Self::Busy => Some(Code::Unavailable as u16),
+            _ => None,
+        }
     }
 }
 
@@ -93,6 +104,8 @@ impl From<Event> for Outcome {
     fn from(event: Event) -> Self {
         let (class, executed, life) = match event {
             Event::Grpc(code) => (of_grpc(code), Executed::Perhaps, Life::Sign),
+            // It lives, and does what it can. To leave it alone altogether would make its overload that of the others.
+            Event::Busy => (Class::Overload, Executed::Never, Life::Sign),
             Event::Http(status) => (of_http(status), Executed::Perhaps, Life::Sign),
             Event::ConnectFailed => (Class::Failure, Executed::Never, Life::Silence),
             Event::Full => (Class::Overload, Executed::Never, Life::Unknown),

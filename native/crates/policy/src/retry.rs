@@ -11,6 +11,7 @@ use crate::{
     outcome::{Class, Event, Executed, Outcome},
     settings::{self, Checked},
 };
+use infermesh_wire::Code;
 use smallvec::SmallVec;
 use std::time::{Duration, Instant};
 
@@ -77,6 +78,7 @@ impl Settings {
     fn covers(&self, event: Event, idempotent: bool) -> bool {
         match event {
             Event::Grpc(code) => self.codes.contains(&code),
+            Event::Busy => self.codes.contains(&(Code::Unavailable as u16)),
             Event::Http(status) => idempotent && self.http_statuses.contains(&status),
             _ => idempotent || Outcome::from(event).executed == Executed::Never,
         }
@@ -188,7 +190,8 @@ fn wait(
     let outcome = Outcome::from(attempt.event);
     let obstacles = [
         (outcome.class == Class::Success || attempt.event == Event::GivenUp, Reason::Final),
-        (outcome.class == Class::Overload, Reason::Overload),
+        // Of what was not begun another endpoint may have less to do; the budget keeps that from becoming a load.
+        (outcome.class == Class::Overload && attempt.event != Event::Busy, Reason::Overload),
         (attempt.deadline.has_passed(now), Reason::Deadline),
         (
             !settings.covers(attempt.event, attempt.idempotent),
@@ -318,6 +321,17 @@ mod tests {
             let most = Duration::from_millis(most);
             (most.mul_f64(0.95)..=most).contains(&longest(made))
         }));
+    }
+
+    #[test]
+    fn what_was_not_begun_for_want_of_time_may_be_begun_elsewhere() {
+        assert_eq!(decided(&attempt(Event::Busy)), Decision::After(Duration::ZERO));
+        assert_eq!(decided(&attempt(Event::Grpc(8))), Decision::Stop(Reason::Overload));
+        let (settings, now) = (Settings { codes: SmallVec::new(), ..Settings::default() }, Instant::now());
+        let mut budget = Budget::new(now, &budget::Settings::default());
+        let mut chance = Chance::seeded(1);
+        let not_covered = decide(&settings, &attempt(Event::Busy), now, &mut budget, &mut chance);
+        assert_eq!(not_covered, Decision::Stop(Reason::NotCovered));
     }
 
     #[test]

@@ -5,6 +5,8 @@ use http::{
     header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TE, TRANSFER_ENCODING, UPGRADE},
     request::Parts,
 };
+use infermesh_policy::{Event, outcome::Bound};
+use infermesh_wire::{Code, OVERLOAD};
 
 pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 pub const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -25,6 +27,12 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
 /// `grpc-status`, if it is there.
 pub fn grpc_status(headers: &HeaderMap) -> Option<u16> {
     headers.get(GRPC_STATUS)?.to_str().ok()?.parse().ok()
+}
+
+/// What a status of gRPC says that came with these headers or trailers.
+pub fn grpc_event(status: u16, headers: &HeaderMap, bound: Bound) -> Event {
+    let is_busy = status == Code::Unavailable as u16 && headers.contains_key(OVERLOAD);
+    if is_busy { Event::Busy } else { Event::grpc(status, bound) }
 }
 
 /// The protocol that a request over HTTP/1.1 wants to go on with, where that is passed on. WebSocket is: what is spoken then

@@ -3,7 +3,7 @@
 use crate::{
     body::{Body, Lost},
     capture::Passing,
-    headers::{GRPC_MESSAGE, grpc_status},
+    headers::{GRPC_MESSAGE, grpc_event, grpc_status},
     limit::Turn,
     observe::{
         ending::End,
@@ -36,6 +36,8 @@ pub struct Watch {
     /// Of the answer's head: the HTTP status, and that of gRPC if it is there.
     status: u16,
     code: Option<u16>,
+    /// Whether the upstream has more to do than it can.
+    is_busy: bool,
     /// Bytes of the answer's body.
     sent: u64,
     /// Of a request that is kept while it passes.
@@ -57,6 +59,7 @@ impl Watch {
             turn: None,
             status: 0,
             code: None,
+            is_busy: false,
             sent: 0,
             passing: None,
             failure: None,
@@ -127,6 +130,7 @@ impl Watch {
     pub fn answered(&mut self, response: &Response<Body>) {
         self.status = response.status().as_u16();
         self.code = if self.grpc { grpc_status(response.headers()) } else { None };
+        self.is_busy = self.code.is_some_and(|code| says_busy(code, response.headers()));
         self.hear(response.headers());
         if let Some(passing) = &self.passing {
             passing.answered(self.status, response.headers());
@@ -153,9 +157,12 @@ impl Watch {
         if let Some(trailers) = trailers {
             self.hear(trailers);
         }
-        let code = trailers.and_then(grpc_status).or(self.code);
+        let told = trailers.and_then(|trailers| Some((grpc_status(trailers)?, trailers)));
+        let is_busy = told.map_or(self.is_busy, |(code, trailers)| says_busy(code, trailers));
+        let code = told.map(|(code, _)| code).or(self.code);
         self.code = code.filter(|_| self.grpc);
         let event = match code {
+            Some(_) if is_busy => Event::Busy,
             Some(code) => Event::grpc(code, Bound::Request),
             // A call without a status has failed, for whoever called.
             None if self.grpc && (200..300).contains(&self.status) => Event::Grpc(UNKNOWN),
@@ -254,4 +261,8 @@ impl Drop for Watch {
             self.tell(Event::GivenUp, End::left(self.grpc));
         }
     }
+}
+
+fn says_busy(code: u16, headers: &HeaderMap) -> bool {
+    grpc_event(code, headers, Bound::Request) == Event::Busy
 }

@@ -2,6 +2,10 @@
 
 use std::{borrow::Cow, fmt, time::Duration};
 
+/// A header, or trailer, of a refusal with UNAVAILABLE: there is more to do than can be done, and this was not begun. Whoever
+/// receives it may ask somebody else, and should not take us for dead.
+pub const OVERLOAD: &str = "infermesh-overload";
+
 /// What went wrong, in gRPC's numbering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -100,6 +104,12 @@ impl Error {
         Self { transient: true, ..Self::new(Code::ResourceExhausted, message) }
     }
 
+    /// Too much waits already, so that this would be answered too late or not at all; nothing was done, and another server may
+    /// have less to do.
+    pub fn busy(message: impl Into<Cow<'static, str>>) -> Self {
+        Self { transient: true, ..Self::new(Code::Unavailable, message) }
+    }
+
     /// The caller's own time is up.
     pub fn deadline_exceeded() -> Self {
         Self::new(Code::DeadlineExceeded, "Deadline Exceeded")
@@ -110,6 +120,11 @@ impl Error {
             Code::Internal | Code::Unavailable | Code::ResourceExhausted => Source::Process,
             _ => Source::Caller,
         }
+    }
+
+    /// Whether it is told with `OVERLOAD`.
+    pub fn is_busy(&self) -> bool {
+        self.code == Code::Unavailable && self.transient
     }
 
     /// Whether the request certainly did not run, so that sending it again can do no harm.

@@ -17,7 +17,7 @@ pub mod rows;
 mod writer;
 
 pub use datatype::DataType;
-pub use error::{Code, Error, Source};
+pub use error::{Code, Error, OVERLOAD, Source};
 
 /// A tensor's dimensions; inline up to six of them.
 pub type Shape = smallvec::SmallVec<[i64; 6]>;

@@ -3,7 +3,7 @@
 
 use super::{Queue, level::Level};
 use crate::Request;
-use infermesh_wire::{Code, Error};
+use infermesh_wire::Error;
 use std::time::{Duration, Instant};
 
 /// As much of its time a request behind others may be predicted to need. The rest is for what nobody predicts: small
@@ -125,5 +125,5 @@ fn late(due: Option<Due>, expected: Duration, margin: f64, now: Instant) -> Opti
     let what = due.what;
     let message =
         format!("Request would miss its {what}: {expected:.1} ms are predicted, {left:.1} ms are left");
-    Some(Error::new(Code::Unavailable, message))
+    Some(Error::busy(message))
 }

@@ -2,7 +2,7 @@
 
 use super::{LevelPolicy, line::Line};
 use crate::Request;
-use infermesh_wire::{Code, Error};
+use infermesh_wire::Error;
 use std::time::{Duration, Instant};
 
 /// A full level looks for requests that were given up at most this often: looking costs more than refusing.
@@ -53,7 +53,7 @@ impl Level {
         if self.len() < self.policy.max_queue_size {
             return Ok(());
         }
-        Err(Error::new(Code::Unavailable, "Exceeds maximum queue size"))
+        Err(Error::busy("Exceeds maximum queue size"))
     }
 
     pub fn push(&mut self, request: Request) {

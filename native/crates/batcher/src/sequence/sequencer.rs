@@ -10,7 +10,7 @@ use crate::{
     Request, Tensor,
     queue::{DEFAULT_MAX_QUEUE_SIZE, Next},
 };
-use infermesh_wire::{Code, Error};
+use infermesh_wire::Error;
 use std::{
     collections::{BTreeMap, HashMap},
     time::Instant,
@@ -91,7 +91,7 @@ impl Sequencer {
         if self.len >= DEFAULT_MAX_QUEUE_SIZE {
             self.thin_out(now);
             if self.len >= DEFAULT_MAX_QUEUE_SIZE {
-                return Err(Error::new(Code::Unavailable, "Exceeds maximum queue size"));
+                return Err(Error::busy("Exceeds maximum queue size"));
             }
         }
         let place = match self.find(&id, now) {

@@ -4,7 +4,7 @@ use super::{head::Head, hedge::race, message::Message, source::Source};
 use crate::{
     body::{Body, Cause},
     call::Call,
-    headers::{GRPC_PUSHBACK, Upgrade, grpc_status},
+    headers::{GRPC_PUSHBACK, Upgrade, grpc_event, grpc_status},
     plan::Route,
     proto::UpstreamProtocol,
     upstream::{Failure, cluster::Cluster, endpoint::Ticket, pool::Kept},
@@ -248,12 +248,14 @@ impl Attempts<'_> {
     /// How the attempt ended, if that is known before its answer has passed; `None` for what goes well so far.
     fn verdict(&self, response: &Response<Body>, bound: Bound) -> Option<Event> {
         let trailers = match response.body() {
-            Body::Trailers(trailers) => grpc_status(trailers),
+            Body::Trailers(trailers) => Some(&**trailers),
             _ => None,
         };
-        match grpc_status(response.headers()).or(trailers) {
-            Some(0) => None,
-            Some(status) if self.call.grpc => Some(Event::grpc(status, bound)),
+        let told = [Some(response.headers()), trailers].into_iter().flatten();
+        let status = told.filter_map(|headers| Some((grpc_status(headers)?, headers))).next();
+        match status {
+            Some((0, _)) => None,
+            Some((status, headers)) if self.call.grpc => Some(grpc_event(status, headers, bound)),
             _ if response.status().is_success() => None,
             _ => Some(Event::Http(response.status().as_u16())),
         }

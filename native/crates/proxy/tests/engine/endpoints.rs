@@ -169,6 +169,42 @@ fn where_all_do_badly_one_is_asked_nevertheless() {
     });
 }
 
+/// Who has too much to do lives: to leave it alone would make its overload that of the others, and of one alone a failure of all.
+#[test]
+fn who_has_too_much_to_do_is_not_left_alone() {
+    run(async {
+        let busy = Upstream::start(|exchange: Exchange| async move { exchange.refuse() }).await;
+        let failing = Upstream::failing(14).await;
+        for (upstream, asked) in [(busy, 20), (failing, 3)] {
+            let mut given = forward(&[&upstream.address]);
+            given.clusters[0].breaker =
+                Some(proto::Breaker { consecutive_failures: 3, ..Default::default() });
+            let proxy = Running::start(&given);
+            let client = Client::connect(&proxy.address).await;
+            for _ in 0..20 {
+                assert_eq!(client.call("x").await.code(), 14);
+            }
+            assert_eq!(upstream.requests(), asked);
+        }
+    });
+}
+
+#[test]
+fn what_one_has_no_time_for_another_may_have() {
+    run(async {
+        let busy = Upstream::start(|exchange: Exchange| async move { exchange.refuse() }).await;
+        let idle = Upstream::named("idle").await;
+        let mut given = forward(&[&busy.address, &idle.address]);
+        given.listeners[0].routes[0].retry = Some(proto::Retry { budget_ratio: 1.0, ..Default::default() });
+        let proxy = Running::start(&given);
+        let client = Client::connect(&proxy.address).await;
+        for _ in 0..20 {
+            assert_eq!(client.call("x").await.text(), "idle");
+        }
+        assert!(busy.requests() > 0);
+    });
+}
+
 /// All of them gone: that is said at once. When they are back everything goes on by itself, as soon as the breakers let a
 /// probe through.
 #[test]

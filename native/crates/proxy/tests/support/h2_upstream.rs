@@ -51,6 +51,14 @@ impl Exchange {
         let _ = self.respond.send_response(head, true);
     }
 
+    /// A refusal of what it has no time for.
+    pub fn refuse(mut self) {
+        let mut head = grpc_head();
+        head.headers_mut().extend(status(14));
+        head.headers_mut().insert("infermesh-overload", "1".parse().unwrap());
+        let _ = self.respond.send_response(head, true);
+    }
+
     pub fn reset(mut self, reason: Reason) {
         self.respond.send_reset(reason);
     }

@@ -12,7 +12,7 @@ use infermesh_transport::{
     peer::tally::{Tally, Unsent},
 };
 use infermesh_wire::{
-    Code, Error,
+    Code, Error, OVERLOAD,
     framing::{ACCEPTED_ENCODINGS, Encoding, PREFIX, encode_message, too_large},
     response::Pieces,
 };
@@ -415,6 +415,9 @@ fn failed(error: &Error) -> HeaderMap {
     status.insert(GRPC_STATUS, HeaderValue::from(error.code as u16));
     if let Ok(message) = HeaderValue::try_from(encode_message(&error.message)) {
         status.insert(GRPC_MESSAGE, message);
+    }
+    if error.is_busy() {
+        status.insert(OVERLOAD, HeaderValue::from_static("1"));
     }
     if error.code == Code::Unimplemented {
         status.insert("grpc-accept-encoding", HeaderValue::from_static(ACCEPTED_ENCODINGS));

@@ -3,7 +3,7 @@
 use super::promise::Promise;
 use crate::models::Version;
 use infermesh_batcher::{Answer, Drive, Expiry, Failure, Outcome, Request};
-use infermesh_wire::{Code, Error};
+use infermesh_wire::Error;
 use std::{
     pin::Pin,
     sync::Arc,
@@ -98,5 +98,5 @@ pub fn schedule(
 
 /// What is said to a request that has waited too long for an instance.
 pub fn expired() -> Error {
-    Error::new(Code::Unavailable, "Request timeout expired")
+    Error::busy("Request timeout expired")
 }

@@ -68,7 +68,7 @@ impl From<Event> for Fate {
             Event::Reset => Self::Reset,
             Event::TimedOut(_) => Self::Timeout,
             Event::GivenUp => Self::GivenUp,
-            Event::Grpc(_) | Event::Http(_) => match Outcome::from(event).class {
+            Event::Grpc(_) | Event::Busy | Event::Http(_) => match Outcome::from(event).class {
                 Class::Success => Self::Success,
                 Class::Failure => Self::Failure,
                 Class::Overload => Self::Overload,

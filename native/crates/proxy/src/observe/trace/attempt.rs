@@ -67,7 +67,8 @@ impl Attempt {
         let Span { end, attributes, error, .. } = &mut self.span;
         *end = now;
         let failure = match event {
-            Event::Grpc(code) => {
+            Event::Grpc(_) | Event::Busy => {
+                let code = event.code().unwrap_or_default();
                 attributes.push(("rpc.grpc.status_code", u64::from(code).into()));
                 let name = CODES.get(usize::from(code)).copied().unwrap_or("UNKNOWN");
                 (code != 0).then(|| name.to_owned())
