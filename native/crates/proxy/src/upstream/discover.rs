@@ -19,6 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// After the first lookup that fails; each further one doubles it, up to the interval.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
+/// The longest while nobody can be asked: each request fails then, and in Kubernetes a name stands for nobody until the first
+/// Pod is ready.
+const LONGEST_WITHOUT: Duration = Duration::from_secs(1);
+
 /// A name and how often it is looked up.
 #[derive(Debug, Clone)]
 pub struct Name {
@@ -28,8 +32,7 @@ pub struct Name {
 }
 
 /// Keeps a cluster's endpoints at what a name stands for, until the process drains. While a name cannot be looked up, they
-/// stay as they were, and it is looked up more often, since it may stand for nobody but until the first is there; that is told
-/// once.
+/// stay as they were, and it is looked up more often; that is told once.
 pub async fn follow(cluster: Arc<Cluster>, name: Name, log: Arc<Log>, connections: Arc<Connections>) {
     let mut told = false;
     let mut pause = FIRST_PAUSE;
@@ -54,7 +57,8 @@ pub async fn follow(cluster: Arc<Cluster>, name: Name, log: Arc<Log>, connection
                 }
                 told = true;
                 cluster.trouble(Some(why));
-                let wait = pause.min(name.interval);
+                let longest = if cluster.endpoints().is_empty() { LONGEST_WITHOUT } else { name.interval };
+                let wait = pause.min(longest).min(name.interval);
                 pause = wait * 2;
                 wait
             }
