@@ -60,7 +60,7 @@ def kubectl(
     *arguments: object, given: str | bytes = b"", check: bool = True, seconds: float = SECONDS
 ) -> subprocess.CompletedProcess[bytes]:
     """Run it in the cluster; raises AssertionError if it fails, unless it may."""
-    command = ["kubectl", "--context", os.environ[VARIABLE], *map(str, arguments)]
+    command = _command(*arguments)
     done = subprocess.run(
         command,
         input=given.encode() if isinstance(given, str) else given,
@@ -70,6 +70,10 @@ def kubectl(
     )
     assert done.returncode == 0 or not check, f"{command}: {done.stderr.decode()}"
     return done
+
+
+def _command(*arguments: object) -> list[str]:
+    return ["kubectl", "--context", os.environ[VARIABLE], *map(str, arguments)]
 
 
 @dataclass
@@ -109,21 +113,17 @@ class Mesh:
             "rollout", "status", f"deployment/{name}", f"--timeout={SECONDS:.0f}s", seconds=2 * SECONDS
         )
 
-    def python(self, pod: str, container: str, script: Path | str, *arguments: object) -> bytes:
+    def python(self, pod: str, container: str, script: str) -> bytes:
         """What a script writes in a container."""
-        text = script if isinstance(script, str) else script.read_text()
-        inside = ("--", "python3", "-", *arguments)
-        return self.kubectl("exec", "-i", pod, "-c", container, *inside, given=text).stdout
+        return self.kubectl("exec", "-i", pod, "-c", container, "--", "python3", "-", given=script).stdout
 
     @contextmanager
     def load(self, seconds: float) -> Iterator[dict[str, int]]:
         """Ask the model all of the time; afterwards there is how often each answer came."""
         answers: dict[str, int] = {}
-        command = ["--namespace", self.namespace, "exec", "-i", "deployment/shop", "-c", "app", "--"]
+        inside = ("exec", "-i", "deployment/shop", "-c", "app", "--", "python3", "-", seconds)
         process = subprocess.Popen(
-            ["kubectl", "--context", os.environ[VARIABLE], *command, "python3", "-", str(seconds)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            _command("--namespace", self.namespace, *inside), stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         assert process.stdin is not None
         process.stdin.write(Path(cluster_load.__file__).read_bytes())
