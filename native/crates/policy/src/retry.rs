@@ -11,7 +11,6 @@ use crate::{
     outcome::{Class, Event, Executed, Outcome},
     settings::{self, Checked},
 };
-use infermesh_wire::Code;
 use smallvec::SmallVec;
 use std::time::{Duration, Instant};
 
@@ -77,8 +76,7 @@ impl Settings {
     /// Whether another attempt may end otherwise, and does no harm.
     fn covers(&self, event: Event, idempotent: bool) -> bool {
         match event {
-            Event::Grpc(code) => self.codes.contains(&code),
-            Event::Busy => self.codes.contains(&(Code::Unavailable as u16)),
+            Event::Grpc(_) | Event::Busy => event.code().is_some_and(|code| self.codes.contains(&code)),
             Event::Http(status) => idempotent && self.http_statuses.contains(&status),
             _ => idempotent || Outcome::from(event).executed == Executed::Never,
         }
