@@ -29,10 +29,14 @@ pub fn grpc_status(headers: &HeaderMap) -> Option<u16> {
     headers.get(GRPC_STATUS)?.to_str().ok()?.parse().ok()
 }
 
+/// Whether a status of gRPC that came with these headers or trailers is that of a server with too much to do.
+pub fn says_busy(status: u16, headers: &HeaderMap) -> bool {
+    status == Code::Unavailable as u16 && headers.contains_key(OVERLOAD)
+}
+
 /// What a status of gRPC says that came with these headers or trailers.
 pub fn grpc_event(status: u16, headers: &HeaderMap, bound: Bound) -> Event {
-    let is_busy = status == Code::Unavailable as u16 && headers.contains_key(OVERLOAD);
-    if is_busy { Event::Busy } else { Event::grpc(status, bound) }
+    if says_busy(status, headers) { Event::Busy } else { Event::grpc(status, bound) }
 }
 
 /// The protocol that a request over HTTP/1.1 wants to go on with, where that is passed on. WebSocket is: what is spoken then

@@ -3,7 +3,7 @@
 use crate::{
     body::{Body, Lost},
     capture::Passing,
-    headers::{GRPC_MESSAGE, grpc_event, grpc_status},
+    headers::{GRPC_MESSAGE, grpc_status, says_busy},
     limit::Turn,
     observe::{
         ending::End,
@@ -261,8 +261,4 @@ impl Drop for Watch {
             self.tell(Event::GivenUp, End::left(self.grpc));
         }
     }
-}
-
-fn says_busy(code: u16, headers: &HeaderMap) -> bool {
-    grpc_event(code, headers, Bound::Request) == Event::Busy
 }
